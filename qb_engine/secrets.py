@@ -1,0 +1,34 @@
+"""what must not be shown: passwords, remembered so that they can be masked wherever text leaves"""
+
+from __future__ import annotations
+
+import re
+import threading
+
+MASK = "***"
+
+_known: set[str] = set()
+_lock = threading.Lock()
+
+# scheme://user:password@host; greedy up to the last @, because raw passwords hold @ and :
+_URL_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s:/@'\"]*):[^\s'\"]*@")
+_KEYWORD_PASSWORD = re.compile(
+    r"(?i)\b((?:ssl)?password|passwd|pwd|api_key)(\s*[=:]\s*)('(?:[^'\\]|\\.)*'|[^\s&'\",}]+)"
+)
+
+
+def remember(secret: str | None) -> None:
+    """Mask `secret` from now on, in every text that goes through `mask`."""
+    if secret and len(secret) >= 3:  # shorter ones would mask ordinary words
+        with _lock:
+            _known.add(secret)
+
+
+def mask(text: str) -> str:
+    """Return `text` without passwords: the remembered ones, and whatever looks like one."""
+    with _lock:
+        known = sorted(_known, key=len, reverse=True)
+    for secret in known:
+        text = text.replace(secret, MASK)
+    text = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
+    return _KEYWORD_PASSWORD.sub(rf"\1\2{MASK}", text)
