@@ -1,0 +1,114 @@
+"""the keys of `qb.toml` and what they may hold"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from qb_engine import secrets
+from qb_engine.errors import InputError
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Alias(_Strict):
+    """A named database: exactly one of a service, a URL without password, or embedded."""
+
+    service: str | None = None
+    url: str | None = None
+    embedded: bool = False
+    production: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value == "embedded":
+            return {"embedded": True}
+        if "://" in value:
+            return {"url": value}
+        return {"service": value.removeprefix("service=")}
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Alias:
+        if [bool(self.service), bool(self.url), self.embedded].count(True) != 1:
+            raise ValueError("give exactly one of service, url, embedded")
+        return self
+
+    @field_validator("url")
+    @classmethod
+    def _no_password(cls, url: str | None) -> str | None:
+        if url and secrets.mask(url) != url:
+            raise ValueError(
+                "holds a password; passwords come from the passfile, a service or PGPASSWORD"
+            )
+        return url
+
+
+class Timeouts(_Strict):
+    """How long things may take, as durations such as `2s`."""
+
+    lock: str | float = "2s"
+    lock_deadline: str | float = "5min"
+    statement: str | float = "1h"
+    runner: str | float = "30s"
+
+    @field_validator("*")
+    @classmethod
+    def _duration(cls, value: str | float) -> str | float:
+        from qb_engine.project import seconds
+
+        try:
+            seconds(value)
+        except InputError as error:
+            raise ValueError(f"{error.what}; {error.todo}") from None
+        return value
+
+
+class Temporal(_Strict):
+    """Which Temporal server drives backfills; with nothing set, qb starts its own."""
+
+    address: str | None = None
+    namespace: str = "default"
+    profile: str | None = None
+    task_queue: str | None = None
+
+
+class Config(_Strict):
+    """The whole of `qb.toml`."""
+
+    migrations: str = "migrations"
+    default: str | None = None
+    aliases: dict[str, Alias] = Field(default_factory=dict)
+    timeouts: Timeouts = Timeouts()
+    temporal: Temporal = Temporal()
+
+
+_SECTIONS: dict[str, type[BaseModel]] = {"timeouts": Timeouts, "temporal": Temporal}
+
+
+def problems(data: dict[str, Any]) -> tuple[Config | None, list[tuple[str, str, list[str]]]]:
+    """Validate parsed TOML: the config, or the problems as (dotted key, why, keys known there)."""
+    try:
+        return Config.model_validate(data), []
+    except ValidationError as error:
+        found = []
+        for item in error.errors(include_input=False, include_url=False):
+            path = [str(part) for part in item["loc"]]
+            unknown = item["type"] == "extra_forbidden"
+            why = "is not a key that qb knows" if unknown else item["msg"]
+            found.append((".".join(path), why.removeprefix("Value error, "), _known(path, unknown)))
+        return None, found
+
+
+def _known(path: list[str], unknown: bool) -> list[str]:
+    if not unknown:
+        return []
+    if len(path) == 1:
+        return list(Config.model_fields)
+    section = Alias if path[0] == "aliases" else _SECTIONS.get(path[0])
+    return list(section.model_fields) if section else []

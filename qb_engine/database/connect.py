@@ -1,0 +1,107 @@
+"""opening connections, and turning libpq's failures into errors that say what to do"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from qb_engine import secrets
+from qb_engine.errors import QbError, ServerError
+
+if TYPE_CHECKING:
+    from qb_engine.database.target import Target
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+CONNECT_TIMEOUT_S = 10  # a host that does not answer is said within this
+
+
+def connect(
+    target: Target,
+    *,
+    autocommit: bool = True,
+    application_name: str = "qb",
+    dbname: str | None = None,
+) -> Connection:
+    """Open a connection to a target.
+
+    Raise ServerError when that fails: which host, why, and what to look at.
+    """
+    settings: dict[str, Any] = {"application_name": application_name}
+    given = conninfo_to_dict(target.conninfo)
+    if dbname:
+        settings["dbname"] = dbname
+    if "connect_timeout" not in given:
+        settings["connect_timeout"] = CONNECT_TIMEOUT_S
+    if not any(k.startswith("keepalives") or k == "tcp_user_timeout" for k in given):
+        settings |= {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+    try:
+        conn = psycopg.connect(
+            make_conninfo(target.conninfo, **settings),
+            autocommit=autocommit,
+            prepare_threshold=None,
+        )
+    except psycopg.Error as error:
+        raise unreachable(target, error) from None
+    secrets.remember(conn.info.password or None)
+    return conn
+
+
+def unreachable(target: Target, error: psycopg.Error) -> ServerError:
+    """What a failed connection means, in the words of libpq's message."""
+    text = " ".join(str(error).split())
+    todo = "see that the host, the port and the network are right"
+    if "password authentication failed" in text:
+        todo = "mend the password in the passfile, the service file or PGPASSWORD"
+    elif "no password supplied" in text:
+        todo = "give the password through the passfile, a service or PGPASSWORD"
+    elif "does not exist" in text:
+        todo = "create it, or name another one in the URL or alias"
+    elif "definition of service" in text:
+        todo = "add the service to ~/.pg_service.conf, or name another one"
+    elif "Connection refused" in text or "No such file" in text:
+        todo = "start the server, or mend host and port"
+        if target.embedded:
+            todo = "start it with: qb dev up"
+    raised = ServerError(
+        f"cannot connect to {target.name}", where=target.display, why=text, todo=todo
+    )
+    raised.needs_password = "no password supplied" in text  # type: ignore[attr-defined]
+    return raised
+
+
+@contextmanager
+def server_errors(doing: str, target: Target | None = None) -> Iterator[None]:
+    """Turn whatever psycopg raises inside into a ServerError that says what qb was doing."""
+    try:
+        yield
+    except QbError:
+        raise
+    except psycopg.Error as error:
+        raise server_error(doing, error, where=target.display if target else "") from error
+
+
+def server_error(doing: str, error: psycopg.Error, *, where: str = "") -> ServerError:
+    """A psycopg error as a ServerError, with the server's message, detail and hint."""
+    diagnostic = error.diag
+    why = diagnostic.message_primary or " ".join(str(error).split()) or type(error).__name__
+    if diagnostic.message_detail:
+        why += f"\n{diagnostic.message_detail}"
+    todo = diagnostic.message_hint or ""
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        todo = todo or "connect as a role with that privilege, or have it granted"
+    elif lost(error):
+        todo = todo or "see that the server runs, then repeat the command"
+    return ServerError(f"{doing} failed", where=where, why=why, todo=todo)
+
+
+def lost(error: BaseException) -> bool:
+    """True when the connection itself is gone, so that nothing more can be said on it."""
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    state = error.sqlstate
+    return state is None or state.startswith(("08", "57P"))
