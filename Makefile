@@ -1,0 +1,45 @@
+# Everything is made in .venv/ on first use: a Python 3.11+, make and a package index are enough.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format lab bench lock clean
+
+help:
+	@echo 'make demo     the main job, headless, in the terminal'
+	@echo 'make test     formatting, lint, types, rooms, then every test'
+	@echo 'make lab      JupyterLab on notebooks/, with the embedded servers running'
+	@echo 'make bench    the benchmarks, as ratios of one run'
+	@echo 'make lint     what `make test` checks before the tests'
+	@echo 'make format   format the code and mend what can be mended'
+	@echo 'make lock     pin the newest versions in constraints.txt'
+	@echo 'make setup    only the environment: .venv/bin/qb'
+	@echo 'make clean    remove .venv and caches'
+
+setup:
+	@sh scripts/setup
+
+demo: setup
+	@.venv/bin/qb tour
+
+test: lint
+	@.venv/bin/python scripts/tests.py $(ARGS)
+
+lint: setup
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo
+
+format: setup
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+lab: setup
+	@cd notebooks && ../.venv/bin/qb dev up && exec ../.venv/bin/jupyter lab $(ARGS)
+
+bench: setup
+	@.venv/bin/python -m tests.benchmarks $(ARGS)
+
+lock: setup
+	@sh scripts/lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build
