@@ -5,4 +5,21 @@ The rooms, from the ground up, are listed in the README; a room imports only the
 
 from __future__ import annotations
 
+from typing import Any
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Give the names that migration files import, without loading their rooms before."""
+    if name in ("Migration", "Backfill"):
+        from qb_engine import migrations
+
+        return getattr(migrations, name)
+    from importlib import import_module
+
+    if name[:1].isupper():
+        operations = import_module("qb_engine.operations")
+        if hasattr(operations, name):
+            return getattr(operations, name)
+    raise AttributeError(f"module 'qb_engine' has no attribute {name!r}")

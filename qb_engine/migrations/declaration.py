@@ -1,0 +1,37 @@
+"""the two classes that a user subclasses: Migration and Backfill"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class Migration:
+    """One named change of the schema.
+
+    `up` and `down` are SQL text, operations, SQLAlchemy Core statements, a list of these, or a
+    method `up(self, q)` in which `q(sql)` records a statement and `q.rows(sql)` reads the target.
+    A migration without a way back says why in `irreversible`.
+    """
+
+    constraints: ClassVar[dict[str, Any]] = {}
+    up: Any = None
+    down: Any = None
+    irreversible: ClassVar[str] = ""
+    transaction: ClassVar[bool] = True
+
+
+class Backfill:
+    """A data change over a whole table, in batches.
+
+    `set` maps columns to SQL expressions over the row; `where` says which rows still need it.
+    `key` names the columns to walk by (default: the primary key), `batch_size` is in rows,
+    `parallel` is how many segments run at once, `validate` an SQL query that must return no row.
+    """
+
+    table: ClassVar[str] = ""
+    set: ClassVar[dict[str, str]] = {}
+    where: ClassVar[str] = ""
+    key: ClassVar[str | tuple[str, ...] | None] = None
+    batch_size: ClassVar[int] = 5_000
+    parallel: ClassVar[int] = 1
+    validate: ClassVar[str] = ""

@@ -1,0 +1,156 @@
+"""a migration as values, whatever the form it was written in"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from qb_engine.errors import InputError
+from qb_engine.migrations.declaration import Backfill
+from qb_engine.sql import Source, Statement, read
+
+Reader = Callable[[str], list[tuple[Any, ...]]]
+"""Runs a query on the target in a read-only transaction and returns its rows."""
+
+PartKind = Literal["pre", "migration", "post"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file's worth of a migration: its statements up and down, and how they run."""
+
+    kind: PartKind
+    file: str
+    up: tuple[Statement, ...]
+    down: tuple[Statement, ...] = ()
+    irreversible: str = ""
+    transaction: bool = True
+    dynamic: bool = False  # recorded from a method: its SQL may depend on the target
+
+
+@dataclass(frozen=True)
+class LoadedMigration:
+    """A migration read from its file: statements, constraints, backfill, checksum."""
+
+    id: str
+    stamp: str
+    name: str
+    path: Path
+    format: str
+    parts: tuple[Part, ...]
+    constraints: Mapping[str, Any] = field(default_factory=dict)
+    backfill: Backfill | None = None
+    checksum: str = ""
+    text: str = field(default="", repr=False)
+
+    @property
+    def up(self) -> tuple[Statement, ...]:
+        return tuple(s for part in self.parts for s in part.up)
+
+    @property
+    def down(self) -> tuple[Statement, ...]:
+        """The way back: the parts' downs, last part first."""
+        return tuple(s for part in reversed(self.parts) for s in part.down)
+
+    @property
+    def irreversible(self) -> str:
+        """Why there is no way back; empty when there is one."""
+        for part in reversed(self.parts):
+            if part.irreversible:
+                return part.irreversible
+            if part.up and not part.down:
+                return f"{part.file} gives no down"
+        return ""
+
+    def before_backfill(self) -> tuple[Part, ...]:
+        """What runs first: everything but `post` when rows have to be filled in between."""
+        return tuple(p for p in self.parts if p.kind != "post" or self.backfill is None)
+
+    def after_backfill(self) -> tuple[Part, ...]:
+        return tuple(p for p in self.parts if p.kind == "post" and self.backfill is not None)
+
+
+def checksum(statements: Iterable[Statement], *texts: str) -> str:
+    """A hash of what would run: comments, white space and letter case do not count."""
+    digest = hashlib.sha256()
+    for statement in statements:
+        # libpg_query's fingerprint leaves constants out, so the normalised tree is hashed too
+        digest.update(_normalised(statement).encode())
+        digest.update(b"\0")
+    for text in texts:
+        digest.update(text.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _normalised(statement: Statement) -> str:
+    from qb_engine.sql import deparse
+
+    return deparse(statement.node)
+
+
+class Recorder:
+    """What `up(self, q)` receives: records SQL, reads rows from the target."""
+
+    def __init__(self, reader: Reader | None, source: Source) -> None:
+        self._reader = reader
+        self._source = source
+        self.items: list[Any] = []
+
+    def __call__(self, item: Any) -> None:
+        """Record a statement: SQL text, an operation, or a SQLAlchemy construct."""
+        self.items.append(item)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Read rows from the target, in a read-only transaction."""
+        if self._reader is None:
+            raise InputError(
+                "this migration reads the target to know its SQL",
+                where=str(self._source),
+                why="q.rows() was called and no target is connected",
+                todo="name a target with -c",
+            )
+        return self._reader(sql)
+
+
+def to_sql(item: Any) -> str:
+    """One item of `up` or `down` as SQL text.
+
+    SQL text itself, an operation (anything with `write()`), or a SQLAlchemy Core construct.
+    Raise InputError for anything else.
+    """
+    if isinstance(item, str):
+        return item
+    write = getattr(item, "write", None)
+    if callable(write):
+        return str(write())
+    if type(item).__module__.partition(".")[0] == "sqlalchemy" or hasattr(
+        item, "__clause_element__"
+    ):
+        from sqlalchemy.dialects.postgresql import psycopg as dialect
+
+        compiled = item.compile(
+            dialect=dialect.PGDialect_psycopg(), compile_kwargs={"literal_binds": True}
+        )
+        # the driver's paramstyle doubles percent signs; the text goes to the server verbatim
+        return str(compiled).replace("%%", "%")
+    raise InputError(
+        f"{type(item).__name__} is not something that becomes SQL",
+        why="SQL text, operations and SQLAlchemy Core statements do",
+        todo="give one of these",
+    )
+
+
+def statements(
+    item: Any, source: Source, place: Callable[[str], Source] | None = None
+) -> tuple[Statement, ...]:
+    """Every form of `up` or `down` (text, operation, construct, lists of these) as statements."""
+    if item is None:
+        return ()
+    if isinstance(item, list | tuple):
+        return tuple(s for each in item for s in statements(each, source, place))
+    text = to_sql(item)
+    return read(text, place(text) if place and isinstance(item, str) else source)

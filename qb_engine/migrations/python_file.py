@@ -1,0 +1,166 @@
+"""migrations and backfills written as Python classes"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from qb_engine.errors import InputError, QbError
+from qb_engine.migrations.declaration import Backfill, Migration
+from qb_engine.migrations.model import Part, PartKind, Reader, Recorder, statements
+from qb_engine.sql import Source, Statement
+
+
+def load(path: Path, kind: PartKind, reader: Reader | None) -> tuple[Part, dict[str, Any], str]:
+    """Read a file with one Migration class: its part, its constraints, its text."""
+    module, text = execute(path)
+    cls = one_class(module, Migration, path)
+    declared = cls()
+    place = _places(text, path)
+    source = place("")
+    up, dynamic = _direction(declared, "up", source, place, reader)
+    down, down_dynamic = _direction(declared, "down", source, place, reader)
+    if not up:
+        raise InputError(
+            f"{cls.__name__} has no up",
+            where=str(source),
+            why="a migration without statements changes nothing",
+            todo='give it: up = "ALTER TABLE ..."',
+        )
+    constraints = cls.constraints
+    if not isinstance(constraints, dict):
+        raise InputError(
+            f"constraints of {cls.__name__} is not a dictionary",
+            where=str(source),
+            todo='write it as {"users": {"must_exist": True}}',
+        )
+    part = Part(
+        kind, path.name, up, down, str(cls.irreversible), bool(cls.transaction),
+        dynamic or down_dynamic,
+    )  # fmt: skip
+    return part, constraints, text
+
+
+def load_backfill(path: Path) -> tuple[Backfill, str]:
+    """Read a file with one Backfill class."""
+    module, text = execute(path)
+    cls = one_class(module, Backfill, path)
+    where = f"{path}:{_class_line(text, cls.__name__)}"
+    if not cls.table or not cls.set:
+        raise InputError(
+            f"{cls.__name__} does not say what to fill",
+            where=where,
+            why="a backfill needs `table` and `set`",
+            todo='give it: table = "users"; set = {"email": "lower(name)"}',
+        )
+    if cls.batch_size < 1 or cls.parallel < 1:
+        raise InputError(
+            f"batch_size and parallel of {cls.__name__} must be at least 1", where=where
+        )
+    return cls(), text
+
+
+def execute(path: Path) -> tuple[ModuleType, str]:
+    """Run a Python file as a module of its own; raise InputError with file and line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("the file cannot be read", where=str(path), why=str(error)) from None
+    name = "qb_migration_" + hashlib.sha256(str(path).encode()).hexdigest()[:12]
+    spec = importlib.util.spec_from_loader(name, loader=None, origin=str(path))
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    module.__file__ = str(path)
+    sys.modules[name] = module  # dataclasses and pickling look their module up
+    try:
+        code = compile(text, str(path), "exec")
+        exec(code, module.__dict__)
+    except SyntaxError as error:
+        raise InputError(
+            f"invalid Python: {error.msg}",
+            where=f"{path}:{error.lineno}",
+            why=(error.text or "").rstrip(),
+            todo="mend the line that is named",
+        ) from None
+    except QbError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a user's file may raise anything
+        raise _raised(path, error) from None
+    finally:
+        sys.modules.pop(name, None)
+    return module, text
+
+
+def one_class(module: ModuleType, base: type, path: Path) -> Any:
+    """The one subclass of `base` that the module itself defines."""
+    found = [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, base)
+        and value is not base
+        and value.__module__ == module.__name__
+    ]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(cls.__name__ for cls in found)
+    raise InputError(
+        f"one {base.__name__} class is expected, {len(found)} were found",
+        where=str(path),
+        why=f"found {names}" if names else f"no class in it derives from {base.__name__}",
+        todo=f"define one class: class Name({base.__name__}): ...",
+    )
+
+
+def _direction(
+    declared: Any, name: str, source: Source, place: Callable[[str], Source], reader: Reader | None
+) -> tuple[tuple[Statement, ...], bool]:
+    value = getattr(declared, name)
+    if not inspect.ismethod(value):
+        return statements(value, source, place), False
+    recorder = Recorder(reader, source)
+    try:
+        value(recorder)
+    except QbError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a user's method may raise anything
+        raise _raised(Path(source.file), error) from None
+    return statements(recorder.items, source, place), True
+
+
+def _raised(path: Path, error: Exception) -> InputError:
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    line = frames[-1].lineno if frames else 1
+    return InputError(
+        f"the file raised {type(error).__name__}",
+        where=f"{path}:{line}",
+        why=str(error),
+        todo="mend the line that is named",
+    )
+
+
+def _places(text: str, path: Path) -> Callable[[str], Source]:
+    """Where each string constant of the file stands, so that statements have their line."""
+    lines: dict[str, int] = {}
+    first_class = 1
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            lines.setdefault(node.value, node.lineno)
+        if isinstance(node, ast.ClassDef) and first_class == 1:
+            first_class = node.lineno
+    return lambda sql: Source(str(path), lines.get(sql, first_class))
+
+
+def _class_line(text: str, name: str) -> int:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return node.lineno
+    return 1

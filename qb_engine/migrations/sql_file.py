@@ -1,0 +1,95 @@
+"""migrations written as one SQL file with `-- qb:` sections"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from qb_engine.errors import InputError
+from qb_engine.migrations.model import Part, PartKind
+from qb_engine.sql import Source, Statement, read
+
+_MARK = re.compile(r"(?m)^[ \t]*--[ \t]*qb:(\w+)[ \t]*(.*)$")
+SECTIONS = ("up", "down", "constraints", "transaction", "irreversible")
+
+
+def load(path: Path, kind: PartKind) -> tuple[Part, dict[str, Any], str]:
+    """Read an SQL file: its part, its constraints, its text. Without sections, all of it is up."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("the file cannot be read", where=str(path), why=str(error)) from None
+    sections = _sections(text, path)
+    up = _read(sections, "up", path)
+    if not up:
+        raise InputError(
+            "the file holds no statement to run",
+            where=str(path),
+            todo="write SQL below a line `-- qb:up`",
+        )
+    _, transaction, at = sections.get("transaction", ("", "true", 1))
+    if transaction.lower() not in ("true", "false"):
+        raise InputError(
+            f"qb:transaction is {transaction!r}",
+            where=f"{path}:{at}",
+            todo="write true or false",
+        )
+    part = Part(
+        kind, path.name, up, _read(sections, "down", path),
+        sections.get("irreversible", ("", "", 1))[1], transaction.lower() == "true",
+    )  # fmt: skip
+    return part, _constraints(sections, path), text
+
+
+def _sections(text: str, path: Path) -> dict[str, tuple[str, str, int]]:
+    """Each section as (body, what stands behind the marker, the body's first line)."""
+    marks = list(_MARK.finditer(text))
+    found: dict[str, tuple[str, str, int]] = {}
+    if not any(mark[1] in ("up", "down") for mark in marks):
+        found["up"] = (text, "", 1)
+    for mark, after in zip(marks, [*marks[1:], None]):
+        line = text.count("\n", 0, mark.start()) + 1
+        if mark[1] == "accept":
+            continue
+        if mark[1] not in SECTIONS:
+            raise InputError(
+                f"qb:{mark[1]} is not a section",
+                where=f"{path}:{line}",
+                why=f"known sections: {', '.join(SECTIONS)}",
+            )
+        if mark[1] in found and not (mark[1] == "up" and found["up"][0] is text):
+            raise InputError(f"qb:{mark[1]} stands twice", where=f"{path}:{line}")
+        body = text[mark.end() : after.start() if after else len(text)]
+        found[mark[1]] = (body, mark[2].strip(), line)
+    return found
+
+
+def _read(
+    sections: dict[str, tuple[str, str, int]], name: str, path: Path
+) -> tuple[Statement, ...]:
+    if name not in sections:
+        return ()
+    body, _, line = sections[name]
+    return read(body, Source(str(path), line))
+
+
+def _constraints(sections: dict[str, tuple[str, str, int]], path: Path) -> dict[str, Any]:
+    if "constraints" not in sections:
+        return {}
+    import yaml
+
+    body, behind, line = sections["constraints"]
+    lines = [re.sub(r"^[ \t]*--[ \t]?", "", each) for each in body.split("\n")]
+    try:
+        found = yaml.safe_load("\n".join([behind, *lines[1:]]))
+    except yaml.YAMLError as error:
+        raise InputError(
+            "qb:constraints is neither YAML nor JSON",
+            where=f"{path}:{line}",
+            why=str(error),
+            todo="write it as `users: {must_exist: true}`",
+        ) from None
+    if not isinstance(found, dict | None):
+        raise InputError("qb:constraints is not a mapping", where=f"{path}:{line}")
+    return found or {}
