@@ -16,7 +16,7 @@ def ident(name: str) -> str:
     if not (name[0].isalpha() or name[0] == "_") or not name.isascii() or name != name.lower():
         return quoted
     # the deparser is the grammar's own judge of reserved words
-    return deparse(parse(f"SELECT 1 AS a FROM {quoted}")).rsplit(" FROM ", 1)[1]
+    return str(deparse(parse(f"SELECT 1 AS a FROM {quoted}")).rsplit(" FROM ", 1)[1])
 
 
 def qualified(schema: str | None, name: str) -> str:

@@ -42,7 +42,7 @@ class Statement:
 
     @property
     def kind(self) -> str:
-        name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(self.node).__name__).lower()
+        name = re.sub(r"(?<!^)(?=[A-Z])", "_", str(type(self.node).__name__)).lower()
         return name.removesuffix("_stmt")
 
     @property
@@ -74,7 +74,7 @@ class Statement:
     @cached_property
     def fingerprint(self) -> str:
         """libpg_query's fingerprint: equal for texts that differ in comments, space or case."""
-        return postgast.fingerprint(self.sql).hex
+        return str(postgast.fingerprint(self.sql).hex)
 
     @property
     def first_line(self) -> str:
@@ -127,7 +127,7 @@ def read_one(text: str, source: Source | None = None) -> Statement:
 def deparse(node: Any) -> str:
     """Print a parse tree (a statement's node) as SQL."""
     if isinstance(node, pb.ParseResult):
-        return postgast.deparse(node)
+        return str(postgast.deparse(node))
     name = next(
         f.name
         for f in pb.Node.DESCRIPTOR.fields
@@ -135,7 +135,7 @@ def deparse(node: Any) -> str:
     )
     tree = pb.ParseResult()
     getattr(tree.stmts.add().stmt, name).CopyFrom(node)
-    return postgast.deparse(tree)
+    return str(postgast.deparse(tree))
 
 
 _BLANK = re.compile(r"\s+|--[^\n]*(?:\n|$)")
@@ -181,7 +181,7 @@ def _refuse_meta_commands(text: str, source: Source) -> None:
 
 def _character(error: postgast.PgQueryError, text: str) -> int:
     """The character that a parse error points at (the grammar counts characters, not bytes)."""
-    return max(error.cursorpos - 1, 0)
+    return max(int(error.cursorpos) - 1, 0)
 
 
 def _syntax_error(error: postgast.PgQueryError, text: str, source: Source) -> SqlError:
