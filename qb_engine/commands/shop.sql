@@ -271,6 +271,19 @@ $$;
 
 CREATE TRIGGER orders_touch BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION orders_touch();
 
+COMMENT ON TABLE users IS 'qb demo shop: people who registered';
+COMMENT ON TABLE addresses IS 'qb demo shop: where things are sent and billed';
+COMMENT ON TABLE products IS 'qb demo shop: what is sold';
+COMMENT ON TABLE orders IS 'qb demo shop: who bought when, and for how much';
+COMMENT ON TABLE order_items IS 'qb demo shop: the lines of an order';
+COMMENT ON TABLE events IS 'qb demo shop: what visitors did, by month';
+COMMENT ON VIEW customer_orders IS 'qb demo shop: what each user has spent';
+COMMENT ON FUNCTION orders_touch() IS 'qb demo shop: keeps orders.updated_at';
+COMMENT ON TYPE user_status IS 'qb demo shop';
+COMMENT ON TYPE address_kind IS 'qb demo shop';
+COMMENT ON TYPE order_status IS 'qb demo shop';
+COMMENT ON TYPE event_kind IS 'qb demo shop';
+
 DROP FUNCTION pg_temp.shop_pick(text[], bigint, bigint), pg_temp.shop_roll(bigint, bigint), pg_temp.shop_rows();
 
 -- step: 6 statistics
