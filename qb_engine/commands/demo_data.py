@@ -107,11 +107,12 @@ def create_shop(
         if standing and not replace and standing.get("users") == _seal(conn, rows):
             counts = _counts(conn)
         else:
+            _refuse_foreign(standing)
             if standing and not replace:
                 raise RefusedError(
                     "the demo shop is not made over what is there",
                     where=", ".join(standing),
-                    why="these names are taken, by a shop of another size or one that was changed",
+                    why="this shop has another size, or was changed since it was made",
                     todo="make it anew with --replace, or choose another database",
                 )
             drop_shop(conn)
@@ -128,16 +129,7 @@ def drop_shop(conn: psycopg.Connection[Any]) -> None:
     from psycopg.errors import DependentObjectsStillExist
 
     with conn.transaction():
-        foreign = [
-            name for name, comment in _standing(conn).items() if not comment.startswith(MARK)
-        ]
-        if foreign:
-            raise RefusedError(
-                "what is not the demo shop's is not dropped",
-                where=", ".join(foreign),
-                why=f"it has a name of the shop's, but no comment that begins with {MARK!r}",
-                todo="choose another database for the demo shop",
-            )
+        _refuse_foreign(_standing(conn))
         try:
             conn.execute(DROP)
         except DependentObjectsStillExist as error:
@@ -176,6 +168,18 @@ def _make(conn: psycopg.Connection[Any], rows: int, tell: Progress) -> tuple[tup
 def _standing(conn: psycopg.Connection[Any]) -> dict[str, str]:
     """The comment of each object that has a name of the shop's."""
     return {name: comment or "" for name, comment in _rows(conn, FIND)}
+
+
+def _refuse_foreign(standing: dict[str, str]) -> None:
+    """Raise RefusedError when something has a name of the shop's and is not the shop's."""
+    foreign = [name for name, comment in standing.items() if not comment.startswith(MARK)]
+    if foreign:
+        raise RefusedError(
+            "the names that the demo shop needs are taken",
+            where=", ".join(foreign),
+            why=f"what is not the shop's (no comment that begins with {MARK!r}) is never dropped",
+            todo="choose another database for the demo shop",
+        )
 
 
 def _seal(conn: psycopg.Connection[Any], rows: int) -> str:
