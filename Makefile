@@ -20,7 +20,7 @@ demo: setup
 	@.venv/bin/qb tour
 
 test: lint
-	@.venv/bin/python scripts/tests.py $(ARGS)
+	@.venv/bin/python -m scripts.run_tests $(ARGS)
 
 lint: setup
 	@.venv/bin/ruff format --check .
