@@ -1,0 +1,140 @@
+"""what every test may ask for: a server, a fresh database, a project; nothing outlives the run"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from qb_engine.database import Target
+from qb_engine.database.embedded import EmbeddedPostgres, EmbeddedTemporal
+from qb_engine.database.processes import alive, born
+from qb_engine.database.target import ENVIRONMENT, LIBPQ
+from qb_engine.project import FILE, Project
+
+HOME = "QB_TEST_HOME"  # the run's embedded servers; the controller makes it, its workers inherit it
+FAST = "-c fsync=off -c full_page_writes=off -c max_wal_size=1GB"
+SECRETS = ("PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE", "PGOPTIONS", "QB_STABLE")
+
+
+# -- the run: servers for all workers, gone at its end -----------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the run's folder, once; forget the databases that the shell speaks of."""
+    for name in (*ENVIRONMENT, *LIBPQ, *SECRETS):
+        os.environ.pop(name, None)
+    if hasattr(config, "workerinput"):
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `timeout` shall clean up, too
+    _sweep()
+    home = Path(tempfile.mkdtemp(prefix="qb-test-"))
+    home.chmod(0o711 if os.geteuid() == 0 else 0o700)  # as root, the server is another user
+    (home / "owner").write_text(f"{os.getpid()} {born(os.getpid())}")
+    os.environ[HOME] = str(home)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the run's servers, after the last worker, also when the run was interrupted."""
+    if not hasattr(config, "workerinput") and (home := os.environ.pop(HOME, None)):
+        _remove(Path(home))
+
+
+def _sweep() -> None:
+    """Remove what runs left behind that were killed in a way that nothing can catch."""
+    for home in Path(tempfile.gettempdir()).glob("qb-test-*"):
+        with contextlib.suppress(OSError, ValueError):  # another user's, or just being made
+            pid, _, birth = (home / "owner").read_text().partition(" ")
+            if not alive(int(pid), birth):
+                _remove(home)
+
+
+def _remove(home: Path) -> None:
+    for server in (EmbeddedPostgres(home), EmbeddedTemporal(home)):
+        server.purge()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_left_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Stop the embedded servers that tests started in projects of their own."""
+    yield
+    stop_servers_below(tmp_path_factory.getbasetemp())
+
+
+def stop_servers_below(folder: Path) -> None:
+    """Stop and delete the embedded servers of every project in a folder."""
+    for place, folders, files in os.walk(folder):
+        homes = {"postgres.json": EmbeddedPostgres, "temporal.json": EmbeddedTemporal}
+        for record in homes.keys() & set(files):
+            homes[record](Path(place)).purge()
+        folders[:] = [name for name in folders if name not in ("postgres", "temporal")]
+
+
+# -- servers -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def server() -> EmbeddedPostgres:
+    """The run's PostgreSQL, shared by all workers; without fsync, for speed."""
+    postgres = EmbeddedPostgres(Path(os.environ[HOME]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QB_EMBEDDED_OPTIONS", FAST)
+        postgres.ensure()
+    return postgres
+
+
+@pytest.fixture(scope="session")
+def temporal() -> str:
+    """`host:port` of the run's Temporal, shared by all workers."""
+    return EmbeddedTemporal(Path(os.environ[HOME])).ensure()
+
+
+# -- databases ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def database(server: EmbeddedPostgres) -> Iterator[Target]:
+    """A fresh, empty database, dropped after the test whoever is still connected."""
+    name = f"test_{secrets.token_hex(6)}"
+    admin = make_conninfo(server.ensure(), dbname="postgres")
+    with psycopg.connect(admin, autocommit=True) as conn:
+        conn.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+    yield Target("test", make_conninfo(server.conninfo, dbname=name))
+    with psycopg.connect(admin, autocommit=True) as conn:
+        drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+        conn.execute(drop.format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def connection(database: Target) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """An autocommit connection to `database`."""
+    with psycopg.connect(database.conninfo, autocommit=True) as conn:
+        yield conn
+
+
+# -- projects ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path: Path, server: EmbeddedPostgres, database: Target) -> Iterator[Project]:
+    """A project whose default target, the alias `test`, is `database`."""
+    made = Project.create(tmp_path / "project")
+    name = psycopg.conninfo.conninfo_to_dict(database.conninfo)["dbname"]
+    url = server.url.replace("postgresql:///qb?", f"postgresql:///{name}?")
+    (made.root / FILE).write_text(
+        f'default = "test"\n\n[aliases]\ntest = "{url}"\n', encoding="utf-8"
+    )
+    yield Project(made.root)
+    stop_servers_below(made.root)
