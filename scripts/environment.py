@@ -96,8 +96,10 @@ def install(python: Path, extras: str) -> None:
             )
             return done.returncode == 0
 
+        # Every kernel, worker and test process imports these; compiling them once pays at once.
+        settings = uv_settings(python) | {"UV_COMPILE_BYTECODE": "1"}
         quick = run([*pip, "--quiet", f"uv=={pin('uv')}"]) and run(
-            [*uv, "--python", str(python), "-c", pins, "-b", pins, *packages], uv_settings(python)
+            [*uv, "--python", str(python), "-c", pins, "-b", pins, *packages], settings
         )
         if quick:
             return

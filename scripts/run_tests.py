@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 MARK = "QB_TEST_RUN"  # every process of a run inherits it, so that its leftovers are known
 GRACE_S = 10.0  # a server that was told to stop may take this long
 
-# A test never reaches a server of the user's by accident.
-OURS = ("DATABASE_URL", "QB_DATABASE_URL")
+# A test never reaches a server of the user's by accident, and starts its processes quickly.
+LEFT_OUT = ("DATABASE_URL", "QB_DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
 
 
 def main(arguments: list[str]) -> int:
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     environment = {
         name: value
         for name, value in os.environ.items()
-        if name not in OURS and not name.startswith(("PG", "TEMPORAL_"))
+        if name not in LEFT_OUT and not name.startswith(("PG", "TEMPORAL_"))
     }
     environment[MARK] = run
     environment["PATH"] = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
