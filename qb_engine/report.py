@@ -232,6 +232,11 @@ def format_seconds(seconds: float) -> str:
             if seconds < limit:
                 return text
         return ">1 min"
+    return exact_seconds(seconds)
+
+
+def exact_seconds(seconds: float) -> str:
+    """A duration with two or three significant digits, in stable mode too (for pictures)."""
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 0.0995:
