@@ -57,6 +57,8 @@ class Session:
         self.option: str | None = None  # -c of this call
         self.json = False
         self.debug = False
+        self.cell: str | None = None  # the body of the notebook cell this call stands in
+        self._open: set[Connection] = set()
         self._connected: Target | None = None  # chosen by `connect`, kept for later calls
         self._resolved: dict[str | None, Target] = {}
 
@@ -93,7 +95,9 @@ class Session:
 
         target = self.target
         try:
-            return connect(target, autocommit=autocommit, application_name=application_name)
+            return self._kept(
+                connect(target, autocommit=autocommit, application_name=application_name)
+            )
         except QbError as error:
             if not getattr(error, "needs_password", False):
                 raise
@@ -106,6 +110,16 @@ class Session:
         if self.option is None and self._connected is not None:
             self._connected = kept
         self._resolved[self.option] = kept
+        return self._kept(conn)
+
+    def cancel(self) -> None:
+        """Cancel on the server whatever statement runs for this session, from any thread."""
+        for conn in list(self._open):
+            if not conn.closed:
+                conn.cancel_safe()
+
+    def _kept(self, conn: Connection) -> Connection:
+        self._open = {each for each in self._open if not each.closed} | {conn}
         return conn
 
     def migrations(self) -> Migrations:

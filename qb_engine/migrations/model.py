@@ -133,7 +133,8 @@ def to_sql(item: Any) -> str:
         from sqlalchemy.dialects.postgresql import psycopg as dialect
 
         compiled = item.compile(
-            dialect=dialect.dialect(),  # type: ignore[no-untyped-call] compile_kwargs={"literal_binds": True}
+            dialect=dialect.dialect(),  # type: ignore[no-untyped-call]
+            compile_kwargs={"literal_binds": True},
         )
         # the driver's paramstyle doubles percent signs; the text goes to the server verbatim
         return str(compiled).replace("%%", "%")

@@ -72,6 +72,21 @@ class Statement:
         )
 
     @cached_property
+    def relations(self) -> tuple[tuple[str, str], ...]:
+        """Every relation that the statement names, as (schema or "", name), in order, once."""
+        found = [
+            (node.schemaname, node.relname)
+            for _, node in postgast.walk(self.node)
+            if isinstance(node, pb.RangeVar)
+        ]
+        if isinstance(self.node, pb.DropStmt):
+            for item in self.node.objects:
+                parts = [part.string.sval for part in item.list.items]
+                if parts:
+                    found.append((parts[-2] if len(parts) > 1 else "", parts[-1]))
+        return tuple(dict.fromkeys(found))
+
+    @cached_property
     def fingerprint(self) -> str:
         """libpg_query's fingerprint: equal for texts that differ in comments, space or case."""
         return str(postgast.fingerprint(self.sql).hex)

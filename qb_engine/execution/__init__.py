@@ -1,0 +1,21 @@
+"""steps on a connection: transactions, savepoints, timeouts, retries, and what was observed
+
+There is one executor. A plan's facts, a dry run and a run differ in policy and place only.
+"""
+
+from __future__ import annotations
+
+from qb_engine.execution.blocks import Block, Step, blocks
+from qb_engine.execution.executor import Executor, Policy
+from qb_engine.execution.observation import Lock, Observation, Scan
+
+__all__ = [
+    "Block",
+    "Executor",
+    "Lock",
+    "Observation",
+    "Policy",
+    "Scan",
+    "Step",
+    "blocks",
+]

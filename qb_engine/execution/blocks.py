@@ -1,0 +1,66 @@
+"""statements to steps, and steps to the transactions they run in; pure"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from qb_engine.migrations import Part
+from qb_engine.sql import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One statement of a plan, with its number (from 1) and the file part it belongs to."""
+
+    number: int
+    statement: Statement
+    part: str
+    outside: str = ""  # why it runs outside a transaction; empty when it runs in one
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Steps that run together: in one transaction, or one step outside any."""
+
+    number: int
+    steps: tuple[Step, ...]
+    transactional: bool
+
+    @property
+    def savepoints(self) -> bool:
+        """False when a savepoint would change what a statement of the block does."""
+        return not any(step.statement.refuses_savepoint for step in self.steps)
+
+
+def blocks(
+    parts: Iterable[Part], *, down: bool = False, refused: frozenset[int] = frozenset()
+) -> tuple[Block, ...]:
+    """Arrange the statements of parts into blocks, in order.
+
+    A part is one transaction; a statement that refuses one is cut out and runs between. `refused`
+    holds the numbers of steps that the server itself was seen to refuse in a transaction.
+    """
+    found: list[Block] = []
+    number = 0
+    parts = list(parts)
+    for part in reversed(parts) if down else parts:
+        together: list[Step] = []
+        for statement in part.down if down else part.up:
+            number += 1
+            outside = statement.refuses_transaction
+            if not part.transaction:
+                outside = outside or "the migration says transaction = False"
+            if number in refused:
+                outside = outside or "the server refused it in a transaction"
+            step = Step(number, statement, part.file, outside)
+            if not outside:
+                together.append(step)
+                continue
+            if together:
+                found.append(Block(len(found) + 1, tuple(together), True))
+                together = []
+            found.append(Block(len(found) + 1, (step,), False))
+        if together:
+            found.append(Block(len(found) + 1, tuple(together), True))
+    return tuple(found)

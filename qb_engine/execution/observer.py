@@ -1,0 +1,90 @@
+"""watching one backend from a second connection: its locks, its files, its scans
+
+The second connection sees the catalog as it was before the watched transaction, so a relation that
+it can see existed before, under the name and in the file that it had then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qb_engine.execution.observation import Lock, Scan, strength, strongest
+
+if TYPE_CHECKING:
+    from qb_engine.database.connect import Connection
+
+# relation locks of one backend, with what the relation was before its transaction
+LOCKS = """
+SELECT l.relation::bigint, max(n.nspname)::text, max(c.relname)::text, max(c.relkind)::text,
+       max(c.relfilenode)::bigint, array_agg(DISTINCT l.mode::text)
+  FROM pg_catalog.pg_locks l
+  JOIN pg_catalog.pg_class c ON c.oid = l.relation
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE l.pid = %(pid)s AND l.locktype = 'relation' AND (l.granted OR %(waiting)s)
+   AND l.database = (SELECT oid FROM pg_catalog.pg_database
+                      WHERE datname = pg_catalog.current_database())
+   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'qb')
+ GROUP BY l.relation
+"""
+
+# the same relations as the watched transaction itself sees them, with its own scan counters
+NOW = """
+SELECT c.oid::bigint, c.relfilenode::bigint, pg_catalog.pg_stat_get_xact_numscans(c.oid),
+       pg_catalog.pg_stat_get_xact_tuples_returned(c.oid)
+  FROM pg_catalog.pg_class c WHERE c.oid = ANY(%s) AND c.relkind IN ('r', 'p', 'm', 'i', 'I', 'S')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one statement added to what its transaction did before."""
+
+    locks: tuple[Lock, ...]
+    rewrites: tuple[str, ...]
+    scans: tuple[Scan, ...]
+
+
+class Observer:
+    """Watches the backend of `acting` through `watching`, statement by statement."""
+
+    def __init__(self, acting: Connection, watching: Connection) -> None:
+        self._acting = acting
+        self._watching = watching
+        self._pid = acting.info.backend_pid
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was seen: a new transaction starts."""
+        self._held: dict[tuple[str, bool], str] = {}
+        self._files: dict[int, int] = {}
+        self._scans: dict[int, tuple[int, int]] = {}
+
+    def look(self) -> Seen:
+        """What has changed since the last look, within the running transaction."""
+        found = self._watching.execute(LOCKS, {"pid": self._pid, "waiting": False}).fetchall()
+        locks = []
+        for _oid, schema, name, relkind, _file, modes in found:
+            index = relkind in ("i", "I")
+            mode = max(modes, key=strength)
+            relation = f"{schema}.{name}"
+            if strength(mode) > strength(self._held.get((relation, index), "")):
+                self._held[relation, index] = mode
+                locks.append(Lock(relation, mode, index))
+        rewrites, scans = self._inside(found)
+        return Seen(strongest(locks), tuple(sorted(rewrites)), tuple(scans))
+
+    def _inside(self, found: list[tuple[Any, ...]]) -> tuple[list[str], list[Scan]]:
+        names = {oid: f"{schema}.{name}" for oid, schema, name, *_ in found}
+        before = {oid: file for oid, _s, _n, _k, file, _m in found}
+        kinds = {oid: kind for oid, _s, _n, kind, _f, _m in found}
+        rewrites, scans = [], []
+        for oid, file, count, rows in self._acting.execute(NOW, [list(names)]).fetchall():
+            if file != self._files.get(oid, before[oid]):
+                rewrites.append(names[oid])
+                self._files[oid] = file
+            scans_before, rows_before = self._scans.get(oid, (0, 0))
+            if kinds[oid] in ("r", "m", "p") and count > scans_before:
+                scans.append(Scan(names[oid], rows - rows_before))
+            self._scans[oid] = (count, rows)
+        return rewrites, scans

@@ -1,0 +1,131 @@
+"""statements that run outside a transaction: old snapshots, invalid remains, locks one by one"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from qb_engine.execution.observation import Lock, strength, strongest
+from qb_engine.execution.observer import LOCKS
+from qb_engine.sql import Statement, qualified
+
+if TYPE_CHECKING:
+    from qb_engine.database.connect import Connection
+
+OLD_S = 5  # a snapshot older than this will be felt by CREATE INDEX CONCURRENTLY
+POLL_S = 0.002
+STEP_S = 2.0  # a statement that has not asked for a pinned table by now does not want it
+
+# transactions that a concurrent build has to wait for
+SNAPSHOTS = """
+SELECT pid, coalesce(nullif(application_name, ''), '?'),
+       extract(epoch FROM clock_timestamp() - xact_start)::int, left(query, 80)
+  FROM pg_catalog.pg_stat_activity
+ WHERE (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
+   AND xact_start < clock_timestamp() - make_interval(secs => %s)
+   AND pid <> ALL (%s) AND datname = pg_catalog.current_database()
+ ORDER BY xact_start
+"""
+
+INVALID = """
+SELECT i.indexrelid::bigint, n.nspname::text, c.relname::text
+  FROM pg_catalog.pg_index i
+  JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE NOT i.indisvalid AND c.relkind = 'i'
+"""
+
+# the tables behind the names of a statement: itself, or the table of an index
+TABLES = """
+SELECT DISTINCT n.nspname::text, t.relname::text
+  FROM unnest(%s::text[]) AS named(name)
+  JOIN pg_catalog.pg_class c ON c.oid = to_regclass(named.name)
+  LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
+  JOIN pg_catalog.pg_class t ON t.oid = coalesce(i.indrelid, c.oid)
+  JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+ WHERE t.relkind IN ('r', 'p')
+"""
+
+
+def old_snapshots(conn: Connection, own: int) -> list[str]:
+    """Sentences about transactions that CREATE INDEX CONCURRENTLY would wait for."""
+    rows = conn.execute(SNAPSHOTS, [OLD_S, [own, conn.info.backend_pid]]).fetchall()
+    return [
+        f"CONCURRENTLY has to wait for pid {pid} ({name}), in a transaction for {age} s: {query}"
+        for pid, name, age, query in rows
+    ]
+
+
+def invalid_indexes(conn: Connection) -> set[int]:
+    """The oids of the indexes that are invalid now."""
+    return {row[0] for row in conn.execute(INVALID).fetchall()}
+
+
+def clean_up_invalid(conn: Connection, before: set[int]) -> list[str]:
+    """Drop the indexes that a failed concurrent build left invalid; return their names."""
+    if conn.closed:
+        return []
+    dropped = []
+    for oid, schema, name in conn.execute(INVALID).fetchall():
+        if oid not in before:
+            sql = f"DROP INDEX CONCURRENTLY IF EXISTS {qualified(schema, name)}"
+            conn.execute(sql.encode())
+            dropped.append(f"{schema}.{name}")
+    return dropped
+
+
+def stepped(
+    acting: Connection,
+    watching: Connection,
+    opener: Callable[[], Connection],
+    statement: Statement,
+) -> tuple[Lock, ...]:
+    """Run a statement outside a transaction and learn which locks it asks for.
+
+    Such a statement lets go of its locks before anybody could look. So each table it names is held
+    first by a session of ours; what the statement then waits for is written down, and that session
+    lets go. For an empty shadow only: it blocks everybody else.
+    """
+    names = [qualified(schema or None, name) for schema, name in statement.relations]
+    pins: dict[str, Connection] = {}
+    found: list[Lock] = []
+    failure: list[psycopg.Error] = []
+
+    def act() -> None:
+        try:
+            acting.execute(statement.sql.encode())
+        except psycopg.Error as error:
+            failure.append(error)
+
+    try:
+        for schema, table in watching.execute(TABLES, [names]).fetchall():
+            pin = pins[f"{schema}.{table}"] = opener()
+            pin.execute("BEGIN")
+            pin.execute(f"LOCK TABLE {qualified(schema, table)}".encode())
+        thread = threading.Thread(target=act, daemon=True)
+        thread.start()
+        waited = 0.0
+        while thread.is_alive():
+            thread.join(POLL_S)
+            waited += POLL_S
+            arguments = {"pid": acting.info.backend_pid, "waiting": True}
+            for _oid, schema, name, kind, _file, modes in watching.execute(
+                LOCKS, arguments
+            ).fetchall():
+                relation = f"{schema}.{name}"
+                found.append(Lock(relation, max(modes, key=strength), kind in ("i", "I")))
+                if relation in pins:
+                    pins.pop(relation).close()
+                    waited = 0.0
+            if pins and waited > STEP_S:
+                for name in list(pins):
+                    pins.pop(name).close()
+    finally:
+        for pin in pins.values():
+            pin.close()
+    if failure:
+        raise failure[0]
+    return strongest(found)

@@ -1,0 +1,36 @@
+"""the `qb` schema in the target: what ran here, how each statement went, what the schema became"""
+
+from __future__ import annotations
+
+from qb_engine.ledger.history import (
+    Run,
+    Standing,
+    StepRow,
+    begin,
+    finish,
+    history,
+    kept_steps,
+    record_steps,
+    snapshot_after,
+    standing,
+    steps,
+)
+from qb_engine.ledger.install import Baseline, baseline, ensure, exists
+
+__all__ = [
+    "Baseline",
+    "Run",
+    "Standing",
+    "StepRow",
+    "baseline",
+    "begin",
+    "ensure",
+    "exists",
+    "finish",
+    "history",
+    "kept_steps",
+    "record_steps",
+    "snapshot_after",
+    "standing",
+    "steps",
+]

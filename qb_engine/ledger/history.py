@@ -1,0 +1,192 @@
+"""runs and their steps: written while they happen, read as they stand"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import qb_engine
+
+if TYPE_CHECKING:
+    from qb_engine.database.connect import Connection
+    from qb_engine.execution import Observation
+    from qb_engine.migrations import LoadedMigration
+    from qb_engine.schema import Snapshot
+
+RUNS = """
+SELECT h.run, h.migration, h.name, h.checksum, h.direction, h.status, h.who, h.started_at,
+       h.seconds, h.fingerprint_before, h.fingerprint_after, h.error,
+       (SELECT count(*) FROM qb.step s WHERE s.run = h.run AND s.status = 'done')
+  FROM qb.history h
+"""
+
+# the run that says how each migration stands: the last one that ended, or that kept something
+STANDING = f"""
+SELECT DISTINCT ON (r.migration) r.* FROM ({RUNS}) r
+ WHERE r.status IN ('applied', 'expanded', 'rolled back') OR r.count > 0
+ ORDER BY r.migration, r.run DESC
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a migration, up or down. `kept` counts the steps that were committed."""
+
+    run: int
+    migration: str
+    name: str
+    checksum: str
+    direction: str
+    status: str
+    who: str
+    started_at: datetime
+    seconds: float | None
+    fingerprint_before: str | None
+    fingerprint_after: str | None
+    error: str
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a migration stands on this database.
+
+    `status` is `applied`, `expanded` (its post part waits for the backfill), `partial` (it stopped
+    after statements that were committed) or `rolled back`.
+    """
+
+    migration: str
+    status: str
+    checksum: str
+    last: Run
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One recorded statement of a run."""
+
+    number: int
+    part: str
+    sql: str
+    place: str
+    status: str
+    transactional: bool
+    seconds: float | None
+    rows: int | None
+    wal_bytes: int | None
+    attempts: int
+    locks: dict[str, str]
+    error: str
+
+
+def begin(
+    conn: Connection, migration: LoadedMigration, direction: str, fingerprint: str | None
+) -> int:
+    """Record that a run starts, committed at once so that a crash leaves a trace; its number."""
+    row = conn.execute(
+        "INSERT INTO qb.history (migration, name, checksum, direction, status, host, qb_version,"
+        " fingerprint_before) VALUES (%s, %s, %s, %s, 'running', %s, %s, %s) RETURNING run",
+        [
+            migration.id,
+            migration.name,
+            migration.checksum,
+            direction,
+            platform.node(),
+            qb_engine.__version__,
+            fingerprint,
+        ],
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def finish(conn: Connection, run: int, status: str, error: str = "") -> None:
+    """Record how a run ended; inside the last transaction of the run when it succeeded."""
+    conn.execute(
+        "UPDATE qb.history SET status = %s, error = %s, finished_at = clock_timestamp(),"
+        " seconds = extract(epoch FROM clock_timestamp() - started_at) WHERE run = %s",
+        [status, error, run],
+    )
+
+
+def record_steps(
+    conn: Connection, run: int, observations: Iterable[Observation], status: str = "done"
+) -> None:
+    """Record steps with what was observed."""
+    for o in observations:
+        conn.execute(
+            "INSERT INTO qb.step (run, number, part, sql, place, status, transactional, seconds,"
+            " rows, wal_bytes, attempts, locks, error)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " ON CONFLICT (run, number) DO UPDATE SET status = excluded.status,"
+            " seconds = excluded.seconds, rows = excluded.rows, wal_bytes = excluded.wal_bytes,"
+            " attempts = excluded.attempts, locks = excluded.locks, error = excluded.error",
+            [
+                run,
+                o.number,
+                o.part,
+                o.sql,
+                o.place,
+                status,
+                o.transaction is not None,
+                o.seconds,
+                o.rows,
+                o.wal_bytes,
+                o.attempts,
+                json.dumps(o.table_locks),
+                o.error,
+            ],
+        )
+
+
+def snapshot_after(conn: Connection, run: int, schema: Snapshot) -> None:
+    """Keep what the schema became, to compare with what is there later."""
+    with conn.transaction():
+        conn.execute(
+            "UPDATE qb.history SET fingerprint_after = %s WHERE run = %s",
+            [schema.fingerprint, run],
+        )
+        conn.execute(
+            "INSERT INTO qb.snapshot (run, fingerprint, snapshot) VALUES (%s, %s, %s)"
+            " ON CONFLICT (run) DO UPDATE SET fingerprint = excluded.fingerprint,"
+            " snapshot = excluded.snapshot",
+            [run, schema.fingerprint, schema.to_json()],
+        )
+
+
+def standing(conn: Connection) -> dict[str, Standing]:
+    """How each migration stands that ever left something here, by id."""
+    found = {}
+    for row in conn.execute(STANDING).fetchall():
+        run = Run(*row)
+        status = run.status
+        if status in ("failed", "stopped", "running"):
+            status = "partial"
+        found[run.migration] = Standing(run.migration, status, run.checksum, run)
+    return found
+
+
+def history(conn: Connection, migration: str | None = None) -> tuple[Run, ...]:
+    """All runs, the newest first."""
+    where = " WHERE h.migration = %(id)s" if migration else ""
+    rows = conn.execute(RUNS + where + " ORDER BY h.run DESC", {"id": migration}).fetchall()
+    return tuple(Run(*row) for row in rows)
+
+
+def steps(conn: Connection, run: int) -> tuple[StepRow, ...]:
+    """The recorded statements of a run, in order."""
+    rows: list[tuple[Any, ...]] = conn.execute(
+        "SELECT number, part, sql, place, status, transactional, seconds, rows, wal_bytes,"
+        " attempts, locks, error FROM qb.step WHERE run = %s ORDER BY number",
+        [run],
+    ).fetchall()
+    return tuple(StepRow(*row) for row in rows)
+
+
+def kept_steps(conn: Connection, run: int) -> dict[int, StepRow]:
+    """The statements of a run that were committed, and the one that was running, by number."""
+    return {s.number: s for s in steps(conn, run) if s.status in ("done", "running")}

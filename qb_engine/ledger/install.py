@@ -1,0 +1,88 @@
+"""making the ledger, with the schema that stood before it"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from qb_engine.database.connect import server_error
+from qb_engine.errors import ServerError
+from qb_engine.schema import snapshot
+from qb_engine.shadow import dump
+
+if TYPE_CHECKING:
+    from qb_engine.database.connect import Connection
+    from qb_engine.database.target import Target
+
+VERSION = 1
+FILES = ("schema.sql", "backfill.sql")
+LOCK = 0x71_62_5F_6C  # "qb_l": one maker of the ledger at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The schema before the first migration: as SQL, and as a snapshot in JSON."""
+
+    sql: str
+    snapshot: str
+
+
+def exists(conn: Connection) -> bool:
+    """True when this database has a ledger. Raise ServerError when it is of a newer qb."""
+    row = conn.execute("SELECT to_regclass('qb.meta') IS NOT NULL").fetchone()
+    if not row or not row[0]:
+        return False
+    found = conn.execute("SELECT version FROM qb.meta").fetchone()
+    version = int(found[0]) if found else VERSION
+    if version > VERSION:
+        raise ServerError(
+            f"the ledger of this database has version {version}",
+            where="schema qb",
+            why=f"this qb knows versions up to {VERSION}: a newer qb has been here",
+            todo="upgrade qb",
+        )
+    return True
+
+
+def ensure(conn: Connection, target: Target) -> None:
+    """Make the ledger if this database has none, keeping the schema as it stands as the baseline.
+
+    Needs CREATE on the database. Raise ServerError when that is missing.
+    """
+    if exists(conn):
+        return
+    before = snapshot(conn)
+    ddl = dump(target).sql
+    try:
+        with conn.transaction():
+            conn.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+            row = conn.execute("SELECT to_regclass('qb.meta') IS NOT NULL").fetchone()
+            if row and row[0]:
+                return  # somebody was faster
+            for file in FILES:
+                conn.execute((Path(__file__).parent / file).read_bytes())
+            conn.execute(
+                "INSERT INTO qb.meta (version, baseline_sql, baseline_snapshot)"
+                " VALUES (%s, %s, %s)",
+                [VERSION, ddl, before.to_json()],
+            )
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ServerError(
+            "qb cannot make its ledger in this database",
+            where=target.display,
+            why=f"{error.diag.message_primary}; the role {conn.info.user} may not create a schema",
+            todo=f"GRANT CREATE ON DATABASE {conn.info.dbname} TO {conn.info.user}, "
+            "or connect as the owner",
+        ) from None
+    except psycopg.Error as error:
+        raise server_error("making the ledger", error, where=target.display) from None
+
+
+def baseline(conn: Connection) -> Baseline:
+    """What stood here before the first migration."""
+    row = conn.execute("SELECT baseline_sql, baseline_snapshot FROM qb.meta").fetchone()
+    assert row is not None, "a ledger has its single meta row"
+    return Baseline(row[0], row[1])

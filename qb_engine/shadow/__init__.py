@@ -1,0 +1,8 @@
+"""throw-away databases with the target's schema: made once per schema, cloned per use"""
+
+from __future__ import annotations
+
+from qb_engine.shadow.dump import Dump, dump
+from qb_engine.shadow.shadow import Scratch, Shadow, like, scratch
+
+__all__ = ["Dump", "Scratch", "Shadow", "dump", "like", "scratch"]
