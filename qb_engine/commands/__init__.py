@@ -7,6 +7,6 @@ defines `command`, made by `@qb_command`, which returns a Report. Nothing else r
 from __future__ import annotations
 
 from qb_engine.commands._session import Face, Progress, Session
-from qb_engine.commands._tree import group, invoke, main, qb_command
+from qb_engine.commands._tree import group, invoke, main, qb_command, unforeseen
 
-__all__ = ["Face", "Progress", "Session", "group", "invoke", "main", "qb_command"]
+__all__ = ["Face", "Progress", "Session", "group", "invoke", "main", "qb_command", "unforeseen"]

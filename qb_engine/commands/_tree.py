@@ -189,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if session.debug:
             raise
-        return _fail(_bug(error), as_json=session.json or "--json" in arguments)
+        return _fail(unforeseen(error), as_json=session.json or "--json" in arguments)
     if report is None:
         return 0
     if session.json:
@@ -206,7 +206,7 @@ def _fail(error: QbError, *, as_json: bool) -> int:
     return error.exit_code
 
 
-def _bug(error: Exception) -> QbError:
+def unforeseen(error: Exception) -> QbError:
     """What nobody foresaw: a defect of qb, said as one, with the place it came from."""
     import traceback
 
