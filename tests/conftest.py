@@ -76,9 +76,10 @@ def _nothing_left_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def stop_servers_below(folder: Path) -> None:
     """Stop and delete the embedded servers of every project in a folder."""
     for place, folders, files in os.walk(folder):
-        homes = {"postgres.json": EmbeddedPostgres, "temporal.json": EmbeddedTemporal}
-        for record in homes.keys() & set(files):
-            homes[record](Path(place)).purge()
+        if "postgres.json" in files:
+            EmbeddedPostgres(Path(place)).purge()
+        if "temporal.json" in files:
+            EmbeddedTemporal(Path(place)).purge()
         folders[:] = [name for name in folders if name not in ("postgres", "temporal")]
 
 

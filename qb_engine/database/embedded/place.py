@@ -59,20 +59,22 @@ def private(folder: Path, mode: int, account: Account | None = None) -> Path:
     Raise RefusedError when it is a link, another user's, or open to others: in a folder that all
     may write to, somebody else could have made it first.
     """
-    uid = account.uid if account else os.geteuid()
+    owner = account.uid if account else os.geteuid()
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o700)
-        os.chmod(folder, mode)  # mkdir's is narrowed by the umask
-        if account and account.switched:
-            os.chown(folder, account.uid, account.gid)
     found = os.lstat(folder)
-    loose = 0o077 if mode == 0o700 else 0o022
-    if stat.S_ISDIR(found.st_mode) and found.st_uid == uid and not found.st_mode & loose:
+    closed = not found.st_mode & (0o077 if mode == 0o700 else 0o022)
+    if stat.S_ISDIR(found.st_mode) and closed and found.st_uid in (owner, os.geteuid()):
+        # ours, perhaps just made, perhaps by a start that was cut off before these two
+        if stat.S_IMODE(found.st_mode) != mode:
+            os.chmod(folder, mode)
+        if account and found.st_uid != owner:
+            os.chown(folder, account.uid, account.gid)
         return folder
     raise RefusedError(
         "a private folder of qb is not private",
         where=str(folder),
-        why=f"it should be a folder of user {uid} with mode {mode:04o}, and is "
+        why=f"it should be a folder of user {owner} with mode {mode:04o}, and is "
         f"{stat.filemode(found.st_mode)} of user {found.st_uid}",
         todo="see who made it; remove it when it is not in use",
     )
