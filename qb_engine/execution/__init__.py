@@ -8,12 +8,14 @@ from __future__ import annotations
 from qb_engine.execution.blocks import Block, Step, blocks
 from qb_engine.execution.executor import Executor, Policy
 from qb_engine.execution.observation import Lock, Observation, Scan
+from qb_engine.execution.place import Place
 
 __all__ = [
     "Block",
     "Executor",
     "Lock",
     "Observation",
+    "Place",
     "Policy",
     "Scan",
     "Step",

@@ -1,0 +1,105 @@
+"""the steps that would run, seen on an empty shadow of the target"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from qb_engine.execution import Block, Executor, Observation, blocks
+from qb_engine.execution.executor import StepFailed
+from qb_engine.shadow import like, scratch
+
+if TYPE_CHECKING:
+    from qb_engine.migrations import LoadedMigration, Part
+    from qb_engine.execution.place import Place
+    from qb_engine.shadow import Shadow
+
+STATEMENT_S = 60  # on an empty shadow nothing honest takes longer
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMigration:
+    """A migration as it would run: its blocks, what each step was seen to do, what went wrong."""
+
+    migration: LoadedMigration
+    blocks: tuple[Block, ...]
+    seen: tuple[Observation, ...]
+    error: str = ""
+
+
+def plan(
+    place: Place, migrations: Iterable[LoadedMigration], *, down: bool = False
+) -> tuple[tuple[PlannedMigration, ...], tuple[str, ...]]:
+    """Run migrations on a fresh shadow and return what was seen, and what the shadow lacks.
+
+    The target is only read. A step that fails on the shadow ends that migration's plan with the
+    error; the steps after it are listed without observations.
+    """
+    found = []
+    server = scratch(place.project, place.scratch_url)
+    with like(server, place.target) as shadow:
+        for migration in migrations:
+            parts = migration.parts
+            planned = observe(place, shadow, migration, parts, down=down)
+            found.append(planned)
+            if planned.error:
+                break
+        return tuple(found), shadow.missing
+
+
+def observe(
+    place: Place,
+    shadow: Shadow,
+    migration: LoadedMigration,
+    parts: Iterable[Part],
+    *,
+    down: bool = False,
+    refused: frozenset[int] = frozenset(),
+) -> PlannedMigration:
+    """Run parts of a migration on a shadow, committed there, every step observed."""
+    arranged = blocks(parts, down=down, refused=refused)
+    policy = place.policy(debug=True, stepped=True, statement_timeout=STATEMENT_S)
+    acting, watching = shadow.connect(), shadow.connect()
+    executor = Executor(acting, watching, policy, opener=shadow.connect)
+    seen: list[Observation] = []
+    error = ""
+    try:
+        for block in arranged:
+            seen += executor.run(block)
+    except StepFailed as failed:
+        if isinstance(failed.cause, psycopg.errors.ActiveSqlTransaction) and (
+            failed.step.number not in refused
+        ):
+            # the parser could not know (a procedure that commits, say): the server has told us
+            again = refused | {failed.step.number}
+            executor.close()
+            return observe(place, shadow, migration, parts, down=down, refused=again)
+        seen += failed.observations
+        error = failed.why
+    finally:
+        executor.close()
+        acting.close()
+        watching.close()
+    return PlannedMigration(migration, arranged, _whole(arranged, seen), error)
+
+
+def _whole(arranged: tuple[Block, ...], seen: list[Observation]) -> tuple[Observation, ...]:
+    """One observation per step: blank ones for the steps that were not reached."""
+    by_number = {o.number: o for o in seen}
+    found = []
+    for block in arranged:
+        for step in block.steps:
+            blank = Observation(
+                step.number,
+                step.statement.sql,
+                str(step.statement.source),
+                step.part,
+                block.number if block.transactional else None,
+                skipped="not reached",
+            )
+            o = by_number.get(step.number, blank)
+            found.append(replace(o, transaction=blank.transaction))
+    return tuple(found)

@@ -1,0 +1,10 @@
+"""making it so: the lock, run, roll back, validate, and how everything stands"""
+
+from __future__ import annotations
+
+from qb_engine.runner.rollback import roll_back
+from qb_engine.runner.run import Ran, run
+from qb_engine.runner.status import State, Status, status
+from qb_engine.runner.validate import Validation, validate
+
+__all__ = ["Ran", "State", "Status", "Validation", "roll_back", "run", "status", "validate"]
