@@ -65,8 +65,6 @@ def figure(charts: Sequence[Chart]) -> Figure:
 
 def picture(charts: Sequence[Chart]) -> Picture | None:
     """All charts as one PNG; None when there is nothing to draw."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     if not charts:
         return None
     out = io.BytesIO()
@@ -74,7 +72,7 @@ def picture(charts: Sequence[Chart]) -> Picture | None:
         # a name in a script that the font lacks is drawn as a box; the table has it in full
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         made = figure(charts)
-        FigureCanvasAgg(made).print_png(out, metadata={"Software": None})
+        made.savefig(out, format="png", dpi=DPI, metadata={"Software": None})
     wide, tall = made.get_size_inches()
     alt = "; ".join(chart.title for chart in charts)
     return Picture(out.getvalue(), round(wide * CSS_DPI), round(tall * CSS_DPI), alt)

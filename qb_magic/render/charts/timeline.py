@@ -39,7 +39,7 @@ def draw(chart: Timeline, pad: Pad) -> None:
         pad.write(x, y + 0.14, amount(tick, "seconds") if tick else "0", size=8, align="center")
 
 
-def _span(pad: Pad, amount, span: Span, y: float, *, left: float, scale: float) -> None:
+def _span(pad: Pad, span: Span, y: float, *, left: float, scale: float) -> None:
     color, hatch = tone(span.weight)
     x, length = left + span.start * scale, (span.end - span.start) * scale
     pad.box(x, y + ROW * 0.74, length, ROW * 0.34, color, hatch)

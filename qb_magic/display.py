@@ -1,0 +1,71 @@
+"""how IPython shows a report: plain text, HTML, and its charts as a picture below"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qb_engine.report import Report, plain
+
+if TYPE_CHECKING:
+    from IPython.core.formatters import DisplayFormatter
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+def register(shell: InteractiveShell) -> None:
+    """Teach the shell's formatters to show any Report."""
+    formatter = _formatter(shell)
+    formatters = formatter.formatters
+    formatters["text/plain"].for_type(Report, _pretty)
+    formatters["text/html"].for_type(Report, _html)
+    formatters["image/png"].for_type(Report, _png)
+    if "image/png" in formatter.active_types:  # not in a terminal
+        formatter.ipython_display_formatter.for_type(Report, partial(_show, shell))
+
+
+def unregister(shell: InteractiveShell) -> None:
+    """Take back what `register` did."""
+    formatter = _formatter(shell)
+    for kind in ("text/plain", "text/html", "image/png"):
+        formatter.formatters[kind].type_printers.pop(Report, None)
+    formatter.ipython_display_formatter.type_printers.pop(Report, None)
+
+
+def _formatter(shell: InteractiveShell) -> DisplayFormatter:
+    formatter = shell.display_formatter
+    assert formatter is not None, "a shell that runs has its display formatter"
+    return formatter
+
+
+def _show(shell: InteractiveShell, report: Report) -> None:
+    """Publish the report, then its charts: a frontend shows only the richest form of one output.
+
+    Raise NotImplementedError, which IPython takes for "show it as usual", when it has no chart.
+    """
+    shown = _png(report)
+    if shown is None:
+        raise NotImplementedError
+    png, metadata = shown
+    publish = shell.display_pub.publish
+    publish({"text/plain": plain(report), "text/html": _html(report)})
+    words = f"chart: {metadata['alt']}"
+    publish({"text/plain": words, "image/png": png}, {"image/png": metadata})
+
+
+def _pretty(report: Report, printer: Any, cycle: bool) -> None:
+    printer.text(plain(report))
+
+
+def _html(report: Report) -> str:
+    from qb_magic.render.html import report_html
+
+    return report_html(report)
+
+
+def _png(report: Report) -> tuple[bytes, dict[str, Any]] | None:
+    from qb_magic.render.charts import picture
+
+    made = picture(tuple(report.charts()))
+    if made is None:
+        return None
+    return made.png, {"width": made.width, "height": made.height, "alt": made.alt}
