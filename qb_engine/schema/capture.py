@@ -1,0 +1,166 @@
+"""taking a snapshot: one consistent reading of the whole catalog, in a few round trips"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import errors, rows
+from psycopg.pq import TransactionStatus
+
+from qb_engine.errors import ServerError
+from qb_engine.schema.blockers import locked
+from qb_engine.schema.catalog import PRESENCE, RARE, STAGES, Collector, Group, comments
+from qb_engine.schema.catalog.rare import Rare
+from qb_engine.schema.state import Snapshot, frozen
+from qb_engine.schema.xmin import PROBE
+
+LOCK_TIMEOUT_MS = 3000  # definitions queue behind ACCESS EXCLUSIVE; longer waits help nobody
+STATEMENT_TIMEOUT_MS = 120_000  # a snapshot of 10,000 tables takes seconds
+PATIENCE_S = 15.0  # how long a schema may keep changing before we give up
+BACKOFF_S = (0.002, 0.25)  # first and longest pause between two tries
+
+# The server prints expressions by these settings: the same for everybody, whoever connects.
+SETTINGS = {
+    "search_path": "",
+    "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "lc_monetary": "C",
+    "xmlbinary": "base64",
+    "lock_timeout": f"{LOCK_TIMEOUT_MS}ms",
+    "statement_timeout": f"{STATEMENT_TIMEOUT_MS}ms",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+}
+BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+PREPARE = "SELECT " + ", ".join(
+    f"pg_catalog.set_config('{name}', '{value}', true)" for name, value in SETTINGS.items()
+)
+MOMENT = "SELECT pg_catalog.pg_current_snapshot()::text"
+# age() counts from the next transaction id, which is newer than the transaction's snapshot
+CLOCK = "SELECT pg_catalog.age('3'::xid) + 3::bigint"
+
+
+def snapshot(
+    conn: psycopg.Connection[Any], *, exclude_schemas: Collection[str] = ("qb",)
+) -> Snapshot:
+    """Return the whole schema of the database, as it was at one moment.
+
+    `conn` is an idle connection in autocommit mode. Raise ServerError when a lock is in the way,
+    or when the schema does not stand still long enough to be read.
+    """
+    if not conn.autocommit or conn.info.transaction_status != TransactionStatus.IDLE:
+        raise ValueError("a snapshot needs an idle connection in autocommit mode")
+    excluded = {"excluded": list(exclude_schemas)}
+    deadline = time.monotonic() + PATIENCE_S
+    pause, longest = BACKOFF_S
+    while True:
+        try:
+            found = _Reading(conn, excluded).result()
+        except errors.LockNotAvailable as error:
+            raise locked(conn, LOCK_TIMEOUT_MS) from error
+        except psycopg.Error as error:
+            raise ServerError(
+                "the catalog cannot be read",
+                where=f"database {conn.info.dbname}",
+                why=str(error).strip(),
+            ) from error
+        if found is not None:
+            return found
+        if time.monotonic() > deadline:
+            raise ServerError(
+                "the schema keeps changing while it is read",
+                where=f"database {conn.info.dbname}",
+                why=f"no reading within {PATIENCE_S:.0f} s saw the same schema from end to end",
+                todo="wait until what creates and drops objects has ended, then try again",
+            )
+        time.sleep(pause * random.uniform(0.5, 1.5))
+        pause = min(pause * 2, longest)
+
+
+class _Reading:
+    """One try: a transaction in which every group reads, and the proof that nothing moved.
+
+    A transaction alone is not consistent: functions like pg_get_indexdef look at the catalog as
+    it is now. So the reading counts only if no transaction has ended since it began, or if
+    none of those that ended has touched the catalog.
+    """
+
+    def __init__(self, conn: psycopg.Connection[Any], excluded: Mapping[str, Any]) -> None:
+        self._conn = conn
+        self._excluded = excluded
+        self._into = Collector()
+        self._moment = ""
+        self._hash = ""  # the probe as the transaction sees it; only asked of a busy server
+
+    def result(self) -> Snapshot | None:
+        """The snapshot, or None when the schema moved meanwhile."""
+        trouble: psycopg.Error | None = None
+        try:
+            self._read()
+        except (errors.LockNotAvailable, psycopg.OperationalError):
+            self._leave()
+            raise
+        except psycopg.Error as error:  # perhaps an object that went while we looked at it
+            trouble = error
+        self._leave()
+        if self._moved():
+            return None
+        if trouble is not None:
+            raise trouble
+        version = self._conn.info.server_version
+        return frozen(self._into.facts, self._into.unmodelled, version)
+
+    def _read(self) -> None:
+        with self._conn.pipeline():
+            self._send(BEGIN)
+            self._send(PREPARE)
+            moment, presence = self._send(MOMENT), self._send(PRESENCE)
+            sent = self._start(STAGES[0])
+            self._moment = moment.fetchall()[0][0]
+            present = presence.fetchall()[0][0]
+            rare = [kind for kind in RARE if kind.of in present]
+            stages: list[Sequence[Group | Rare]] = [*STAGES[1:], rare, ()]
+            for stage in stages:
+                found = [(group, cursor.fetchall()) for group, cursor in sent]
+                sent = self._start(stage)  # the server works on these while we read those
+                for group, rows in found:
+                    group.read(rows, self._into)
+            if self._into.orphans:
+                cursor = self._send(comments.UNKNOWN, comments.unknown(self._into))
+                comments.read_unknown(cursor.fetchall(), self._into)
+            next_xid = self._send(CLOCK).fetchall()[0][0]
+            if not _still(self._moment, next_xid):
+                self._hash = self._send(PROBE, self._excluded).fetchall()[0][0]
+
+    def _moved(self) -> bool:
+        """True when the schema may have changed since the transaction began."""
+        if not self._moment or self._send(MOMENT).fetchall()[0][0] == self._moment:
+            return False
+        return not self._hash or self._send(PROBE, self._excluded).fetchall()[0][0] != self._hash
+
+    def _start(self, stage: Sequence[Group | Rare]) -> list[tuple[Group | Rare, Any]]:
+        return [(group, self._send(group.sql, self._excluded)) for group in stage]
+
+    def _send(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
+        cursor = psycopg.Cursor(self._conn, row_factory=rows.tuple_row)
+        used = parameters if "%(" in sql else None
+        return cursor.execute(sql, used, prepare=False, binary=True)
+
+    def _leave(self) -> None:
+        if not self._conn.closed:
+            self._conn.rollback()
+
+
+def _still(moment: str, next_xid: int) -> bool:
+    """True when nobody wrote anything when `moment` was taken, nor has begun to since."""
+    _, newest, running = moment.split(":")
+    return not running and (int(newest) - next_xid) % 2**32 == 0

@@ -1,0 +1,31 @@
+"""Reading the system catalogs: one file per group of kinds, each a few queries and their facts.
+
+`STAGES` is the order: a group may rely on what the ones before it have collected.
+"""
+
+from __future__ import annotations
+
+from qb_engine.schema.catalog import (
+    comments,
+    constraints,
+    functions,
+    indexes,
+    relations,
+    rules,
+    schemas,
+    sequences,
+    sweep,
+    types,
+)
+from qb_engine.schema.catalog.collector import Collector, Group
+from qb_engine.schema.catalog.sweep import PRESENCE, RARE
+
+# Sent one stage ahead, so that the server works on one while the rows of another become facts.
+STAGES: tuple[tuple[Group, ...], ...] = (
+    (*schemas.GROUPS, *relations.GROUPS),
+    (*types.GROUPS, *constraints.GROUPS),
+    (*indexes.GROUPS, *sequences.GROUPS),
+    (*functions.GROUPS, *rules.GROUPS, *comments.GROUPS, *sweep.GROUPS),
+)
+
+__all__ = ["PRESENCE", "RARE", "STAGES", "Collector", "Group"]

@@ -1,0 +1,203 @@
+"""tables, partitioned and foreign tables, views, materialized views, and their columns"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from qb_engine.schema.catalog.collector import (
+    COVERED_SCHEMAS,
+    FIRST_USER_OID,
+    Collector,
+    Group,
+    Payload,
+    Row,
+    present,
+)
+from qb_engine.schema.catalog.foreign import shown_options
+from qb_engine.schema.catalog.grants import add_grants
+from qb_engine.schema.ids import ObjectId
+
+# kinds of relations that are facts of their own, and how a table says which kind of table it is
+KIND = {"r": "table", "p": "table", "f": "table", "v": "view", "m": "matview", "c": "composite"}
+TABLE_KIND = {"r": "table", "p": "partitioned", "f": "foreign"}
+PERSISTENCE = {"u": "unlogged", "t": "temporary"}
+REPLICA_IDENTITY = {"n": "nothing", "f": "full", "i": "index"}
+
+RELATIONS = f"""
+SELECT c.oid, c.relnamespace, c.relname::text, c.relkind::text,
+       pg_catalog.pg_get_userbyid(c.relowner)::text,
+       nullif(c.relpersistence, 'p')::text, c.reloptions::text[], toast.reloptions::text[],
+       space.spcname::text, CASE WHEN am.amname <> 'heap' THEN am.amname::text END,
+       nullif(c.relreplident, 'd')::text, nullif(c.relrowsecurity, false),
+       nullif(c.relforcerowsecurity, false),
+       CASE WHEN c.reloftype <> 0 THEN pg_catalog.format_type(c.reloftype, NULL) END,
+       CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) END,
+       -- a bound has no columns in it: without a relation pg_get_expr takes no lock
+       CASE WHEN c.relispartition THEN pg_catalog.pg_get_expr(c.relpartbound, 0) END,
+       CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END,
+       CASE WHEN NOT c.relispopulated AND c.relkind = 'm' THEN false END,
+       server.srvname::text, foreigner.ftoptions,
+       c.relacl::text[],
+       CASE WHEN c.relacl IS NOT NULL
+            THEN pg_catalog.acldefault('r', c.relowner)::text[] END
+FROM pg_catalog.pg_class c
+LEFT JOIN pg_catalog.pg_class toast ON toast.oid = c.reltoastrelid AND toast.reloptions IS NOT NULL
+LEFT JOIN pg_catalog.pg_tablespace space ON space.oid = c.reltablespace
+LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
+LEFT JOIN pg_catalog.pg_foreign_table foreigner ON foreigner.ftrelid = c.oid
+LEFT JOIN pg_catalog.pg_foreign_server server ON server.oid = foreigner.ftserver
+WHERE c.oid >= {FIRST_USER_OID} AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c')
+  AND c.relnamespace IN ({COVERED_SCHEMAS})
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                  WHERE d.classid = 1259 AND d.objid = c.oid AND d.deptype = 'e')
+"""
+
+PARENTS = """
+SELECT i.inhrelid, i.inhparent, i.inhseqno, i.inhdetachpending, c.relispartition, c.relkind::text
+FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+ORDER BY i.inhrelid, i.inhseqno
+"""
+
+COLUMNS = f"""
+SELECT a.attrelid, a.attnum, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod),
+       a.attnotnull,
+       CASE WHEN d.oid IS NULL THEN NULL
+            -- a default has no columns in it: without a relation pg_get_expr takes no lock
+            WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, 0)
+            ELSE pg_catalog.pg_get_expr(d.adbin, d.adrelid) END,
+       nullif(a.attidentity, '')::text, nullif(a.attgenerated, '')::text,
+       CASE WHEN a.attcollation <> t.typcollation THEN (
+            SELECT n.nspname::text || '.' || l.collname::text
+            FROM pg_catalog.pg_collation l JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace
+            WHERE l.oid = a.attcollation) END,
+       CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage::text END,
+       nullif(a.attcompression, '')::text, CASE WHEN NOT a.attislocal THEN true END,
+       CASE WHEN a.attstattarget >= 0 THEN a.attstattarget::int END,
+       a.attoptions::text[], a.attfdwoptions::text[], a.attacl::text[]
+FROM pg_catalog.pg_attribute a
+JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE a.attrelid >= {FIRST_USER_OID} AND a.attnum > 0 AND NOT a.attisdropped
+  AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c')
+  AND c.relnamespace IN ({COVERED_SCHEMAS})
+"""
+
+
+def read_relations(rows: Sequence[Row], into: Collector) -> None:
+    for row in rows:
+        (
+            oid, schema_oid, name, relkind, owner, persistence, options, toast, space, method,
+            identity, security, forced, of_type, key, bound, definition, populated, server,
+            foreign_options, acl, default_acl,
+        ) = row  # fmt: skip
+        schema = into.schemas.get(schema_oid)
+        if schema is None:
+            continue
+        id = ObjectId(KIND[relkind], schema, name)
+        into.relations[oid] = id
+        if relkind == "c":  # the fact is made with the types, where owner and grants are
+            into.facts[id] = {"attributes": []}
+            continue
+        payload: Payload = {"columns": [], "owner": owner}
+        if relkind in TABLE_KIND:
+            payload["kind"] = TABLE_KIND[relkind]
+        into.facts[id] = payload
+        payload |= present(
+            persistence=persistence and PERSISTENCE.get(persistence, persistence),
+            options=options and sorted(options),
+            toast_options=toast and sorted(toast),
+            tablespace=space,
+            access_method=method,
+            replica_identity=REPLICA_IDENTITY.get(identity) if relkind in "rp" else None,
+            row_security=security,
+            force_row_security=forced,
+            of_type=of_type,
+            partition_key=key,
+            bound=bound,
+            definition=definition,
+            populated=populated,
+            server=server,
+            foreign_options=foreign_options and shown_options(foreign_options),
+        )
+        if acl is not None:
+            add_grants(into, id, owner, acl, default_acl)
+
+
+def read_parents(rows: Sequence[Row], into: Collector) -> None:
+    for child_oid, parent_oid, _, detaching, is_partition, relkind in rows:
+        child, parent = into.relations.get(child_oid), into.relations.get(parent_oid)
+        if child is None or parent is None or relkind in "iI":
+            continue
+        payload = into.facts[child]
+        if is_partition or detaching:
+            payload["partition_of"] = [parent.schema, parent.name]
+            if detaching:
+                payload["detaching"] = True
+        else:
+            payload.setdefault("inherits", []).append([parent.schema, parent.name])
+
+
+def read_columns(rows: Sequence[Row], into: Collector) -> None:
+    facts, relations, columns = into.facts, into.relations, into.columns
+    at = 0
+    relation: ObjectId | None = None
+    order: list[str] | None = None
+    for row in sorted(rows, key=_place):
+        if row[0] != at:
+            at = row[0]
+            relation = relations.get(at)
+            if relation is not None:
+                whole = facts[relation]
+                order = whole.get("columns")
+        if relation is None:
+            continue
+        _, number, name, type, required, default, identity, generated, *rare = row
+        columns[at, number] = name
+        payload: Payload = {"nullable": not required, "type": type}
+        if default is not None:
+            payload["default"] = default
+        if identity is not None:
+            payload["identity"] = identity
+        if generated is not None:
+            payload["generated"] = generated
+        if rare != NOTHING_RARE:
+            acl = _read_rare(rare, payload)
+            if acl is not None:
+                id = ObjectId("column", relation.schema, relation.name, name)
+                add_grants(into, id, str(whole.get("owner", "")), acl)
+        if relation.kind == "composite":
+            whole["attributes"].append({"name": name, **payload})
+            continue
+        if order is not None:
+            order.append(name)
+        facts[ObjectId("column", relation.schema, relation.name, name)] = payload
+
+
+NOTHING_RARE = [None] * 8
+
+
+def _read_rare(rare: list[Any], payload: Payload) -> Sequence[str] | None:
+    collation, storage, compression, inherited, statistics, options, foreign_options, acl = rare
+    payload |= present(
+        collation=collation,
+        storage=storage,
+        compression=compression,
+        inherited=inherited,
+        statistics=statistics,
+        options=options and sorted(options),
+        foreign_options=foreign_options and shown_options(foreign_options),
+    )
+    return acl
+
+
+def _place(row: Row) -> tuple[int, int]:
+    return row[0], row[1]
+
+
+GROUPS = (
+    Group(RELATIONS, read_relations),
+    Group(PARENTS, read_parents),
+    Group(COLUMNS, read_columns),
+)

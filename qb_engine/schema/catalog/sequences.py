@@ -1,0 +1,98 @@
+"""sequences: those of identity columns belong to the column, serial ones are owned by it"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qb_engine.schema.catalog.collector import (
+    COVERED_SCHEMAS,
+    FIRST_USER_OID,
+    Collector,
+    Group,
+    Payload,
+    Row,
+)
+from qb_engine.schema.catalog.grants import add_grants
+from qb_engine.schema.ids import ObjectId
+
+TOP = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
+
+# last_value is data, not schema
+SEQUENCES = f"""
+SELECT s.seqrelid, c.relnamespace, c.relname::text, pg_catalog.pg_get_userbyid(c.relowner)::text,
+       nullif(c.relpersistence, 'p')::text, pg_catalog.format_type(s.seqtypid, NULL),
+       s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache, s.seqcycle,
+       d.deptype::text, d.refobjid, d.refobjsubid, c.relacl::text[],
+       CASE WHEN c.relacl IS NOT NULL
+            THEN pg_catalog.acldefault('s', c.relowner)::text[] END
+FROM pg_catalog.pg_sequence s
+JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
+LEFT JOIN pg_catalog.pg_depend d
+       ON d.classid = 1259 AND d.objid = s.seqrelid AND d.objsubid = 0
+      AND d.refclassid = 1259 AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
+WHERE s.seqrelid >= {FIRST_USER_OID}
+  AND c.relnamespace IN ({COVERED_SCHEMAS})
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
+                  WHERE e.classid = 1259 AND e.objid = s.seqrelid AND e.deptype = 'e')
+"""
+
+
+def read_sequences(rows: Sequence[Row], into: Collector) -> None:
+    for row in rows:
+        (
+            oid, schema_oid, name, owner, persistence, type, start, step, low, high, cache, cycle,
+            dependency, table_oid, number, acl, default_acl,
+        ) = row  # fmt: skip
+        schema = into.schemas.get(schema_oid)
+        if schema is None:
+            continue
+        options: Payload = {
+            "cache": cache,
+            "cycle": cycle,
+            "increment": step,
+            "max": high,
+            "min": low,
+            "start": start,
+            "type": type,
+        }
+        table = into.relations.get(table_oid)
+        column = into.columns.get((table_oid, number))
+        if dependency == "i" and table is not None and column is not None:
+            id = ObjectId("column", table.schema, table.name, column)
+            payload = into.facts[id]
+            usual = _usual(type, step)
+            special = {k: v for k, v in options.items() if v != usual[k]}
+            if special.pop("type", type) != payload["type"]:
+                special["type"] = type
+            if name != f"{table.name}_{column}_seq" or schema != table.schema:
+                special["name"] = name if schema == table.schema else f"{schema}.{name}"
+            if special:
+                payload["sequence"] = special
+            into.relations[oid] = id
+            continue
+        id = ObjectId("sequence", schema, name)
+        payload = {"owner": owner, **options}
+        if persistence == "u":
+            payload["persistence"] = "unlogged"
+        if table is not None and column is not None:
+            payload["owned_by"] = [table.schema, table.name, column]
+        into.facts[id] = payload
+        into.relations[oid] = id
+        if acl is not None:
+            add_grants(into, id, owner, acl, default_acl)
+
+
+def _usual(type: str, step: int) -> Payload:
+    low, high = (1, TOP[type]) if step > 0 else (-TOP[type] - 1, -1)
+    return {
+        "cache": 1,
+        "cycle": False,
+        "increment": 1,
+        "max": high,
+        "min": low,
+        "start": low if step > 0 else high,
+        "type": "",
+    }
+
+
+GROUPS = (Group(SEQUENCES, read_sequences),)
