@@ -7,6 +7,7 @@ changed, `diff` says what.
 from __future__ import annotations
 
 from qb_engine.schema.capture import snapshot
+from qb_engine.schema.compare import Difference, diff
 from qb_engine.schema.ids import KINDS, ObjectId
 from qb_engine.schema.state import FORMAT_VERSION, Snapshot
 from qb_engine.schema.tables import ColumnInfo, ConstraintInfo, IndexInfo, Table, TriggerInfo
@@ -17,11 +18,13 @@ __all__ = [
     "KINDS",
     "ColumnInfo",
     "ConstraintInfo",
+    "Difference",
     "IndexInfo",
     "ObjectId",
     "Snapshot",
     "Table",
     "TriggerInfo",
+    "diff",
     "probe",
     "snapshot",
 ]

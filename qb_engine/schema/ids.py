@@ -105,6 +105,9 @@ def parents(id: ObjectId, payload: Mapping[str, Any]) -> Iterator[ObjectId]:
         yield from (ObjectId(kind, id.schema, id.name) for kind in RELATIONS)
     for key in ("owned_by", "partition_of"):
         if key in payload:
-            yield ObjectId("table", payload[key][0], payload[key][1])
+            schema, name, *column = payload[key]
+            if column:
+                yield ObjectId("column", schema, name, column[0])
+            yield ObjectId("table", schema, name)
     if id.schema:
         yield ObjectId("schema", "", id.schema)

@@ -179,6 +179,7 @@ NOTHING_RARE = [None] * 8
 
 
 def _read_rare(rare: list[Any], payload: Payload) -> Sequence[str] | None:
+    acl: Sequence[str] | None
     collation, storage, compression, inherited, statistics, options, foreign_options, acl = rare
     payload |= present(
         collation=collation,

@@ -1,0 +1,179 @@
+"""what is different between two snapshots, each difference once, with a sentence that says it"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from qb_engine.schema.ids import ObjectId, parents
+from qb_engine.schema.state import Snapshot
+
+Change = Literal["missing", "unexpected", "changed"]
+Payload = Mapping[str, Any]
+
+LONG = 100  # characters; a longer value is not put into a sentence
+# What to say of an object that is missing or not expected, besides its name.
+GIST = ("type", "definition", "text", "labels", "version")
+YES_NO = {
+    "nullable": ("allows NULL", "NOT NULL"),
+    "valid": ("valid", "not valid"),
+    "index_valid": ("its index is valid", "its index is not valid"),
+    "deferrable": ("deferrable", "not deferrable"),
+    "deferred": ("initially deferred", "initially immediate"),
+    "row_security": ("row security is on", "row security is off"),
+    "force_row_security": ("row security is forced", "row security is not forced"),
+    "populated": ("populated", "not populated"),
+    "inherited": ("inherited", "not inherited"),
+}
+# The value of a field that a payload leaves out, where it is not just absent.
+USUAL: dict[str, Any] = {
+    "valid": True,
+    "index_valid": True,
+    "populated": True,
+    "deferrable": False,
+    "deferred": False,
+    "row_security": False,
+    "force_row_security": False,
+    "inherited": False,
+    "enabled": "origin",
+    "persistence": "permanent",
+    "replica_identity": "default",
+}
+WORDS = {
+    "identity": {"a": "always", "d": "by default"},
+    "generated": {"s": "stored", "v": "virtual"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One object that is missing, unexpected or changed; `fields` are the changed keys."""
+
+    change: Change
+    id: ObjectId
+    expected: Payload | None = None
+    found: Payload | None = None
+    fields: tuple[str, ...] = ()
+
+    def sentence(self) -> str:
+        """Say it: `column public.users.email: type is text, expected character varying(20)`."""
+        if self.change == "changed":
+            return f"{self.id}: {'; '.join(self._phrases())}"
+        payload = self.expected if self.change == "missing" else self.found
+        gist = next((_shown(key, payload[key]) for key in GIST if key in (payload or {})), "")
+        state = "is missing" if self.change == "missing" else "is not expected"
+        return f"{self.id} {state}" + (f": {gist}" if gist and gist != "..." else "")
+
+    def _phrases(self) -> Iterator[str]:
+        expected, found = self.expected or {}, self.found or {}
+        for key in self.fields:
+            yield _phrase(key, expected.get(key, USUAL.get(key)), found.get(key, USUAL.get(key)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The difference as JSON values."""
+        return {
+            "change": self.change,
+            "kind": self.id.kind,
+            "schema": self.id.schema,
+            "name": self.id.name,
+            "sub": self.id.sub,
+            "fields": list(self.fields),
+            "expected": self.expected,
+            "found": self.found,
+            "sentence": self.sentence(),
+        }
+
+    def __str__(self) -> str:
+        return self.sentence()
+
+
+def diff(
+    expected: Snapshot, found: Snapshot, *, ignore: Collection[str] = ()
+) -> tuple[Difference, ...]:
+    """Return what `found` has not, has too much, or has otherwise than `expected`.
+
+    What comes or goes with its table, column or schema is part of that one's difference.
+    `ignore` holds kinds (`comment`), fields of all kinds (`.owner`) or of one (`table.options`).
+    """
+    gone = {id: p for id, p in expected.facts.items() if id not in found.facts}
+    new = {id: p for id, p in found.facts.items() if id not in expected.facts}
+    differences = [
+        *(Difference("missing", id, expected=payload) for id, payload in _heads(gone)),
+        *(Difference("unexpected", id, found=payload) for id, payload in _heads(new)),
+    ]
+    changed = {}
+    for id, payload in expected.facts.items():
+        other = found.facts.get(id)
+        if other is not None and other != payload:
+            changed[id] = (payload, other, _fields(id, payload, other, ignore))
+    for id, (payload, other, fields) in changed.items():
+        # the columns of a view follow from its definition
+        of_view = id.kind == "column" and any(
+            ObjectId(kind, id.schema, id.name) in changed for kind in ("view", "matview")
+        )
+        if fields and not of_view:
+            differences.append(Difference("changed", id, payload, other, fields))
+    kept = (d for d in differences if d.id.kind not in ignore)
+    return tuple(sorted(kept, key=lambda d: (d.id.schema, d.id.name, d.id.kind, d.id.sub)))
+
+
+def _heads(objects: Mapping[ObjectId, Payload]) -> Iterator[tuple[ObjectId, Payload]]:
+    """Those that do not come or go with another of them."""
+    for id, payload in objects.items():
+        if not any(parent in objects for parent in parents(id, payload)):
+            yield id, payload
+
+
+def _fields(
+    id: ObjectId, expected: Payload, found: Payload, ignore: Collection[str]
+) -> tuple[str, ...]:
+    keys = sorted(expected.keys() | found.keys())
+    return tuple(
+        key
+        for key in keys
+        if expected.get(key) != found.get(key)
+        and f".{key}" not in ignore
+        and f"{id.kind}.{key}" not in ignore
+        and not (key == "columns" and _same_order(expected.get(key), found.get(key)))
+    )
+
+
+def _same_order(expected: Sequence[str] | None, found: Sequence[str] | None) -> bool:
+    """True when the columns that both have stand in the same order; the others are facts."""
+    first, second = list(expected or ()), list(found or ())
+    return [c for c in first if c in second] == [c for c in second if c in first]
+
+
+def _phrase(key: str, expected: Any, found: Any) -> str:
+    if key in YES_NO and isinstance(expected, bool) and isinstance(found, bool):
+        yes, no = YES_NO[key]
+        return f"{yes if found else no}, expected {yes if expected else no}"
+    label = key.replace("_", " ")
+    if expected is not None and found is not None:
+        here, there = _shown(key, found), _shown(key, expected)
+        if "..." in (here, there):
+            return f"{label} differs"
+        return f"{label} is {here}, expected {there}"
+    if found is None:
+        wanted = _shown(key, expected)
+        return f"no {label}" + ("" if wanted == "..." else f", expected {wanted}")
+    here = _shown(key, found)
+    return (f"{label}" if here == "..." else f"{label} is {here}") + ", expected none"
+
+
+def _shown(key: str, value: Any) -> str:
+    """A value in a sentence; `...` when it is too long for one."""
+    if key in WORDS and value in WORDS[key]:
+        return WORDS[key][value]
+    if isinstance(value, bool):
+        text = "yes" if value else "no"
+    elif key in ("partition_of", "owned_by", "references"):
+        text = ".".join(value)
+    elif isinstance(value, Mapping):
+        text = "; ".join(f"{name}: {_shown('', item)}" for name, item in value.items()) or "none"
+    elif isinstance(value, list | tuple):
+        text = ", ".join(_shown("", item) for item in value) or "none"
+    else:
+        text = str(value)
+    return "..." if len(text) > LONG or "\n" in text else text
