@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from qb_engine.schema.ids import ObjectId, parents
+from qb_engine.schema.ids import RELATIONS, ObjectId, parents
 from qb_engine.schema.state import Snapshot
 
 Change = Literal["missing", "unexpected", "changed"]
@@ -60,8 +60,8 @@ class Difference:
         """Say it: `column public.users.email: type is text, expected character varying(20)`."""
         if self.change == "changed":
             return f"{self.id}: {'; '.join(self._phrases())}"
-        payload = self.expected if self.change == "missing" else self.found
-        gist = next((_shown(key, payload[key]) for key in GIST if key in (payload or {})), "")
+        payload = (self.expected if self.change == "missing" else self.found) or {}
+        gist = next((_shown(key, payload[key]) for key in GIST if key in payload), "")
         state = "is missing" if self.change == "missing" else "is not expected"
         return f"{self.id} {state}" + (f": {gist}" if gist and gist != "..." else "")
 
@@ -135,7 +135,11 @@ def _fields(
         if expected.get(key) != found.get(key)
         and f".{key}" not in ignore
         and f"{id.kind}.{key}" not in ignore
-        and not (key == "columns" and _same_order(expected.get(key), found.get(key)))
+        and not (
+            key == "columns"
+            and id.kind in RELATIONS
+            and _same_order(expected.get(key), found.get(key))
+        )
     )
 
 
