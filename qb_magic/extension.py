@@ -10,12 +10,15 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 
 from qb_engine.errors import InputError, QbError
 from qb_engine.report import Report
-from qb_magic import display, guide
+from qb_magic import completion, display, guide
+from qb_magic.catalogue import Names
 from qb_magic.face import NotebookFace
 from qb_magic.session import NotebookSession
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+    from qb_magic.completion.offer import Known
 
 NAME = "qb"
 
@@ -27,6 +30,13 @@ class QbMagics(Magics):
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
         self.session = NotebookSession(NotebookFace())
+        self.names = Names()
+
+    def known(self) -> Known:
+        """The names that completion offers."""
+        from qb_magic.completion.known import gather
+
+        return gather(self.session, self.names.catalogue)
 
     @no_var_expand
     @line_cell_magic
@@ -43,6 +53,8 @@ class QbMagics(Magics):
             return self._run(words)
         finally:
             self.session.cell = None
+            if self.session.reached:
+                self.names.refresh(self.session.reached)
 
     def _run(self, words: list[str]) -> Report | None:
         from qb_engine.commands import invoke, unforeseen
@@ -110,6 +122,7 @@ def load(shell: InteractiveShell) -> None:
     magics = QbMagics(shell)
     shell.register_magics(magics)
     display.register(shell)
+    completion.register(shell, magics.known)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -118,3 +131,4 @@ def unload(shell: InteractiveShell) -> None:
         shell.magics_manager.magics[kind].pop(NAME, None)
     shell.magics_manager.registry.pop(QbMagics.__name__, None)
     display.unregister(shell)
+    completion.unregister(shell)
