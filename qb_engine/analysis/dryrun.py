@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from qb_engine.analysis.verify import Verified, verify
 from qb_engine.errors import RefusedError
 from qb_engine.execution import Executor, Observation, blocks
 from qb_engine.execution.executor import StepFailed
-from qb_engine.analysis.verify import Verified, verify
 
 if TYPE_CHECKING:
-    from qb_engine.migrations import LoadedMigration
     from qb_engine.execution.place import Place
+    from qb_engine.migrations import LoadedMigration
 
 
 @dataclass(frozen=True)

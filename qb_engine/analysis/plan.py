@@ -13,8 +13,8 @@ from qb_engine.execution.executor import StepFailed
 from qb_engine.shadow import like, scratch
 
 if TYPE_CHECKING:
-    from qb_engine.migrations import LoadedMigration, Part
     from qb_engine.execution.place import Place
+    from qb_engine.migrations import LoadedMigration, Part
     from qb_engine.shadow import Shadow
 
 STATEMENT_S = 60  # on an empty shadow nothing honest takes longer

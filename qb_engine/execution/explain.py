@@ -34,7 +34,7 @@ def explained(document: Any, *, ran: bool) -> Explained:
 def _affected(plan: dict[str, Any]) -> int:
     """Rows that a statement wrote (a ModifyTable without RETURNING itself returns none)."""
     if plan["Node Type"] != "ModifyTable":
-        return round(plan.get("Actual Rows", 0) * plan.get("Actual Loops", 1))
+        return round(float(plan.get("Actual Rows", 0)) * float(plan.get("Actual Loops", 1)))
     if "Tuples Inserted" in plan:
         return int(plan["Tuples Inserted"])
     written = [

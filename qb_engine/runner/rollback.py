@@ -14,8 +14,8 @@ from qb_engine.schema import snapshot
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
-    from qb_engine.migrations import LoadedMigration
     from qb_engine.execution.place import Place
+    from qb_engine.migrations import LoadedMigration
 
 MOVING = ("pending", "running", "paused", "verifying")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from qb_engine import ledger
+from qb_engine.analysis.verify import Verified, verify
 from qb_engine.database.connect import lost
 from qb_engine.errors import InterruptedRun, RefusedError
 from qb_engine.execution import Block, Executor, Observation, blocks
@@ -15,13 +16,12 @@ from qb_engine.execution.executor import StepFailed, server_gone
 from qb_engine.runner.lock import only_runner, still_held
 from qb_engine.runner.resume import remaining
 from qb_engine.runner.status import Status, backfill_states, one
-from qb_engine.analysis.verify import Verified, verify
 from qb_engine.schema import snapshot
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
-    from qb_engine.migrations import LoadedMigration, Part
     from qb_engine.execution.place import Place
+    from qb_engine.migrations import LoadedMigration, Part
     from qb_engine.schema import Snapshot
 
 
@@ -72,10 +72,10 @@ def run(
                     done.append(Ran(migration.id, "not met", 0.0, verified=verified))
                     break
             parts = _parts(control, migration, state)
-            if state.state == "expanded":
-                if backfill_states(control).get(migration.id) != "completed":
-                    done.append(Ran(migration.id, "expanded", 0.0, note=state.note))
-                    break
+            fill = backfill_states(control).get(migration.id)
+            if state.state == "expanded" and fill != "completed":
+                done.append(Ran(migration.id, "expanded", 0.0, note=state.note))
+                break
             ran, before = _apply(place, control, migration, parts, before, state)
             done.append(ran)
             if ran.status == "expanded":

@@ -14,8 +14,8 @@ from qb_engine.shadow import like, scratch
 from qb_engine.shadow.shadow import loaded
 
 if TYPE_CHECKING:
-    from qb_engine.migrations import LoadedMigration, Part
     from qb_engine.execution.place import Place
+    from qb_engine.migrations import LoadedMigration, Part
     from qb_engine.schema import Difference
     from qb_engine.shadow import Shadow
 
