@@ -151,6 +151,15 @@ class Session:
             )
         return found.all[-1]
 
+    def reload(self, migration: LoadedMigration) -> LoadedMigration:
+        """Read a migration again: what it records may depend on what has just run."""
+        if not any(part.dynamic for part in migration.parts):
+            return migration
+        from qb_engine.migrations import load_one
+
+        with self._reading() as reader:
+            return load_one(migration.path, reader)
+
     def guard_production(self, doing: str, typed: str | None) -> None:
         """Let a change of a production target pass only when its alias is typed back."""
         target = self.target

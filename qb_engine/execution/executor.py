@@ -342,7 +342,8 @@ class Executor:
         text = diagnostic.message_primary or ""
         if diagnostic.severity_nonlocalized == "DEBUG" and not text.startswith(WORK):
             return
-        self._messages.append(f"{diagnostic.severity}: {text}")
+        said = "" if diagnostic.severity_nonlocalized == "DEBUG" else f"{diagnostic.severity}: "
+        self._messages.append(f"{said}{text}")
 
 
 # how the server's DEBUG1 messages about real work begin

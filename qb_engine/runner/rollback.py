@@ -44,7 +44,7 @@ def roll_back(place: Place, only: LoadedMigration | None = None) -> Ran:
         seen = execute(place, control, migration, arranged, number, "rolled back")
         if backfill_states(control).get(migration.id):
             # its rows are gone with the column: a later run fills them anew
-            control.execute("DELETE FROM qb.backfill WHERE migration = %s", [migration.id])
+            control.execute("DELETE FROM qb.backfill WHERE id = %s", [migration.id])
         ledger.snapshot_after(control, number, snapshot(control))
         last = ledger.history(control, migration.id)[0]
     return Ran(migration.id, "rolled back", last.seconds or 0.0, seen)

@@ -83,7 +83,7 @@ def backfill_states(conn: Connection) -> dict[str, str]:
     row = conn.execute("SELECT to_regclass('qb.backfill') IS NOT NULL").fetchone()
     if not row or not row[0]:
         return {}
-    return dict(conn.execute("SELECT migration, state FROM qb.backfill").fetchall())
+    return dict(conn.execute("SELECT id, state FROM qb.backfill").fetchall())
 
 
 def runner(conn: Connection) -> str:

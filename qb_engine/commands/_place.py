@@ -1,0 +1,75 @@
+"""a session as the place where plans, dry runs and runs happen"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qb_engine.commands._session import Session
+
+if TYPE_CHECKING:
+    from qb_engine.execution import Place, Step
+    from qb_engine.migrations import LoadedMigration, Migrations
+
+
+def place_of(
+    session: Session,
+    migrations: Migrations,
+    *,
+    scratch: str | None = None,
+    on_step: Callable[[LoadedMigration, Step, str], None] | None = None,
+) -> Place:
+    """What the engine needs to know about where it works."""
+    from qb_engine.execution import Place
+
+    def silent(migration: LoadedMigration, step: Step, state: str) -> None:
+        return None
+
+    return Place(
+        project=session.project,
+        target=session.target,
+        opener=lambda name: session.connect(application_name=name),
+        migrations=migrations,
+        tell=session.face.say,
+        on_step=on_step or silent,
+        reload=session.reload,
+        scratch_url=scratch,
+    )
+
+
+def alone(migration: LoadedMigration) -> Migrations:
+    """A set of migrations that holds just this one (a `.sql` file named by its path)."""
+    from qb_engine.migrations import Migrations
+
+    return Migrations(migration.path.parent, (migration,))
+
+
+def pending(
+    session: Session,
+) -> tuple[Migrations, tuple[LoadedMigration, ...], tuple[str, ...]]:
+    """All migrations, those that would run next in order, and those that wait for a backfill.
+
+    Raise the error of a broken file: what would run cannot be told then.
+    """
+    from qb_engine.database.connect import server_errors
+    from qb_engine.runner import status
+
+    migrations = session.migrations()
+    if migrations.broken:
+        raise migrations.broken[0].error
+    with session.connect() as conn, server_errors("reading the ledger", session.target):
+        states = {s.migration: s.state for s in status(conn, migrations)}
+    todo = tuple(m for m in migrations.all if states[m.id] in ("pending", "partial"))
+    waiting = tuple(m.id for m in migrations.all if states[m.id] == "expanded")
+    return migrations, todo, waiting
+
+
+def next_pending(session: Session, name: str | None) -> LoadedMigration:
+    """The migration that is named, else the next pending one, else the last.
+
+    Raise InputError when there is none at all.
+    """
+    if name:
+        return session.migration(name, allow_path=True)
+    _, todo, _ = pending(session)
+    return todo[0] if todo else session.migration(None)

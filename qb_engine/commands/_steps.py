@@ -1,0 +1,92 @@
+"""observed steps as tables and charts, the same for plan, dry run and run"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from qb_engine.report import Bars, Chart, Column, Span, Table, Timeline, Tree
+
+if TYPE_CHECKING:
+    from qb_engine.execution import Observation
+
+WIDTH = 60  # characters of SQL in a table cell
+
+
+def steps_table(title: str, seen: Iterable[Observation], *, timed: bool) -> Table:
+    """Steps with their transaction, locks and work; with time, rows and WAL when they ran."""
+    columns = [Column("#", "count"), Column("tx"), Column("statement", "code")]
+    columns += [Column("locks on what was there"), Column("work")]
+    if timed:
+        columns += [Column("time", "seconds"), Column("rows", "count"), Column("WAL", "bytes")]
+        columns += [Column("buffers", "count")]
+    rows = []
+    for o in seen:
+        row: list[object] = [o.number, _transaction(o), short(o.sql), _locks(o), _work(o, timed)]
+        if timed:
+            ran = not (o.skipped or o.error)
+            row += [o.seconds if ran else None, o.rows, o.wal_bytes if ran else None, o.buffers]
+        rows.append(tuple(row))
+    return Table(title, tuple(columns), tuple(rows), empty="no statement to run")
+
+
+def charts(title: str, seen: Sequence[Observation]) -> list[Chart]:
+    """Statement times, the lock timeline, and the plans of DML."""
+    ran = [o for o in seen if not o.skipped and not o.error]
+    found: list[Chart] = []
+    if ran:
+        labels = tuple(f"{o.number} {short(o.sql, 34)}" for o in ran)
+        found.append(Bars(f"{title}: time per statement", labels, tuple(o.seconds for o in ran)))
+    if spans := lock_spans(ran):
+        found.append(Timeline(f"{title}: locks held", spans))
+    found += [
+        Tree(f"{o.number} {short(o.sql, 50)}", o.explain) for o in ran if o.explain is not None
+    ]
+    return found
+
+
+def lock_spans(seen: Iterable[Observation]) -> tuple[Span, ...]:
+    """Which lock was held on what from when to when: until the end of its transaction."""
+    from qb_engine.execution.observation import strength
+
+    seen = list(seen)
+    end = {o.transaction: max(o.start + o.seconds, o.held_until) for o in seen}
+    spans = []
+    for o in seen:
+        until = o.start + o.seconds if o.transaction is None else end[o.transaction]
+        for lock in o.locks:
+            spans.append(
+                Span(lock.relation, o.start, until, lock.sql_mode, max(strength(lock.mode), 1))
+            )
+    return tuple(spans)
+
+
+def short(sql: str, width: int = WIDTH) -> str:
+    """SQL on one line, cut to a width."""
+    text = " ".join(sql.split())
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _transaction(o: Observation) -> str:
+    if o.error:
+        return "FAIL"
+    return "none" if o.transaction is None else f"{o.transaction}"
+
+
+def _locks(o: Observation) -> str:
+    lines = [f"{lock.sql_mode} {lock.relation}" for lock in o.locks if not lock.index]
+    indexes = [lock for lock in o.locks if lock.index]
+    if indexes:
+        modes = sorted({lock.sql_mode for lock in indexes})
+        word = "index" if len(indexes) == 1 else "indexes"
+        lines.append(f"{', '.join(modes)} {len(indexes)} {word}")
+    return "\n".join(lines) or "-"
+
+
+def _work(o: Observation, timed: bool) -> str:
+    if o.skipped or o.error:
+        return o.skipped or o.error
+    lines = [f"rewrites {name}" for name in o.rewrites]
+    for scan in o.scans:
+        lines.append(f"scans {scan.relation}" + (f" ({scan.rows:,} rows)" if timed else ""))
+    return "\n".join(lines) or "-"

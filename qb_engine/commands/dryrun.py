@@ -1,0 +1,98 @@
+"""`qb dryrun`: run for real on the target, observed, rolled back"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import click
+
+from qb_engine.commands import Session, qb_command
+from qb_engine.commands._steps import charts, steps_table
+from qb_engine.report import Chart, Report, Table, format_seconds
+
+if TYPE_CHECKING:
+    from qb_engine.analysis import DryRun
+
+
+@dataclass(frozen=True)
+class DryRunReport(Report):
+    """What each statement did before everything was rolled back."""
+
+    name: ClassVar[str] = "dryrun"
+    target: str
+    dry: DryRun
+    others: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return self.dry.failure is None and self.dry.verified.ok
+
+    def headline(self) -> str:
+        name = self.dry.migration.id
+        if self.dry.failure is not None:
+            return f"{name} fails on {self.target}; everything was rolled back"
+        ran = [o for o in self.dry.seen if not o.skipped]
+        took = format_seconds(sum(o.seconds for o in ran))
+        return f"{name} ran on {self.target} in {took}, and was rolled back"
+
+    def tables(self) -> Sequence[Table]:
+        return (steps_table(self.dry.migration.id, self.dry.seen, timed=True),)
+
+    def notes(self) -> Sequence[str]:
+        found = []
+        if self.dry.failure is not None:
+            found += [self.dry.failure.where, *self.dry.failure.why.splitlines()]
+        for check in self.dry.verified.checks:
+            if not check.ok:
+                found.append(f"{check.what}: expected {check.expected}, found {check.found}")
+        for o in self.dry.seen:
+            found += [f"statement {o.number}: {text}" for text in o.messages]
+        if self.others:
+            found.append(
+                f"{self.others} more pending: each can be dry-run once the one before is applied"
+            )
+        return found
+
+    def charts(self) -> Sequence[Chart]:
+        return charts(self.dry.migration.name, self.dry.seen)
+
+    def as_dict(self) -> dict[str, Any]:
+        failure = self.dry.failure
+        return {
+            "target": self.target,
+            "migration": self.dry.migration.id,
+            "constraints_met": self.dry.verified.ok,
+            "seconds": sum(o.seconds for o in self.dry.seen),
+            "steps": [o.as_dict() for o in self.dry.seen],
+            "error": failure.as_dict() if failure else None,
+        }
+
+
+@qb_command("dryrun", short_help="Run for real on the target, observed, rolled back.")
+@click.argument("migration", required=False)
+@click.option("--here", is_flag=True, help="Yes, on this production target.")
+def command(session: Session, migration: str | None, here: bool) -> Report:
+    """Run MIGRATION (default: the next pending one) in a transaction that is rolled back.
+
+    Its locks are real while it runs; no wait is longer than the lock timeout.
+    """
+    from qb_engine.analysis import dry_run
+    from qb_engine.commands._place import alone, next_pending, pending, place_of
+
+    chosen = next_pending(session, migration)
+    others = 0
+    if not migration:
+        others = max(len(pending(session)[1]) - 1, 0)
+    label = f"dry run of {chosen.name}"
+    total = len(chosen.up)
+    with session.face.progress(label, total) as bar:
+        place = place_of(
+            session,
+            alone(chosen),
+            on_step=lambda m, step, state: bar.update(
+                step.number - (state == "running"), total, step.statement.first_line[:50]
+            ),
+        )
+        return DryRunReport(session.target.name, dry_run(place, chosen, here=here), others)

@@ -1,0 +1,112 @@
+"""`qb plan`: the steps that would run, with the locks they were seen to take"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import click
+
+from qb_engine.commands import Session, qb_command
+from qb_engine.commands._steps import steps_table
+from qb_engine.report import Report, Table
+
+if TYPE_CHECKING:
+    from qb_engine.analysis import PlannedMigration
+    from qb_engine.migrations import LoadedMigration
+
+
+@dataclass(frozen=True)
+class PlanReport(Report):
+    """The plan of one or more migrations, seen on an empty shadow of the target."""
+
+    name: ClassVar[str] = "plan"
+    target: str
+    planned: tuple[PlannedMigration, ...]
+    missing: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not any(p.error for p in self.planned)
+
+    def headline(self) -> str:
+        if not self.planned:
+            return f"nothing is pending on {self.target}"
+        steps = sum(len(p.seen) for p in self.planned)
+        text = f"{_count(steps, 'step')} in {_count(len(self.planned), 'migration')} would run"
+        return f"{text} on {self.target}" if self.ok else f"{text}, and one fails"
+
+    def tables(self) -> Sequence[Table]:
+        return tuple(steps_table(p.migration.id, p.seen, timed=False) for p in self.planned)
+
+    def notes(self) -> Sequence[str]:
+        found = [f"{p.migration.id}: {p.error}" for p in self.planned if p.error]
+        for p in self.planned:
+            if p.migration.backfill is not None:
+                fill = p.migration.backfill
+                columns = ", ".join(fill.set)
+                found.append(f"{p.migration.id}: a backfill fills {columns} of {fill.table}")
+        found += [f"{name} waits for its backfill" for name in self.waiting]
+        found += [f"the shadow lacks: {text}" for text in self.missing]
+        if self.planned:
+            found.append("seen on an empty copy of the schema; the target was only read")
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        steps = []
+        for p in self.planned:
+            for o in p.seen:
+                one = o.as_dict()
+                steps.append(
+                    {
+                        "migration": p.migration.id,
+                        "sql": one["sql"],
+                        "place": one["place"],
+                        "part": one["part"],
+                        "transaction": one["transaction"],
+                        "locks": one["locks"],
+                        "index_locks": one["index_locks"],
+                        "rewrites": one["rewrites"],
+                        "scans": one["scans"],
+                        "messages": one["messages"],
+                        "error": one["error"],
+                        "provenance": "observed" if not o.skipped else "",
+                    }
+                )
+        return {
+            "target": self.target,
+            "migrations": [p.migration.id for p in self.planned],
+            "steps": steps,
+            "missing": list(self.missing),
+        }
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+@qb_command("plan", short_help="The steps that would run, with their locks.")
+@click.argument("migration", required=False)
+@click.option("--scratch", metavar="URL", help="A server for the shadow, instead of the embedded.")
+def command(session: Session, migration: str | None, scratch: str | None) -> Report:
+    """Show what would run: MIGRATION (id, name, part, or a .sql file), or all that is pending.
+
+    The statements run on an empty copy of the target's schema; the target is only read.
+    """
+    from qb_engine.analysis import plan
+    from qb_engine.commands._place import alone, pending, place_of
+
+    waiting: tuple[str, ...] = ()
+    if migration:
+        chosen = session.migration(migration, allow_path=True)
+        todo: tuple[LoadedMigration, ...] = (chosen,)
+        migrations = alone(chosen)
+    else:
+        migrations, todo, waiting = pending(session)
+    planned: tuple[PlannedMigration, ...] = ()
+    missing: tuple[str, ...] = ()
+    if todo:
+        planned, missing = plan(place_of(session, migrations, scratch=scratch), todo)
+    return PlanReport(session.target.name, planned, missing, waiting)
