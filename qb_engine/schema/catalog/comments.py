@@ -34,7 +34,7 @@ GROUPS = (Group(COMMENTS, read_comments),)
 
 UNKNOWN = """
 SELECT what.type, coalesce(what.schema, ''), what.identity, o.said
-FROM pg_catalog.unnest(%(of)s::oid[], %(oid)s::oid[], %(number)s::int[], %(said)s::text[])
+FROM unnest(%(of)s::oid[], %(oid)s::oid[], %(number)s::int[], %(said)s::text[])
      AS o (of, oid, number, said),
      LATERAL pg_catalog.pg_identify_object(o.of, o.oid, o.number) what
 WHERE what.type IS NOT NULL
