@@ -1,0 +1,102 @@
+"""What one command does to one object: one file per operation.
+
+An operation is a frozen value with four methods, always these: `read` from a parse tree, `write`
+as SQL, its `inverse`, and what it `requires`. A new operation is a new file; it is found here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+from qb_engine.operations.column import Column
+from qb_engine.operations.generic import Generic
+from qb_engine.operations.operation import (
+    Inverse,
+    Irreversible,
+    Operation,
+    Requirement,
+    Schema,
+    Sql,
+)
+from qb_engine.sql import Statement
+from qb_engine.sql.tree import only, pb, same
+
+__all__ = [
+    "Column",
+    "Generic",
+    "Inverse",
+    "Irreversible",
+    "Operation",
+    "Requirement",
+    "Schema",
+    "Sql",
+    "all_operations",
+    "read",
+]
+
+
+@lru_cache(maxsize=1)
+def all_operations() -> tuple[type[Operation], ...]:
+    """Every operation there is, by name, the generic one last."""
+    found: dict[str, type[Operation]] = {}
+    for module in pkgutil.iter_modules(__path__):
+        for name, value in vars(import_module(f"{__name__}.{module.name}")).items():
+            if (
+                inspect.isclass(value)
+                and issubclass(value, Operation)
+                and not inspect.isabstract(value)
+                and value is not Generic
+            ):
+                found[name] = value
+    return (*(found[name] for name in sorted(found)), Generic)
+
+
+def read(statement: Statement) -> tuple[Operation, ...]:
+    """What a statement does, command by command.
+
+    A command that no operation can write back exactly is a Generic one.
+    """
+    return tuple(found for node in _commands(statement.node) for found in _read(node))
+
+
+def _commands(node: Any) -> list[Any]:
+    """An ALTER TABLE with several commands as several with one; a DROP of several likewise."""
+    if isinstance(node, pb.AlterTableStmt):
+        field = "cmds"
+    elif isinstance(node, pb.DropStmt):
+        field = "objects"
+    else:
+        return [node]
+    found = []
+    for each in getattr(node, field):
+        single = type(node)()
+        single.CopyFrom(node)
+        del getattr(single, field)[:]
+        getattr(single, field).append(each)
+        found.append(single)
+    return found
+
+
+def _read(node: Any) -> tuple[Operation, ...]:
+    generic = next(Generic.read(node))
+    for kind in all_operations()[:-1]:
+        found = tuple(kind.read(only(node)))
+        if len(found) == 1 and same(found[0].write(), generic.sql):
+            return found
+    return (generic,)
+
+
+def __getattr__(name: str) -> Any:
+    """Every operation by its name: `from qb_engine.operations import AddColumn`."""
+    for kind in all_operations() if name[:1].isupper() else ():
+        if kind.__name__ == name:
+            return kind
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(kind.__name__ for kind in all_operations())})

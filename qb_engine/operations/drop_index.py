@@ -1,0 +1,45 @@
+"""DROP INDEX"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from qb_engine.operations import rebuild
+from qb_engine.operations.on_object import DropOperation
+from qb_engine.operations.operation import (
+    Inverse,
+    Irreversible,
+    Requirement,
+    Schema,
+    operation,
+)
+
+
+@operation
+class DropIndex(DropOperation):
+    """Drop an index; `concurrently` waits for its users instead of blocking them.
+
+    >>> DropIndex("users_email_idx", concurrently=True).write()
+    'DROP INDEX CONCURRENTLY users_email_idx'
+    """
+
+    KIND = "INDEX"
+
+    def inverse(self, schema: Schema) -> Inverse | Irreversible:
+        found = rebuild.index(schema, self.name, self.schema)
+        if found is None:
+            if self.if_exists:
+                return Inverse(())
+            return Irreversible(f"what the index {self.name} was like is not known")
+        if self.cascade:
+            return Irreversible(f"CASCADE drops what depends on {self.name}, whatever that is")
+        table, index = found
+        return Inverse(tuple(rebuild.index_steps(table, index, concurrently=self.concurrently)))
+
+    def requires(self, schema: Schema) -> Iterable[Requirement]:
+        found = rebuild.index(schema, self.name, self.schema)
+        if found is not None and not self.if_exists:
+            table, index = found
+            space = None if table.schema == "public" else table.schema
+            yield Requirement(table.name, space)
+            yield Requirement(table.name, space, index=index.name)

@@ -1,0 +1,43 @@
+"""DROP TABLE"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from qb_engine.operations import rebuild
+from qb_engine.operations.on_object import DropOperation
+from qb_engine.operations.operation import (
+    Inverse,
+    Irreversible,
+    Requirement,
+    Schema,
+    operation,
+)
+
+
+@operation
+class DropTable(DropOperation):
+    """Drop a table with all that belongs to it.
+
+    >>> DropTable("users").write()
+    'DROP TABLE users'
+    """
+
+    KIND = "TABLE"
+
+    def inverse(self, schema: Schema) -> Inverse | Irreversible:
+        table = schema.table(self.name, self.schema or "public")
+        if table is None:
+            if self.if_exists:
+                return Inverse(())
+            return Irreversible(f"what {self.name} was like is not known")
+        if self.cascade:
+            return Irreversible(f"CASCADE drops what depends on {self.name}, whatever that is")
+        steps = rebuild.table(schema, table)
+        if isinstance(steps, Irreversible):
+            return steps
+        return Inverse(steps, loses=f"the rows of {self.name}")
+
+    def requires(self, schema: Schema) -> Iterable[Requirement]:
+        if not self.if_exists:
+            yield Requirement(self.name, self.schema)

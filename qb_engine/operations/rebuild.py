@@ -1,0 +1,364 @@
+"""from what a snapshot remembers of an object to the operations that make it again"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from qb_engine.operations.operation import Irreversible, Operation, Schema
+from qb_engine.schema import ColumnInfo, ConstraintInfo, IndexInfo, Table
+from qb_engine.sql import ident, qualified, read_one
+
+Step = Operation | str
+
+# what a fact may say and still be made again exactly; anything else is named as the reason
+TABLE = {"columns", "owner", "kind", "persistence", "options", "partition_key"}
+VIEW = {"columns", "owner", "definition", "options"}
+COLUMN = {"type", "nullable", "default", "identity", "generated", "collation", "sequence"}
+CONSTRAINT = {"kind", "definition", "columns", "valid", "references", "deferrable", "deferred"}
+INDEX = {"definition", "valid"}
+
+
+def space(schema: str) -> str | None:
+    """A schema as statements write it: not at all for public."""
+    return None if schema == "public" else schema
+
+
+def column(schema: Schema, table: Table, name: str) -> tuple[Step, ...] | Irreversible:
+    """Make a column again, with the indexes and constraints that went with it."""
+    from qb_engine.operations.add_column import AddColumn
+
+    trouble = _odd_column(schema, table, name)
+    if trouble:
+        return Irreversible(trouble)
+    new = _column(schema, table, table.columns[name])
+    steps: list[Step] = list(_sequences(schema, table, name))
+    steps.append(
+        AddColumn(
+            table.name,
+            name,
+            new.type,
+            new.nullable,
+            new.default,
+            schema=space(table.schema),
+            collation=new.collation,
+            constraints=new.constraints,
+        )
+    )
+    steps += _owned(schema, table, name)
+    for each in table.constraints.values():
+        if name in each.columns or name in _named_in(each):
+            if odd := _odd(schema, "constraint", table, each.name, CONSTRAINT):
+                return Irreversible(odd)
+            steps += constraint(table, each)
+    for found in table.indexes.values():
+        if found.constraint is None and name in _columns_of(found):
+            if odd := _odd(schema, "index", table, found.name, INDEX):
+                return Irreversible(odd)
+            steps += index_steps(table, found)
+    steps += _comment("column", name, table.columns[name].comment, table)
+    return tuple(steps)
+
+
+def table(schema: Schema, found: Table) -> tuple[Step, ...] | Irreversible:
+    """Make a table again with all that belonged to it, or say what stands in the way."""
+    from qb_engine.operations.create_table import CreateTable
+
+    if found.kind not in ("table", "partitioned"):
+        return Irreversible(f"{found.name} is a {found.kind}, not a table")
+    trouble = _odd_table(schema, found)
+    if trouble:
+        return Irreversible(trouble)
+    head = schema.find("table", found.schema, found.name) or {}
+    columns = [_column(schema, found, each) for each in found.columns.values()]
+    constraints = [
+        f"CONSTRAINT {ident(c.name)} {c.definition}" for c in found.constraints.values() if c.valid
+    ]
+    tail = f"PARTITION BY {found.partition_key}" if found.partition_key else ""
+    if head.get("options"):
+        tail = f"{tail} WITH ({', '.join(head['options'])})".strip()
+    steps: list[Step] = list(_sequences(schema, found))
+    steps.append(
+        CreateTable(
+            found.name,
+            (*columns, *constraints),
+            schema=space(found.schema),
+            tail=tail,
+            unlogged=head.get("persistence") == "unlogged",
+        )
+    )
+    steps += _owned(schema, found)
+    for each in found.constraints.values():
+        steps += constraint(found, each)[1 if each.valid else 0 :]
+    for index in found.indexes.values():
+        if index.constraint is None:
+            steps += index_steps(found, index)
+    steps += [trigger.definition for trigger in found.triggers.values()]
+    steps += _comment("table", found.name, found.comment, found)
+    for each_column in found.columns.values():
+        steps += _comment("column", each_column.name, each_column.comment, found)
+    return tuple(steps)
+
+
+def view(schema: Schema, found: Table) -> tuple[Step, ...] | Irreversible:
+    """Make a view again from its definition."""
+    from qb_engine.operations.create_materialized_view import CreateMaterializedView
+    from qb_engine.operations.create_view import CreateView
+
+    if found.definition is None:
+        return Irreversible(f"{found.name} is a {found.kind}, not a view")
+    if odd := _odd_whole(schema, found.kind, found, VIEW) or _parts(
+        schema, found, ("rule", "trigger")
+    ):
+        return Irreversible(odd)
+    head = schema.find(found.kind, found.schema, found.name) or {}
+    steps: list[Step] = []
+    if found.kind == "matview":
+        if head.get("options"):
+            return Irreversible(f"{found.name} has storage options, which would be lost")
+        steps.append(
+            CreateMaterializedView(found.name, found.definition, schema=space(found.schema))
+        )
+    else:
+        options = ", ".join(head.get("options", ()))
+        steps.append(
+            CreateView(found.name, found.definition, schema=space(found.schema), options=options)
+        )
+    for each in found.indexes.values():
+        steps += index_steps(found, each)
+    if found.kind == "view":
+        steps += _comment("view", found.name, found.comment, found)
+    elif found.comment:
+        return Irreversible(f"{found.name} has a comment, which would be lost")
+    for each_column in found.columns.values():
+        steps += _comment("column", each_column.name, each_column.comment, found)
+    return tuple(steps)
+
+
+def constraint(table: Table, found: ConstraintInfo) -> tuple[Operation, ...]:
+    """Add a constraint again, with its comment."""
+    from qb_engine.operations.add_constraint import AddConstraint
+    from qb_engine.operations.comment import Comment
+
+    at = space(table.schema)
+    add = AddConstraint(table.name, found.definition, found.name, schema=at)
+    if found.comment is None:
+        return (add,)
+    return add, Comment("constraint", found.name, found.comment, table.name, schema=at)
+
+
+def index_steps(
+    table: Table, found: IndexInfo, *, concurrently: bool = False
+) -> tuple[Operation, ...]:
+    """Create an index again, with its comment."""
+    from qb_engine.operations.comment import Comment
+    from qb_engine.operations.create_index import CreateIndex
+
+    at = space(table.schema)
+    (create,) = CreateIndex.read(read_one(found.definition).node)
+    create = dataclasses.replace(create, schema=at, concurrently=concurrently)
+    if found.comment is None:
+        return (create,)
+    return create, Comment("index", found.name, found.comment, schema=at)
+
+
+def index(schema: Schema, name: str, space: str | None) -> tuple[Table, IndexInfo] | None:
+    """The index of a name and the table it is on; None when the snapshot has none."""
+    for id in schema.facts:
+        if id.sub == name and id.schema == (space or "public"):
+            found = schema.table(id.name, id.schema) if id.kind in ("index", "constraint") else None
+            if found is not None and name in found.indexes:
+                return found, found.indexes[name]
+    return None
+
+
+def enum(schema: Schema, name: str, at: str | None) -> tuple[Step, ...] | None:
+    """Make an enum type again; None when there is none of that name."""
+    from qb_engine.operations.comment import Comment
+    from qb_engine.operations.create_enum import CreateEnum
+
+    found = schema.find("enum", at or "public", name)
+    if found is None:
+        return None
+    steps: list[Step] = [CreateEnum(name, tuple(found["labels"]), schema=at)]
+    said = schema.find("comment", at or "public", name, "enum")
+    return (*steps, Comment("type", name, said["text"], schema=at)) if said else tuple(steps)
+
+
+def comment(
+    schema: Schema, kind: str, at: str | None, name: str, of: str | None
+) -> str | Irreversible | None:
+    """The comment that an object has now."""
+    kinds: tuple[str, ...] = (kind,)
+    place, head, sub = at or "public", name, ""
+    if kind == "schema":
+        place = ""
+    elif kind == "type":
+        kinds = ("enum", "domain", "composite", "range", "type")
+    elif kind in ("column", "constraint"):
+        head, sub = str(of), name
+    elif kind == "index":
+        found = index(schema, name, at)
+        if found is None:
+            return Irreversible(f"the comment on the index {name} before is not known")
+        head, sub = found[0].name, name
+        if found[1].constraint is not None:
+            return Irreversible(f"the comment on the index {name} before is not known")
+    for each in kinds:
+        said = schema.find("comment", place, head, f"{each} {sub}".rstrip())
+        if said is not None:
+            return str(said["text"])
+    return None
+
+
+def has_schema(schema: Schema, name: str) -> bool:
+    """True when there is a schema of that name."""
+    return schema.find("schema", "", name) is not None
+
+
+def has_sequence(schema: Schema, name: str, at: str | None) -> bool:
+    """True when there is a sequence of that name."""
+    return schema.find("sequence", at or "public", name) is not None
+
+
+# -- parts ---------------------------------------------------------------------------------------
+
+
+def _column(schema: Schema, table: Table, info: ColumnInfo) -> Any:
+    from qb_engine.operations.column import Column
+
+    clauses: list[str] = []
+    default = info.default
+    if info.generated:
+        kind = "STORED" if info.generated == "s" else "VIRTUAL"
+        clauses.append(f"GENERATED ALWAYS AS ({info.default}) {kind}")
+        default = None
+    if info.identity:
+        fact = schema.find("column", table.schema, table.name, info.name) or {}
+        options = _sequence_options(fact.get("sequence", {}))
+        kind = "ALWAYS" if info.identity == "a" else "BY DEFAULT"
+        clauses.append(f"GENERATED {kind} AS IDENTITY" + (f" ({options})" if options else ""))
+    collation = None
+    if info.collation:
+        at, _, name = info.collation.partition(".")
+        collation = qualified(at, name)
+    return Column(info.name, info.type, info.nullable, default, collation, tuple(clauses))
+
+
+def _sequence_options(payload: Mapping[str, Any]) -> str:
+    words = {"start": "START", "increment": "INCREMENT", "min": "MINVALUE", "max": "MAXVALUE"}
+    parts = [f"{word} {payload[key]}" for key, word in words.items() if key in payload]
+    parts += [f"CACHE {payload['cache']}"] if "cache" in payload else []
+    parts += ["CYCLE"] if payload.get("cycle") else []
+    return " ".join(parts)
+
+
+def _owned_sequences(schema: Schema, table: Table, column: str | None) -> Iterator[tuple[Any, Any]]:
+    for id, payload in schema.facts.items():
+        owner = payload.get("owned_by") if id.kind == "sequence" else None
+        if owner and tuple(owner[:2]) == (table.schema, table.name) and column in (None, owner[2]):
+            yield id, payload
+
+
+def _sequences(schema: Schema, table: Table, column: str | None = None) -> Iterator[Step]:
+    from qb_engine.operations.create_sequence import CreateSequence
+
+    for id, payload in _owned_sequences(schema, table, column):
+        options = f"AS {payload['type']} {_sequence_options(payload)}"
+        yield CreateSequence(id.name, options, schema=space(id.schema))
+
+
+def _owned(schema: Schema, table: Table, column: str | None = None) -> Iterator[Step]:
+    for id, payload in _owned_sequences(schema, table, column):
+        owner = f"{qualified(space(table.schema), table.name)}.{ident(payload['owned_by'][2])}"
+        yield f"ALTER SEQUENCE {qualified(space(id.schema), id.name)} OWNED BY {owner}"
+
+
+def _comment(kind: str, name: str, text: str | None, table: Table) -> Iterator[Step]:
+    from qb_engine.operations.comment import Comment
+
+    if text is not None:
+        of = table.name if kind == "column" else None
+        yield Comment(kind, name, text, of, schema=space(table.schema))
+
+
+def _named_in(found: ConstraintInfo) -> tuple[str, ...]:
+    from qb_engine.operations.mentions import own_columns
+
+    return own_columns(found.definition) if found.kind in ("check", "exclusion") else ()
+
+
+def _columns_of(found: IndexInfo) -> tuple[str, ...]:
+    from qb_engine.operations.create_index import columns_below_index
+
+    return columns_below_index(read_one(found.definition).node)
+
+
+# -- what stands in the way ----------------------------------------------------------------------
+
+
+def _odd(schema: Schema, kind: str, table: Table, name: str, known: set[str]) -> str:
+    """What a fact says about a part that making it again would lose; empty when nothing."""
+    payload = schema.find(kind, table.schema, table.name, name) or {}
+    if rest := sorted(set(payload) - known):
+        return f"the {kind} {name} of {table.name} has {', '.join(rest)}, which would be lost"
+    if payload.get("valid") is False and kind == "index":
+        return f"the index {name} is not valid"
+    if schema.find("grant", table.schema, table.name, f"{kind} {name}"):
+        return f"privileges were granted on the {kind} {name} of {table.name}"
+    return ""
+
+
+def _odd_column(schema: Schema, table: Table, name: str) -> str:
+    payload = schema.find("column", table.schema, table.name, name) or {}
+    special = payload.get("sequence", {})
+    if "name" in special or "type" in special:
+        return f"the identity sequence of {table.name}.{name} has a name or type of its own"
+    return _odd(schema, "column", table, name, COLUMN)
+
+
+def _odd_whole(schema: Schema, kind: str, table: Table, known: set[str]) -> str:
+    payload = schema.find(kind, table.schema, table.name) or {}
+    if rest := sorted(set(payload) - known):
+        return f"{table.name} has {', '.join(rest)}, which would be lost"
+    if schema.find("grant", table.schema, table.name, kind):
+        return f"privileges were granted on {table.name}"
+    return ""
+
+
+def _parts(schema: Schema, table: Table, kinds: tuple[str, ...]) -> str:
+    for id in schema.facts:
+        if id.kind in kinds and (id.schema, id.name) == (table.schema, table.name):
+            return f"{table.name} has the {id.kind} {id.sub}, which would be lost"
+    return ""
+
+
+def _odd_table(schema: Schema, table: Table) -> str:
+    if odd := _odd_whole(schema, "table", table, TABLE) or _parts(
+        schema, table, ("policy", "rule")
+    ):
+        return odd
+    for id, payload in schema.facts.items():
+        above = [payload.get("partition_of"), *payload.get("inherits", ())]
+        if id.kind == "table" and [table.schema, table.name] in above:
+            return f"{id.name} is below {table.name} and goes with it"
+        if id.kind == "sequence" and payload.get("owned_by", ())[:2] == [table.schema, table.name]:
+            grants = schema.find("grant", id.schema, id.name, "sequence")
+            if grants or payload.get("persistence"):
+                return f"the sequence {id.name} has privileges or storage that would be lost"
+    for name in table.columns:
+        if odd := _odd_column(schema, table, name):
+            return odd
+    for name, each in table.constraints.items():
+        if odd := _odd(schema, "constraint", table, name, CONSTRAINT):
+            return odd
+        if each.inherited:
+            return f"the constraint {name} of {table.name} is inherited"
+    for name, index in table.indexes.items():
+        if index.constraint is None and (odd := _odd(schema, "index", table, name, INDEX)):
+            return odd
+    for name, trigger in table.triggers.items():
+        if trigger.enabled != "origin" or trigger.comment:
+            return f"the trigger {name} of {table.name} has a state of its own"
+    return ""
