@@ -14,6 +14,15 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def without_password(url: str | None) -> str | None:
+    """The URL itself; raise ValueError when it holds a password."""
+    if url and secrets.mask(url) != url:
+        raise ValueError(
+            "holds a password; passwords come from the passfile, a service or PGPASSWORD"
+        )
+    return url
+
+
 class Alias(_Strict):
     """A named database: exactly one of a service, a URL without password, or embedded."""
 
@@ -42,11 +51,7 @@ class Alias(_Strict):
     @field_validator("url")
     @classmethod
     def _no_password(cls, url: str | None) -> str | None:
-        if url and secrets.mask(url) != url:
-            raise ValueError(
-                "holds a password; passwords come from the passfile, a service or PGPASSWORD"
-            )
-        return url
+        return without_password(url)
 
 
 class Timeouts(_Strict):
@@ -83,9 +88,15 @@ class Config(_Strict):
 
     migrations: str = "migrations"
     default: str | None = None
+    shadow: str | None = None
     aliases: dict[str, Alias] = Field(default_factory=dict)
     timeouts: Timeouts = Timeouts()
     temporal: Temporal = Temporal()
+
+    @field_validator("shadow")
+    @classmethod
+    def _no_password(cls, url: str | None) -> str | None:
+        return without_password(url)
 
 
 _SECTIONS: dict[str, type[BaseModel]] = {"timeouts": Timeouts, "temporal": Temporal}

@@ -21,6 +21,7 @@ TEMPLATE = """\
 # What qb knows about this project. Every key is optional; these are the defaults.
 migrations = "migrations"
 default = "embedded"            # an alias below, or embedded
+# shadow = "postgresql://..."   # a server for scratch databases; left out: the embedded one
 
 [aliases]
 # A name for a database: a libpq service name, a URL without a password, or "embedded".

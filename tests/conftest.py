@@ -135,7 +135,8 @@ def project(tmp_path: Path, server: EmbeddedPostgres, database: Target) -> Itera
     name = psycopg.conninfo.conninfo_to_dict(database.conninfo)["dbname"]
     url = server.url.replace("postgresql:///qb?", f"postgresql:///{name}?")
     (made.root / FILE).write_text(
-        f'default = "test"\n\n[aliases]\ntest = "{url}"\n', encoding="utf-8"
+        f'default = "test"\nshadow = "{server.url}"\n\n[aliases]\ntest = "{url}"\n',
+        encoding="utf-8",
     )
     yield Project(made.root)
     stop_servers_below(made.root)

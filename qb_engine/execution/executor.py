@@ -16,9 +16,15 @@ from qb_engine.database.connect import lost
 from qb_engine.errors import ServerError, StatementError
 from qb_engine.execution.blocks import Block, Step
 from qb_engine.execution.explain import explained
-from qb_engine.execution.observation import Observation
+from qb_engine.execution.observation import Observation, strongest
 from qb_engine.execution.observer import Observer
-from qb_engine.execution.outside import clean_up_invalid, invalid_indexes, old_snapshots, stepped
+from qb_engine.execution.outside import (
+    clean_up_invalid,
+    invalid_indexes,
+    old_snapshots,
+    sampled,
+    stepped,
+)
 from qb_engine.sql import Source
 
 if TYPE_CHECKING:
@@ -252,9 +258,9 @@ class Executor:
             if self.policy.stepped and self._opener is not None:
                 locks = stepped(self.acting, self.watching, self._opener, step.statement)
             else:
-                with self._noticing_blockers():
+                with sampled(self.acting, self.watching) as held:
                     self.acting.execute(step.statement.sql.encode())
-                locks = ()
+                locks = strongest(held)
         except psycopg.Error as error:
             self._on_step(step, "failed")
             failed = self._failed(step, error, time.monotonic() - start, None)

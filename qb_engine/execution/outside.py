@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 OLD_S = 5  # a snapshot older than this will be felt by CREATE INDEX CONCURRENTLY
 POLL_S = 0.002
+SAMPLE_S = 0.02
 STEP_S = 2.0  # a statement that has not asked for a pinned table by now does not want it
 
 # transactions that a concurrent build has to wait for
@@ -77,6 +79,35 @@ def clean_up_invalid(conn: Connection, before: set[int]) -> list[str]:
     return dropped
 
 
+@contextmanager
+def sampled(acting: Connection, watching: Connection) -> Iterator[list[Lock]]:
+    """Collect the locks that a statement outside a transaction holds while it runs."""
+    held: list[Lock] = []
+    ended = threading.Event()
+
+    def look() -> None:
+        with suppress(psycopg.Error):  # the statement itself will say what is wrong
+            while not ended.wait(SAMPLE_S):
+                held.extend(_asked(acting, watching))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield held
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _asked(acting: Connection, watching: Connection) -> list[Lock]:
+    """The relation locks that a backend holds or waits for right now."""
+    arguments = {"pid": acting.info.backend_pid, "waiting": True}
+    return [
+        Lock(f"{schema}.{name}", max(modes, key=strength), kind in ("i", "I"))
+        for _oid, schema, name, kind, _file, modes in watching.execute(LOCKS, arguments).fetchall()
+    ]
+
+
 def stepped(
     acting: Connection,
     watching: Connection,
@@ -111,14 +142,10 @@ def stepped(
         while thread.is_alive():
             thread.join(POLL_S)
             waited += POLL_S
-            arguments = {"pid": acting.info.backend_pid, "waiting": True}
-            for _oid, schema, name, kind, _file, modes in watching.execute(
-                LOCKS, arguments
-            ).fetchall():
-                relation = f"{schema}.{name}"
-                found.append(Lock(relation, max(modes, key=strength), kind in ("i", "I")))
-                if relation in pins:
-                    pins.pop(relation).close()
+            for lock in _asked(acting, watching):
+                found.append(lock)
+                if lock.relation in pins:
+                    pins.pop(lock.relation).close()
                     waited = 0.0
             if pins and waited > STEP_S:
                 for name in list(pins):

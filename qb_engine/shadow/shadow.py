@@ -52,8 +52,8 @@ class Shadow:
 
 
 def scratch(project: Project, url: str | None = None) -> Scratch:
-    """The scratch server: the one that a URL names, else the embedded one (started if needed)."""
-    if url:
+    """The scratch server: a URL's, qb.toml's `shadow`, or the embedded one (started if needed)."""
+    if url := url or project.config.shadow:
         return Scratch(from_url(url, origin="--scratch"))
     from qb_engine.database import named
 
