@@ -97,7 +97,7 @@ def install(python: Path, extras: str) -> None:
             return done.returncode == 0
 
         # Every kernel, worker and test process imports these; compiling them once pays at once.
-        settings = uv_settings(python) | {"UV_COMPILE_BYTECODE": "1"}
+        settings = {"UV_COMPILE_BYTECODE": "1"} | dict(os.environ) | uv_settings(python)
         quick = run([*pip, "--quiet", f"uv=={pin('uv')}"]) and run(
             [*uv, "--python", str(python), "-c", pins, "-b", pins, *packages], settings
         )
