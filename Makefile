@@ -33,7 +33,9 @@ format: setup
 	@.venv/bin/ruff check --fix .
 
 lab: setup
-	@cd notebooks && ../.venv/bin/qb dev up && exec ../.venv/bin/jupyter lab $(ARGS)
+	@cd notebooks && ../.venv/bin/qb dev up && \
+	if [ "$$(id -u)" = 0 ]; then set -- --allow-root; else set --; fi && \
+	exec ../.venv/bin/jupyter lab "$$@" $(ARGS) 01_quickstart.ipynb
 
 bench: setup
 	@.venv/bin/python -m tests.benchmarks $(ARGS)
