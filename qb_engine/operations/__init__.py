@@ -23,7 +23,7 @@ from qb_engine.operations.operation import (
     Sql,
 )
 from qb_engine.sql import Statement
-from qb_engine.sql.tree import only, pb, same
+from qb_engine.sql.tree import equal, parse, pb
 
 __all__ = [
     "Column",
@@ -60,7 +60,10 @@ def read(statement: Statement) -> tuple[Operation, ...]:
 
     A command that no operation can write back exactly is a Generic one.
     """
-    return tuple(found for node in _commands(statement.node) for found in _read(node))
+    commands = _commands(statement.node)
+    if len(commands) == 1:
+        return (_read(statement.node) or Generic(statement.sql),)
+    return tuple(_read(node) or next(Generic.read(node)) for node in commands)
 
 
 def _commands(node: Any) -> list[Any]:
@@ -81,13 +84,13 @@ def _commands(node: Any) -> list[Any]:
     return found
 
 
-def _read(node: Any) -> tuple[Operation, ...]:
-    generic = next(Generic.read(node))
+def _read(node: Any) -> Operation | None:
+    """The operation that a statement with one command is, when it says all that is in it."""
     for kind in all_operations()[:-1]:
-        found = tuple(kind.read(only(node)))
-        if len(found) == 1 and same(found[0].write(), generic.sql):
-            return found
-    return (generic,)
+        for found in kind.read(node):
+            if equal(parse(found.write()), node):
+                return found
+    return None
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import field
 from typing import Any, Self
 
+from qb_engine.operations import rebuild
 from qb_engine.operations.column import Column, collation
 from qb_engine.operations.drop_default import DropDefault
 from qb_engine.operations.mentions import columns_in
@@ -83,7 +84,12 @@ class AlterColumnType(TableOperation):
             using = f"{ident(self.column)}::{found.type}"
         back: list[Operation] = [
             AlterColumnType(
-                self.table, self.column, found.type, using=using, collation=found.collation, **at
+                self.table,
+                self.column,
+                found.type,
+                using=using,
+                collation=rebuild.collation(found),
+                **at,
             )
         ]
         if found.default is not None and not found.generated:

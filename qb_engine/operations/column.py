@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,9 +96,13 @@ def clauses(given: str | tuple[str, ...]) -> tuple[str, ...]:
     return tuple(found)
 
 
+# what a collation with its schema looks like when nothing in it needs quotes
+_WITH_SCHEMA = re.compile(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*")
+
+
 def collation(text: str) -> str:
-    """A collation's name: `C` or `de-x-icu` as they are, `"C"` and `pg_catalog."C"` as SQL."""
-    if '"' in text or "." in text:
+    """A collation as SQL: `C` and `en_US.utf8` are names, `"C"` and `app.ours` are SQL already."""
+    if '"' in text or _WITH_SCHEMA.fullmatch(text):
         node = element_nodes(f"c text COLLATE {text}")[0]
         return ".".join(ident(only(n).sval) for n in node.coll_clause.collname)
     return ident(text)

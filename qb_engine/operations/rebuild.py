@@ -212,6 +212,14 @@ def comment(
     return None
 
 
+def collation(info: ColumnInfo) -> str | None:
+    """A column's collation as SQL, when it is not that of its type."""
+    if info.collation is None:
+        return None
+    at, _, name = info.collation.partition(".")
+    return qualified(at, name)
+
+
 def has_schema(schema: Schema, name: str) -> bool:
     """True when there is a schema of that name."""
     return schema.find("schema", "", name) is not None
@@ -239,11 +247,7 @@ def _column(schema: Schema, table: Table, info: ColumnInfo) -> Any:
         options = _sequence_options(fact.get("sequence", {}))
         kind = "ALWAYS" if info.identity == "a" else "BY DEFAULT"
         clauses.append(f"GENERATED {kind} AS IDENTITY" + (f" ({options})" if options else ""))
-    collation = None
-    if info.collation:
-        at, _, name = info.collation.partition(".")
-        collation = qualified(at, name)
-    return Column(info.name, info.type, info.nullable, default, collation, tuple(clauses))
+    return Column(info.name, info.type, info.nullable, default, collation(info), tuple(clauses))
 
 
 def _sequence_options(payload: Mapping[str, Any]) -> str:

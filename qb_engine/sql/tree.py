@@ -25,7 +25,6 @@ __all__ = [
     "parse",
     "pb",
     "relation",
-    "same",
     "strings",
     "type_name",
     "type_name_of",
@@ -210,7 +209,14 @@ def index_element(text: str) -> str:
 
 # -- comparing -----------------------------------------------------------------------------------
 
-_PLACES = {"location", "list_start", "list_end", "rexpr_list_start", "rexpr_list_end", "name_location"}
+_PLACES = {
+    "location",
+    "list_start",
+    "list_end",
+    "rexpr_list_start",
+    "rexpr_list_end",
+    "name_location",
+}
 _ORDER = {"CONSTR_NOTNULL": 0, "CONSTR_DEFAULT": 1}
 
 
@@ -220,11 +226,6 @@ def equal(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     return bool(_canonical(one) == _canonical(other))
-
-
-def same(one: str, other: str) -> bool:
-    """True when two texts of one statement have equal trees."""
-    return one == other or equal(read_one(one).node, read_one(other).node)
 
 
 def _canonical(node: Any) -> Any:

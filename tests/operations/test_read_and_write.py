@@ -109,7 +109,7 @@ ALL = st.one_of(
     st.builds(o.Comment, st.sampled_from(["column", "constraint"]), names, names, names,
               schema=spaces),
     st.builds(o.Comment, st.just("schema"), names, names),
-    st.just(Generic("GRANT select ON users TO reader")),
+    st.just(Generic("GRANT SELECT ON users TO reader")),
 )  # fmt: skip
 
 
