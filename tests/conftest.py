@@ -61,6 +61,8 @@ def _sweep() -> None:
 
 
 def _remove(home: Path) -> None:
+    for note in home.glob("projects-*"):
+        stop_servers_below(Path(note.read_text()))
     for server in (EmbeddedPostgres(home), EmbeddedTemporal(home)):
         server.purge()
     shutil.rmtree(home, ignore_errors=True)
@@ -69,8 +71,10 @@ def _remove(home: Path) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_left_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Stop the embedded servers that tests started in projects of their own."""
+    projects = tmp_path_factory.getbasetemp()
+    (Path(os.environ[HOME]) / f"projects-{os.getpid()}").write_text(str(projects))
     yield
-    stop_servers_below(tmp_path_factory.getbasetemp())
+    stop_servers_below(projects)
 
 
 def stop_servers_below(folder: Path) -> None:

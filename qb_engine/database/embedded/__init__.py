@@ -6,6 +6,18 @@ processes. Nothing of them is reachable from another machine, or by another user
 
 from __future__ import annotations
 
+import sys
+
+from qb_engine.errors import ServerError
+
+if sys.platform == "win32":
+    raise ServerError(
+        "the embedded servers do not run on Windows",
+        where=sys.platform,
+        why="they need unix sockets in private folders, and file locks",
+        todo="work in WSL, or name your own PostgreSQL with -c URL and Temporal in qb.toml",
+    )
+
 from qb_engine.database.embedded.postgres import EmbeddedPostgres
 from qb_engine.database.embedded.programs import pg_binary
 from qb_engine.database.embedded.status import ServerStatus

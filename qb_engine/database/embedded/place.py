@@ -80,6 +80,15 @@ def private(folder: Path, mode: int, account: Account | None = None) -> Path:
     )
 
 
+def is_ours(folder: Path, home: Path) -> bool:
+    """True for a folder (no link) of this user's, or of the project's owner."""
+    try:
+        found = os.lstat(folder)
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid in (os.geteuid(), home.stat().st_uid)
+
+
 def _base_mode(account: Account) -> int:
     """Others may pass through (not look) where the server runs as an account of its own."""
     return 0o711 if account.switched else 0o700

