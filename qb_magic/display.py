@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,20 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 
-def register(shell: InteractiveShell) -> None:
-    """Teach the shell's formatters to show any Report."""
+PANEL = ("qb_engine.commands.panel", "PanelReport")
+
+
+def register(shell: InteractiveShell, panel: Callable[[Any], Any]) -> None:
+    """Teach the shell's formatters to show any Report; `panel` makes the widget of a PanelReport."""
     formatter = _formatter(shell)
     formatters = formatter.formatters
     formatters["text/plain"].for_type(Report, _pretty)
     formatters["text/html"].for_type(Report, _html)
     formatters["image/png"].for_type(Report, _png)
     if "image/png" in formatter.active_types:  # not in a terminal
-        formatter.ipython_display_formatter.for_type(Report, partial(_show, shell))
+        live = formatter.ipython_display_formatter
+        live.for_type(Report, partial(_show, shell))
+        live.for_type_by_name(*PANEL, lambda report: _show_panel(shell, panel(report)))
 
 
 def unregister(shell: InteractiveShell) -> None:
@@ -28,7 +34,10 @@ def unregister(shell: InteractiveShell) -> None:
     formatter = _formatter(shell)
     for kind in ("text/plain", "text/html", "image/png"):
         formatter.formatters[kind].type_printers.pop(Report, None)
-    formatter.ipython_display_formatter.type_printers.pop(Report, None)
+    live = formatter.ipython_display_formatter
+    live.deferred_printers.pop(PANEL, None)
+    for kind in [k for k in live.type_printers if issubclass(k, Report)]:
+        live.type_printers.pop(kind)
 
 
 def _formatter(shell: InteractiveShell) -> DisplayFormatter:
@@ -50,6 +59,10 @@ def _show(shell: InteractiveShell, report: Report) -> None:
     publish({"text/plain": plain(report), "text/html": _html(report)})
     words = f"chart: {metadata['alt']}"
     publish({"text/plain": words, "image/png": png}, {"image/png": metadata})
+
+
+def _show_panel(shell: InteractiveShell, root: Any) -> None:
+    shell.display_pub.publish(root._repr_mimebundle_())
 
 
 def _pretty(report: Report, printer: Any, cycle: bool) -> None:

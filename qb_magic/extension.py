@@ -18,7 +18,10 @@ from qb_magic.session import NotebookSession
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from qb_engine.commands.panel import PanelReport
     from qb_magic.completion.offer import Known
+    from qb_magic.widgets.controls import Root
+    from qb_magic.widgets.panel import Panel
 
 NAME = "qb"
 
@@ -31,12 +34,25 @@ class QbMagics(Magics):
         super().__init__(shell)
         self.session = NotebookSession(NotebookFace())
         self.names = Names()
+        self.panels: list[Panel] = []
 
     def known(self) -> Known:
         """The names that completion offers."""
         from qb_magic.completion.known import gather
 
         return gather(self.session, self.names.catalogue)
+
+    def panel(self, report: PanelReport) -> Root:
+        """The widget that shows a panel's report, and keeps itself up to date."""
+        from qb_magic.widgets.panel import Panel
+
+        self.panels.append(Panel(report, self.session))
+        return self.panels[-1].root
+
+    def close(self) -> None:
+        """Stop what works in the background."""
+        for panel in self.panels:
+            panel.close()
 
     @no_var_expand
     @line_cell_magic
@@ -121,7 +137,7 @@ def load(shell: InteractiveShell) -> None:
     unload(shell)
     magics = QbMagics(shell)
     shell.register_magics(magics)
-    display.register(shell)
+    display.register(shell, magics.panel)
     completion.register(shell, magics.known)
 
 
@@ -129,6 +145,8 @@ def unload(shell: InteractiveShell) -> None:
     """Take away everything that `load` added."""
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop(NAME, None)
-    shell.magics_manager.registry.pop(QbMagics.__name__, None)
+    loaded = shell.magics_manager.registry.pop(QbMagics.__name__, None)
+    if isinstance(loaded, QbMagics):
+        loaded.close()
     display.unregister(shell)
     completion.unregister(shell)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import click
 
 from qb_engine.commands import Session, qb_command
-from qb_engine.commands._panel_actions import APPLIED, WAITING, Action, Situation, actions
+from qb_engine.commands._panel_actions import APPLIED, MOVING, WAITING, Action, Situation, actions
 from qb_engine.report import Column, Report, Table, format_value
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ class PanelMigration:
     fills: str
     constraints: tuple[tuple[str, str], ...]
     actions: Mapping[str, Action] = field(default_factory=dict)
+
+    @property
+    def moving(self) -> bool:
+        """True while a worker fills rows, or will at once."""
+        return self.backfill in MOVING
 
 
 @dataclass(frozen=True)

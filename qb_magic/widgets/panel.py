@@ -1,0 +1,245 @@
+"""the panel: widgets that show the view of a state, and submit commands"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qb_engine.commands import Face, invoke, unforeseen
+from qb_engine.commands.panel import PanelReport
+from qb_engine.errors import QbError
+from qb_engine.report import Report, plain
+from qb_magic.render.html import report_body, report_html
+from qb_magic.render.image import charts_html
+from qb_magic.session import NotebookSession
+from qb_magic.widgets.controls import Controls, Root
+from qb_magic.widgets.state import PanelState, Result
+from qb_magic.widgets.view import View, view
+from qb_magic.widgets.worker import Pulse, Worker
+
+if TYPE_CHECKING:
+    from qb_engine.commands import Session
+
+PULSE_S = 0.4  # between two looks at a backfill; four updates a second is the most that helps
+
+
+class PanelFace(Face):
+    """Asks nothing and says nothing: a button's thread has nobody to talk to."""
+
+    keeps_input = True
+
+
+class Panel:
+    """One panel on one target.
+
+    Callbacks only change the state and submit jobs, so it does not matter which thread they run
+    on; commands run on the worker's thread; all writing to widgets happens in `show`.
+    """
+
+    def __init__(self, report: PanelReport, session: Session) -> None:
+        self._session = _like(session)
+        self._watching = _like(session)
+        self._lock = threading.RLock()
+        self._shower = 0  # the thread that is writing to the widgets right now
+        self._shown: View | None = None
+        self.state = PanelState(report, place=session.target.display, chosen=report.chosen)
+        self.controls = Controls()
+        self.root.plain, self.root.html = plain(report), report_html(report)
+        self._worker = Worker("qb panel")
+        self._pulse = Pulse("qb panel pulse", PULSE_S, self._beat)
+        self._listen()
+        self._change()
+        if self.state.moving:
+            self._pulse.want(True)
+
+    @property
+    def root(self) -> Root:
+        return self.controls.root
+
+    def close(self) -> None:
+        """Stop the threads; what runs on the server goes on."""
+        self._pulse.stop()
+        self._worker.stop()
+
+    # -- what the user does; on whatever thread the kernel calls from -------------------------
+
+    def _listen(self) -> None:
+        c = self.controls
+        for verb, button in c.buttons.items():
+            button.on_click(self._guarded(partial(self._pressed, verb)))
+        c.chosen.observe(self._guarded(lambda change: self.choose(change["new"])), "value")
+        for field, widget in c.fields.items():
+            widget.observe(self._guarded(partial(self._typed, field)), "value")
+
+    def _pressed(self, verb: str, _button: Any) -> None:
+        self.press(verb)
+
+    def _typed(self, field: str, change: Any) -> None:
+        self._change(**{field: change["new"]})
+
+    def _guarded(self, handler: Callable[[Any], None]) -> Callable[[Any], None]:
+        """The error boundary of every callback: what goes wrong is shown in the panel."""
+
+        def handle(event: Any) -> None:
+            if self._shower == threading.get_ident():
+                return  # our own writing, not the user's
+            try:
+                handler(event)
+            except Exception as error:  # noqa: BLE001 - shown in the panel, as a defect
+                self._change(error=unforeseen(error))
+
+        return handle
+
+    def choose(self, migration: str | None) -> None:
+        """Show another migration."""
+        if migration and migration != self.state.chosen:
+            self._change(chosen=migration, error=None, said="")
+
+    def press(self, verb: str) -> None:
+        """Do what a button stands for, unless it may not be pressed by now."""
+        with self._lock:
+            state = self.state
+            control = view(state, time.monotonic()).buttons.get(verb)
+            if control is None or not control.enabled:
+                return
+            if verb == "stop":
+                threading.Thread(target=self._stop, name="qb panel stop", daemon=True).start()
+                return
+            label, job = self._job(verb, state)
+            self._change(doing=label, since=time.monotonic(), error=None, said="")
+        self._worker.submit(job)
+
+    # -- jobs; on the worker's thread ---------------------------------------------------------
+
+    def _job(self, verb: str, state: PanelState) -> tuple[str, Callable[[], None]]:
+        if verb == "refresh":
+            return "looking at the target", lambda: self._do("", "", lambda: None)
+        if verb == "generate":
+            name = state.name.strip()
+            return f"generate {name}", lambda: self._do("generate", "Generate", self._generate)
+        assert state.focus is not None, "an action belongs to a migration"
+        action = state.focus.actions[verb]
+        words = [*action.command]
+        if action.changes and state.report.production:
+            words += ["--confirm", state.typed]
+        label = f"{action.label} of {state.focus.name}"
+        return label, lambda: self._do(verb, action.label, lambda: invoke(self._session, words))
+
+    def _generate(self) -> Report | None:
+        """Keep the draft's parts, then write the migration."""
+        name = self.state.name.strip()
+        try:
+            self._session.cell = self.state.sql
+            invoke(self._session, ["draft", name])
+            if self.state.python.strip():
+                self._session.cell = self.state.python
+                invoke(self._session, ["draft", name, "--backfill"])
+        finally:
+            self._session.cell = None
+        return invoke(self._session, ["generate", name])
+
+    def _do(self, verb: str, label: str, work: Callable[[], Report | None]) -> None:
+        """Do one action, look at the target again, and show what came of both."""
+        before = {m.id for m in self.state.report.migrations}
+        changes: dict[str, Any] = {"doing": ""}
+        report, changes["error"] = self._tried(work)
+        if report is not None:
+            changes["said"] = f"{label}: {report.headline()}"
+        now, error = self._tried(lambda: invoke(self._session, ["panel"]))
+        changes["error"] = changes["error"] or error
+        with self._lock:
+            state = self.state
+            if isinstance(now, PanelReport):
+                state = state.with_report(now)
+                new = [m.id for m in now.migrations if m.id not in before]
+                if verb == "generate" and new:
+                    state = replace(state, chosen=new[-1])
+                    self._clear("name", "sql", "python")
+            if report is not None:
+                html = report_body(report) + charts_html(report)
+                state = state.with_result(state.chosen, Result(verb, label, report.ok, html))
+            self.state = state
+            self._clear("typed")  # production asks again each time
+            self._change(**changes)
+
+    def _tried(self, work: Callable[[], Report | None]) -> tuple[Report | None, QbError | None]:
+        """The error boundary of every job: a report or an error, nothing raised."""
+        try:
+            return work(), None
+        except QbError as error:
+            return None, error
+        except Exception as error:  # noqa: BLE001 - shown in the panel, as a defect
+            return None, unforeseen(error)
+
+    def _stop(self) -> None:
+        _, error = self._tried(self._session.cancel)
+        if error is not None:
+            self._change(error=error)
+
+    # -- what moves by itself; on the pulse's thread ------------------------------------------
+
+    def _beat(self) -> None:
+        """Look how far the backfill is; look at everything again once it has ended."""
+        focus = self.state.focus
+        if focus is not None and focus.moving:
+            report, error = self._tried(
+                lambda: invoke(self._watching, ["backfill", "status", focus.id])
+            )
+            facts = report.as_dict() if report is not None else {}
+            if error is not None:
+                facts = {**self.state.fills.get(focus.id, {}), "note": error.what}
+            with self._lock:
+                self._change(fills={**self.state.fills, focus.id: facts})
+                ended = facts.get("state") not in (None, focus.backfill)
+                idle = not self.state.doing
+            if ended and idle:
+                self.press("refresh")
+        else:
+            self._change()
+
+    def _clear(self, *fields: str) -> None:
+        """Empty text fields: on the page, and through their observers in the state."""
+        for field in fields:
+            self.controls.fields[field].value = ""
+
+    # -- the screen ---------------------------------------------------------------------------
+
+    def _change(self, **changes: Any) -> None:
+        """Replace parts of the state, and show what that changes."""
+        with self._lock:
+            self.state = replace(self.state, **changes)
+            self._show(view(self.state, time.monotonic()))
+            self._pulse.want(self.state.moving)
+
+    def _show(self, now: View) -> None:
+        """Write to the widgets what differs from what they show."""
+        before, c = self._shown, self.controls
+        self._shower = threading.get_ident()
+        try:
+            for name in ("head", "why", "activity", "fill", "detail", "results"):
+                if before is None or getattr(before, name) != getattr(now, name):
+                    getattr(c, name).value = getattr(now, name)
+            # written only when they change: a choice on its way from the page must not be undone
+            if before is None or (before.options, before.chosen) != (now.options, now.chosen):
+                if c.chosen.options != now.options:
+                    c.chosen.options = now.options
+                c.chosen.value = now.chosen
+            for verb, button in c.buttons.items():
+                control = now.buttons.get(verb)
+                button.disabled = control is None or not control.enabled
+                button.tooltip = control.tip if control else "there is no migration"
+            c.confirm.layout.display = "" if now.confirm else "none"
+        finally:
+            self._shower = 0
+        self._shown = now
+
+
+def _like(session: Session) -> NotebookSession:
+    """A session of the panel's own on the same project and target."""
+    made = NotebookSession(PanelFace(), session.project.root)
+    made.use(session.target)
+    return made
