@@ -17,7 +17,7 @@ PANEL = ("qb_engine.commands.panel", "PanelReport")
 
 
 def register(shell: InteractiveShell, panel: Callable[[Any], Any]) -> None:
-    """Teach the shell's formatters to show any Report; `panel` makes the widget of a PanelReport."""
+    """Teach the formatters to show any Report; `panel` makes the widget of a PanelReport."""
     formatter = _formatter(shell)
     formatters = formatter.formatters
     formatters["text/plain"].for_type(Report, _pretty)
