@@ -118,12 +118,14 @@ def stepped(
 
     Such a statement lets go of its locks before anybody could look. So each table it names is held
     first by a session of ours; what the statement then waits for is written down, and that session
-    lets go. For an empty shadow only: it blocks everybody else.
+    lets go: first of what blocks everything (VACUUM peeks with ACCESS SHARE before it asks for what
+    it needs), then of the rest. For an empty shadow only: it blocks everybody else.
     """
     names = [qualified(schema or None, name) for schema, name in statement.relations]
     pins: dict[str, Connection] = {}
     found: list[Lock] = []
     failure: list[psycopg.Error] = []
+    loosened: set[str] = set()
 
     def act() -> None:
         try:
@@ -134,8 +136,8 @@ def stepped(
     try:
         for schema, table in watching.execute(TABLES, [names]).fetchall():
             pin = pins[f"{schema}.{table}"] = opener()
-            pin.execute("BEGIN")
-            pin.execute(f"LOCK TABLE {qualified(schema, table)}".encode())
+            for text in pinned(qualified(schema, table)):
+                pin.execute(text.encode())
         thread = threading.Thread(target=act, daemon=True)
         thread.start()
         waited = 0.0
@@ -144,9 +146,14 @@ def stepped(
             waited += POLL_S
             for lock in _asked(acting, watching):
                 found.append(lock)
-                if lock.relation in pins:
+                if lock.relation not in pins:
+                    continue
+                waited = 0.0
+                if lock.relation in loosened:
                     pins.pop(lock.relation).close()
-                    waited = 0.0
+                else:
+                    pins[lock.relation].execute("ROLLBACK TO SAVEPOINT stronger")
+                    loosened.add(lock.relation)
             if pins and waited > STEP_S:
                 for name in list(pins):
                     pins.pop(name).close()
@@ -156,3 +163,13 @@ def stepped(
     if failure:
         raise failure[0]
     return strongest(found)
+
+
+def pinned(table: str) -> tuple[str, ...]:
+    """What a session says to hold a table twice, so that it can let go in two steps."""
+    return (
+        "BEGIN",
+        f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE",
+        "SAVEPOINT stronger",
+        f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE",
+    )

@@ -104,6 +104,14 @@ def begin(
     return int(row[0])
 
 
+def resume(conn: Connection, run: int, checksum: str) -> None:
+    """Record that a run which stopped half way goes on, with the file as it is now."""
+    conn.execute(
+        "UPDATE qb.history SET status = 'running', error = '', checksum = %s WHERE run = %s",
+        [checksum, run],
+    )
+
+
 def finish(conn: Connection, run: int, status: str, error: str = "") -> None:
     """Record how a run ended; inside the last transaction of the run when it succeeded."""
     conn.execute(

@@ -131,11 +131,19 @@ def to_sql(item: Any) -> str:
         item, "__clause_element__"
     ):
         from sqlalchemy.dialects.postgresql import psycopg as dialect
+        from sqlalchemy.exc import CompileError
 
-        compiled = item.compile(
-            dialect=dialect.dialect(),  # type: ignore[no-untyped-call]
-            compile_kwargs={"literal_binds": True},
-        )
+        try:
+            compiled = item.compile(
+                dialect=dialect.dialect(),  # type: ignore[no-untyped-call]
+                compile_kwargs={"literal_binds": True},
+            )
+        except CompileError as error:
+            raise InputError(
+                "a SQLAlchemy statement cannot be written as SQL text",
+                why=str(error),
+                todo="give its columns types, such as column('a', Text)",
+            ) from None
         # the driver's paramstyle doubles percent signs; the text goes to the server verbatim
         return str(compiled).replace("%%", "%")
     raise InputError(

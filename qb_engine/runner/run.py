@@ -130,6 +130,7 @@ def _apply(
     resumed: int | None = None
     if state.state == "partial":
         resumed, arranged = remaining(control, migration, arranged)
+        ledger.resume(control, resumed, migration.checksum)
     number = resumed or ledger.begin(control, migration, "up", before.fingerprint)
     waits = bool(migration.backfill) and parts != migration.after_backfill()
     status = "expanded" if waits else "applied"
