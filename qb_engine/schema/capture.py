@@ -14,6 +14,7 @@ from psycopg.pq import TransactionStatus
 from qb_engine.errors import ServerError
 from qb_engine.schema.blockers import locked
 from qb_engine.schema.catalog import PRESENCE, RARE, STAGES, Collector, Group, comments
+from qb_engine.schema.catalog.patterns import DEFINITIONS
 from qb_engine.schema.catalog.rare import Rare
 from qb_engine.schema.state import Snapshot, frozen
 from qb_engine.schema.xmin import PROBE
@@ -134,6 +135,9 @@ class _Reading:
                 sent = self._start(stage)  # the server works on these while we read those
                 for group, rows in found:
                     group.read(rows, self._into)
+            while wanted := self._into.patterns.wanted():
+                printed = self._send(DEFINITIONS, {"indexes": wanted})
+                self._into.patterns.read(printed.fetchall())
             if self._into.orphans:
                 cursor = self._send(comments.UNKNOWN, comments.unknown(self._into))
                 comments.read_unknown(cursor.fetchall(), self._into)

@@ -10,7 +10,7 @@ def split_index(definition: str) -> tuple[tuple[str, ...], str | None]:
     words = list(_words(definition))
     keys = next((word for word in words if word.startswith("(")), "()")
     predicate = words[words.index("WHERE") + 1 :] if "WHERE" in words else []
-    columns = tuple(_column(part) for part in _split(keys[1:-1], ","))
+    columns = tuple(_column(part) for part in split_outside(keys[1:-1], ","))
     return columns, _bare(" ".join(predicate)) if predicate else None
 
 
@@ -22,24 +22,24 @@ def unquote(name: str) -> str:
 
 
 def _words(text: str) -> Iterator[str]:
-    return (word for word in _split(text, " ") if word)
+    return (word for word in split_outside(text, " ") if word)
 
 
-def _split(text: str, separator: str) -> Iterator[str]:
+def split_outside(text: str, separator: str) -> Iterator[str]:
     """Split at separators that are outside of quotes and parentheses."""
     depth, quote, start = 0, "", 0
     for i, char in enumerate(text):
         if quote:
             quote = "" if char == quote else quote  # a doubled quote closes and opens again
+        elif char == separator and not depth:
+            yield text[start:i]
+            start = i + 1
         elif char in "'\"":
             quote = char
         elif char in "([":
             depth += 1
         elif char in ")]":
             depth -= 1
-        elif char == separator and not depth:
-            yield text[start:i]
-            start = i + 1
     yield text[start:]
 
 
@@ -53,24 +53,7 @@ def _bare(expression: str) -> str:
     """An expression without the parentheses around the whole of it."""
     while expression.startswith("(") and expression.endswith(")"):
         inner = expression[1:-1]
-        if len(list(_split(inner, ")"))) != 1 or not _balanced(inner):
+        if len(list(split_outside(inner, ")"))) > 1:  # these two are not a pair
             break
         expression = inner
     return expression
-
-
-def _balanced(text: str) -> bool:
-    """True when no parenthesis closes before it opens."""
-    depth, quote = 0, ""
-    for char in text:
-        if quote:
-            quote = "" if char == quote else quote
-        elif char in "'\"":
-            quote = char
-        elif char == "(":
-            depth += 1
-        elif char == ")":
-            depth -= 1
-            if depth < 0:
-                return False
-    return depth == 0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from qb_engine.schema.catalog.patterns import Patterns
 from qb_engine.schema.ids import ObjectId
 
 Row = tuple[Any, ...]
@@ -27,6 +28,7 @@ class Collector:
     schemas: dict[int, str] = field(default_factory=dict)
     relations: dict[int, ObjectId] = field(default_factory=dict)
     columns: dict[tuple[int, int], str] = field(default_factory=dict)
+    patterns: Patterns = field(default_factory=Patterns)
     ids: dict[tuple[int, int], ObjectId] = field(default_factory=dict)
     constraints: dict[int, ObjectId] = field(default_factory=dict)
     orphans: list[Row] = field(default_factory=list)  # comments on what no group has claimed

@@ -64,7 +64,7 @@ def read_constraints(rows: Sequence[Row], into: Collector) -> None:
             payload["valid"] = False
             if contype == "n":
                 column = ObjectId("column", relation.schema, relation.name, names[0])
-                facts.get(column, {})["nullable"] = True
+                facts[column] = {**facts[column], "nullable": True}
         if deferrable:
             payload["deferrable"] = True
         if deferred:

@@ -4,35 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qb_engine.schema.catalog.collector import FIRST_USER_OID, Collector, Group, Row, present
+from qb_engine.schema.catalog.collector import (
+    FIRST_USER_OID,
+    Collector,
+    Group,
+    Payload,
+    Row,
+    present,
+)
+from qb_engine.schema.catalog.patterns import KEYWORDS, Index, Quote, Shape
 from qb_engine.schema.ids import ObjectId
 
+# The definition is asked for when it is special: with expressions, or INCLUDE. Others are written
+# by pattern, from the columns that make their shape.
 INDEXES = f"""
 SELECT i.indexrelid, i.indrelid, c.relname::text, k.oid,
-       CASE WHEN k.oid IS NULL THEN pg_catalog.pg_get_indexdef(i.indexrelid) END,
+       CASE WHEN k.oid IS NULL AND (i.indexprs IS NOT NULL OR i.indnatts <> i.indnkeyatts)
+            THEN pg_catalog.pg_get_indexdef(i.indexrelid) END,
        CASE WHEN NOT (i.indisvalid AND i.indisready AND i.indislive) THEN false END,
        nullif(i.indisclustered, false), nullif(i.indisreplident, false),
-       space.spcname::text, CASE WHEN k.oid IS NOT NULL THEN c.reloptions::text[] END,
-       parent.inhparent
+       space.spcname::text, c.reloptions::text[], parent.inhparent,
+       i.indisunique, i.indnullsnotdistinct, i.indkey::int2[],
+       pg_catalog.concat_ws(',', c.relkind, c.relam, i.indclass, i.indoption, i.indcollation),
+       CASE WHEN i.indexprs IS NULL AND k.oid IS NULL
+            THEN pg_catalog.pg_get_expr(i.indpred, i.indrelid) END
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-JOIN pg_catalog.pg_class t ON t.oid = i.indrelid AND t.relkind IN ('r', 'p', 'm', 'f')
 LEFT JOIN pg_catalog.pg_constraint k
        ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
 LEFT JOIN pg_catalog.pg_inherits parent
        ON parent.inhrelid = i.indexrelid AND c.relispartition
 LEFT JOIN pg_catalog.pg_tablespace space ON space.oid = c.reltablespace
 WHERE i.indexrelid >= {FIRST_USER_OID}
+  AND c.relnamespace <> (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'pg_toast')
 """
 
 
+def read_keywords(rows: Sequence[Row], into: Collector) -> None:
+    into.patterns.quote = Quote(rows[0][0])
+
+
 def read_indexes(rows: Sequence[Row], into: Collector) -> None:
-    relations, facts = into.relations, into.facts
+    relations, facts, columns = into.relations, into.facts, into.columns
     attached = []
     for row in rows:
         (
             oid, table_oid, name, constraint_oid, definition, valid, clustered, identity, space,
-            options, parent,
+            options, parent, unique, not_distinct, key, shape, predicate,
         ) = row  # fmt: skip
         table = relations.get(table_oid)
         if table is None:
@@ -40,17 +58,26 @@ def read_indexes(rows: Sequence[Row], into: Collector) -> None:
         if constraint_oid is None:
             id = ObjectId("index", table.schema, table.name, name)
             payload = facts[id] = {"definition": definition}
+            if definition is None:
+                names = [columns[table_oid, number] for number in key]
+                # an operator class and a collation are printed if the column's is another
+                of = [facts[ObjectId("column", table.schema, table.name, n)] for n in names]
+                kinds = (shape, not_distinct, str(options), *[_kind(c) for c in of])
+                into.patterns.add(
+                    Shape(unique, shape[0] == "I", kinds),
+                    Index(oid, name, table, names, predicate, payload),
+                )
         else:
             id = into.constraints.get(constraint_oid, table)
             payload = facts[id]
         relations[oid] = id
         if not (valid is clustered is identity is space is options is parent is None):
             payload |= present(
-                **{"valid" if constraint_oid is None else "index_valid": valid},
                 clustered=clustered,
                 replica_identity=identity,
                 tablespace=space,
-                options=options and sorted(options),
+                **{"valid" if constraint_oid is None else "index_valid": valid},
+                **{} if constraint_oid is None else {"options": options and sorted(options)},
             )
             if parent is not None and constraint_oid is None:
                 attached.append((payload, parent))
@@ -59,4 +86,8 @@ def read_indexes(rows: Sequence[Row], into: Collector) -> None:
             payload["attached_to"] = relations[parent].sub
 
 
-GROUPS = (Group(INDEXES, read_indexes),)
+def _kind(column: Payload) -> tuple[str, str | None]:
+    return column["type"], column.get("collation")
+
+
+GROUPS = (Group(KEYWORDS, read_keywords), Group(INDEXES, read_indexes))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Any
+from operator import itemgetter
 
 from qb_engine.schema.catalog.collector import (
     COVERED_SCHEMAS,
@@ -74,7 +75,8 @@ SELECT a.attrelid, a.attnum, a.attname::text, pg_catalog.format_type(a.atttypid,
        CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage::text END,
        nullif(a.attcompression, '')::text, CASE WHEN NOT a.attislocal THEN true END,
        CASE WHEN a.attstattarget >= 0 THEN a.attstattarget::int END,
-       a.attoptions::text[], a.attfdwoptions::text[], a.attacl::text[]
+       pg_catalog.to_json(a.attoptions)::text, pg_catalog.to_json(a.attfdwoptions)::text,
+       pg_catalog.to_json(a.attacl::text[])::text
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
@@ -144,7 +146,8 @@ def read_columns(rows: Sequence[Row], into: Collector) -> None:
     at = 0
     relation: ObjectId | None = None
     order: list[str] | None = None
-    for row in sorted(rows, key=_place):
+    known: dict[Row, Payload] = {}
+    for row in sorted(rows, key=itemgetter(0, 1)):
         if row[0] != at:
             at = row[0]
             relation = relations.get(at)
@@ -153,20 +156,14 @@ def read_columns(rows: Sequence[Row], into: Collector) -> None:
                 order = whole.get("columns")
         if relation is None:
             continue
-        _, number, name, type, required, default, identity, generated, *rare = row
-        columns[at, number] = name
-        payload: Payload = {"nullable": not required, "type": type}
-        if default is not None:
-            payload["default"] = default
-        if identity is not None:
-            payload["identity"] = identity
-        if generated is not None:
-            payload["generated"] = generated
-        if rare != NOTHING_RARE:
-            acl = _read_rare(rare, payload)
-            if acl is not None:
-                id = ObjectId("column", relation.schema, relation.name, name)
-                add_grants(into, id, str(whole.get("owner", "")), acl)
+        name = row[2]
+        columns[at, row[1]] = name
+        payload = known.get(row[3:])  # thousands of columns say the same: they share a payload
+        if payload is None:
+            payload = known[row[3:]] = _column(row[3:])
+        if row[-1] is not None:
+            id = ObjectId("column", relation.schema, relation.name, name)
+            add_grants(into, id, str(whole.get("owner", "")), json.loads(row[-1]))
         if relation.kind == "composite":
             whole["attributes"].append({"name": name, **payload})
             continue
@@ -175,26 +172,23 @@ def read_columns(rows: Sequence[Row], into: Collector) -> None:
         facts[ObjectId("column", relation.schema, relation.name, name)] = payload
 
 
-NOTHING_RARE = [None] * 8
-
-
-def _read_rare(rare: list[Any], payload: Payload) -> Sequence[str] | None:
-    acl: Sequence[str] | None
-    collation, storage, compression, inherited, statistics, options, foreign_options, acl = rare
-    payload |= present(
+def _column(values: Row) -> Payload:
+    (
+        type, required, default, identity, generated, collation, storage, compression, inherited,
+        statistics, options, foreign_options, _,
+    ) = values  # fmt: skip
+    return {"nullable": not required, "type": type} | present(
+        default=default,
+        identity=identity,
+        generated=generated,
         collation=collation,
         storage=storage,
         compression=compression,
         inherited=inherited,
         statistics=statistics,
-        options=options and sorted(options),
-        foreign_options=foreign_options and shown_options(foreign_options),
+        options=options and sorted(json.loads(options)),
+        foreign_options=foreign_options and shown_options(json.loads(foreign_options)),
     )
-    return acl
-
-
-def _place(row: Row) -> tuple[int, int]:
-    return row[0], row[1]
 
 
 GROUPS = (

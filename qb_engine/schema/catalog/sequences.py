@@ -67,7 +67,7 @@ def read_sequences(rows: Sequence[Row], into: Collector) -> None:
             if name != f"{table.name}_{column}_seq" or schema != table.schema:
                 special["name"] = name if schema == table.schema else f"{schema}.{name}"
             if special:
-                payload["sequence"] = special
+                into.facts[id] = {**payload, "sequence": special}
             into.relations[oid] = id
             continue
         id = ObjectId("sequence", schema, name)
