@@ -216,6 +216,16 @@ def test_a_server_whose_socket_was_swept_away_is_started_anew(postgres: Embedded
     assert postmaster(postgres) != before
 
 
+def test_a_project_deleted_with_its_server_running_can_start_anew(
+    postgres: EmbeddedPostgres, home: Path
+) -> None:
+    data, before = postgres.status().data, postmaster(postgres)
+    shutil.rmtree(home)
+    assert value(postgres, "SELECT current_database()") == "qb"
+    assert servers_on(data, "postgres") == [postmaster(postgres)]
+    assert born(before) is None
+
+
 def test_a_copied_project_has_a_server_of_its_own(
     postgres: EmbeddedPostgres, home: Path, tmp_path: Path
 ) -> None:

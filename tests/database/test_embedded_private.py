@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from qb_engine.database.embedded import EmbeddedPostgres, place, programs
 from qb_engine.database.embedded.account import UNUSED
 from qb_engine.errors import RefusedError
 from tests.database.other_processes import (
+    ENSURE,
     as_user,
     connect,
     others_reach_the_programs,
@@ -180,6 +182,22 @@ def test_a_base_that_somebody_else_laid_out_is_refused(folder: Path, trap: str) 
         assert caught.value.where == str(base)
     finally:
         base.unlink() if base.is_symlink() else base.rmdir()
+
+
+@AS_ROOT
+def test_a_container_that_knows_one_user_is_told_so(folder: Path) -> None:
+    """PostgreSQL refuses root, and there root can become nobody else."""
+    alone = ["unshare", "--user", "--map-root-user"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this kernel lets nobody make a user namespace")
+    done = subprocess.run(
+        [*alone, sys.executable, "-c", ENSURE, "EmbeddedPostgres", folder / ".qb"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "root may become no other user here" in done.stderr
+    assert "-c URL" in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["EmbeddedPostgres", "EmbeddedTemporal"])

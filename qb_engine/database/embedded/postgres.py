@@ -81,7 +81,7 @@ class EmbeddedPostgres:
             address=conninfo(Path(facts["socket"])) if "socket" in facts else "",
             ui=None,
             log=self.log,
-            data=Path(facts.get("data", self.home / "postgres" / "data")),
+            data=self._data(found),
             version=facts.get("version", ""),
         )
 
@@ -187,8 +187,12 @@ class EmbeddedPostgres:
         return stopped
 
     def _data(self, record: Record | None) -> Path:
+        """The data folder: as the record says, or where it would be without one."""
         facts = record.facts if record else self._daemon.remembered()
-        return Path(facts.get("data", self.home / "postgres" / "data"))
+        outside = place.base(self.home) / "data"
+        return Path(
+            facts.get("data") or (outside if outside.is_dir() else self.home / "postgres" / "data")
+        )
 
     def _socket_folder(self) -> Path:
         facts = self._daemon.remembered()
