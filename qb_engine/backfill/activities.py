@@ -1,0 +1,149 @@
+"""the activities: threads with a connection each, a heartbeat on a timer, errors without secrets"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import psycopg
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from qb_engine.backfill import failures, records, segment
+from qb_engine.backfill.advance import advance
+from qb_engine.backfill.batch import Limits
+from qb_engine.backfill.failures import Verdict
+from qb_engine.backfill.payloads import Claim, Job, Next
+from qb_engine.backfill.workflow import ADVANCE, SEGMENT
+from qb_engine.database.connect import connect
+from qb_engine.errors import QbError
+from qb_engine.secrets import mask
+
+if TYPE_CHECKING:
+    from qb_engine.database.target import Target
+
+BEAT_S = 2.0  # the server hears of life, and we of a cancellation, this often
+
+log = logging.getLogger("qb.worker")
+
+
+class Activities:
+    """What a worker does for its target. Counts what it does, so that idleness can be told."""
+
+    def __init__(self, target: Target, limits: Limits | None = None) -> None:
+        self._target = target
+        self._limits = limits or Limits()
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self.busy = 0
+
+    def stop(self) -> None:
+        """Have the running segments end after their batch."""
+        self._stop.set()
+
+    @activity.defn(name=ADVANCE, no_thread_cancel_exception=True)
+    def advance(self, job: Job) -> Next:
+        """Decide what comes next, and do what stands in between."""
+        with self._working(job) as conn, _beating(self._stop) as wait:
+            step = advance(conn, job.backfill, lambda: wait(0))
+        if step is None:
+            raise _handed_back()
+        log.info("%s: %s %s", job.backfill, step.state, step.segments or "")
+        return step
+
+    @activity.defn(name=SEGMENT, no_thread_cancel_exception=True)
+    def segment(self, claim: Claim) -> str:
+        """Run one segment to its end, or until the ledger or the worker stops it."""
+        job = claim.job
+        with self._working(job) as conn, _beating(self._stop) as wait:
+            ended = segment.run(
+                conn, job.backfill, claim.segment,
+                worker=f"{socket.gethostname()}:{os.getpid()}", limits=self._limits, wait=wait,
+            )  # fmt: skip
+        log.info("%s: segment %d: %s", job.backfill, claim.segment, ended)
+        if ended == "stopped":
+            raise _handed_back()
+        return ended
+
+    @contextmanager
+    def _working(self, job: Job) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+        """A connection for one activity; what goes wrong on it is judged, and told without words.
+
+        The server's words may quote rows: they go to the ledger, never to Temporal.
+        """
+        if job.target != self._target.name:
+            raise ApplicationError("this worker serves another target", type="WrongTarget")
+        with self._lock:
+            self.busy += 1
+        try:
+            with closing(connect(self._target, application_name="qb backfill")) as conn:
+                yield conn
+        except ApplicationError:
+            raise
+        except (psycopg.Error, QbError) as error:
+            raise self._judged(job, error) from None
+        except Exception as error:
+            log.exception("%s: a defect of qb", job.backfill)
+            self._fail(job, f"qb failed in a way it did not foresee: {failures.told(error)}")
+            raise ApplicationError(
+                failures.named(error), type="Defect", non_retryable=True
+            ) from None
+        finally:
+            with self._lock:
+                self.busy -= 1
+
+    def _judged(self, job: Job, error: psycopg.Error | QbError) -> ApplicationError:
+        final = failures.judge(error) is Verdict.STOP
+        log.warning("%s: %s", job.backfill, mask(failures.told(error)))
+        if final:
+            self._fail(job, failures.told(error))
+        return ApplicationError(
+            failures.named(error), type=type(error).__name__, non_retryable=final
+        )
+
+    def _fail(self, job: Job, text: str) -> None:
+        """Write the end down, on a connection of its own; when even that fails, the log has it."""
+        try:
+            with closing(connect(self._target, application_name="qb backfill")) as conn:
+                records.move(conn, job.backfill, "failed", mask(text))
+        except (psycopg.Error, QbError) as error:
+            log.warning("%s: not written down: %s", job.backfill, mask(failures.told(error)))
+
+
+def _handed_back() -> ApplicationError:
+    """The worker ends: another one shall take this over at once."""
+    from datetime import timedelta
+
+    return ApplicationError(
+        "the worker was stopped", type="WorkerStopped", next_retry_delay=timedelta(seconds=1)
+    )
+
+
+@contextmanager
+def _beating(stop: threading.Event) -> Iterator[Callable[[float], bool]]:
+    """Heartbeat on a timer, however long a batch takes; give the wait that hears of a stop."""
+    ended = threading.Event()
+    inside = contextvars.copy_context()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_S):
+            inside.run(activity.heartbeat)
+
+    def wait(seconds: float) -> bool:
+        if seconds:
+            stop.wait(seconds)
+        return not (stop.is_set() or activity.is_cancelled() or activity.is_worker_shutdown())
+
+    timer = threading.Thread(target=beat, name="qb-heartbeat", daemon=True)
+    timer.start()
+    try:
+        yield wait
+    finally:
+        ended.set()
+        timer.join()

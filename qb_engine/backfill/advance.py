@@ -1,0 +1,199 @@
+"""what comes next for a backfill: read from the ledger, decided, and written there
+
+pending -> (older writers end, highest key fixed, segments made) -> running -> verifying (sweeps for
+rows that came late, until one finds none; then `validate`) -> completed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, LiteralString
+
+import psycopg
+
+from qb_engine.backfill import barrier, records, split, statements
+from qb_engine.backfill.payloads import ENDED, Next
+from qb_engine.backfill.records import Pass, Row
+from qb_engine.backfill.statements import Key
+
+LOCK_MS = 2_000  # nobody who waits behind us waits longer; then it is tried again
+COUNT_MS = 3_000  # an exact total is worth this long
+SPLIT_MS = 60_000  # counting off the ranges; after that one range does
+VALIDATE_MS = 3_600_000
+SWEEPS = 20  # when as many find late rows, somebody still writes the old form
+
+Connection = psycopg.Connection[Any]
+
+
+def advance(conn: Connection, backfill: str, go_on: Callable[[], bool]) -> Next | None:
+    """Do what stands between the segments, and say what comes next; None when stopped in between.
+
+    Safe to run twice, at once or one after the other: the backfill's row is locked for each step.
+    """
+    while go_on():
+        row = records.read(conn, backfill)
+        if row is None:
+            return Next("cancelled")
+        if row.state in ENDED:
+            return Next(row.state)
+        if row.wanted != "run":
+            return _halt(conn, backfill)
+        if row.frozen and (numbers := records.open_segments(conn, backfill)):
+            return _go(conn, row, numbers)
+        tell = _teller(conn, backfill)
+        if not row.frozen:
+            if barrier.wait(
+                conn, row.spec.schema, row.spec.table, tell=tell, go_on=_wanted(conn, row, go_on)
+            ):
+                _freeze(conn, row)
+        elif (late := _late(row, records.passes(conn, backfill))) is not None:
+            if late > SWEEPS:
+                _fail(conn, row, _ENDLESS)
+            elif barrier.wait(
+                conn, row.spec.schema, row.spec.table, tell=tell, go_on=_wanted(conn, row, go_on)
+            ):
+                _sweep(conn, row, late)
+        else:
+            _validate(conn, row)
+    return None
+
+
+_ENDLESS = (
+    f"{SWEEPS} sweeps found rows that came late: something still writes rows that need this "
+    "backfill. Have it write the new form first, then start again"
+)
+_UNMET = "`validate` returned a row; it must return none. Run it to see which rows are wrong"
+
+
+def _late(row: Row, done: tuple[Pass, ...]) -> int | None:
+    """The number of the sweep that is due; None when no row can have come late unseen.
+
+    A written row that would be written again cannot be told from a late one, so there is no sweep.
+    """
+    if not row.spec.where or any(each.again for each in done):
+        return None
+    last = max((each.number for each in done), default=0)
+    if last and not any(each.rows for each in done if each.number == last):
+        return None
+    return last + 1
+
+
+def _halt(conn: Connection, backfill: str) -> Next:
+    """Take note of what is wanted: nothing runs any more when this is called."""
+    with conn.transaction():
+        row = records.read(conn, backfill, lock=True)
+        if row is None:
+            return Next("cancelled")
+        if row.state in ENDED:
+            return Next(row.state)
+        if row.wanted == "pause" and row.state != "paused":
+            records.move(conn, backfill, "paused")
+        if row.wanted == "cancel":
+            records.move(conn, backfill, "cancelled")
+            return Next("cancelled")
+    return Next("paused" if row.wanted == "pause" else row.state)
+
+
+def _go(conn: Connection, row: Row, numbers: tuple[int, ...]) -> Next:
+    sweeping = any(each.number for each in records.passes(conn, row.spec.id))
+    with conn.transaction():
+        now = records.read(conn, row.spec.id, lock=True)
+        if now and now.state not in ENDED and now.wanted == "run":
+            records.move(conn, row.spec.id, "verifying" if sweeping else "running")
+    return Next("running", numbers, row.spec.parallel)
+
+
+def _freeze(conn: Connection, row: Row) -> None:
+    """Fix the highest key and the segments below it."""
+    spec = row.spec
+    with conn.transaction():
+        now = records.read(conn, spec.id, lock=True)
+        if now is None or now.frozen:
+            return
+        _set(conn, "lock_timeout", LOCK_MS)
+        guess = split.estimate(conn, spec)
+        counted = _timed(conn, COUNT_MS, lambda: _one(conn, statements.needing(spec)))
+        found = conn.execute(statements.highest(spec)).fetchone()
+        upper: Key = found[0] if found else None
+        total = guess if counted is None else counted
+        records.freeze(conn, spec.id, upper, total, exact=counted is not None)
+        if upper is None:
+            return
+        last = upper
+        ends = _timed(conn, SPLIT_MS, lambda: split.bounds(conn, spec, guess, last)) or [last]
+        records.add_segments(conn, spec.id, 0, ends)
+
+
+def _sweep(conn: Connection, row: Row, number: int) -> None:
+    """Add a pass over the whole table, beyond the highest key too, in the same ranges."""
+    with conn.transaction():
+        now = records.read(conn, row.spec.id, lock=True)
+        if now is None or number != _late(now, records.passes(conn, row.spec.id)):
+            return
+        ends = conn.execute(
+            "SELECT hi FROM qb.segment WHERE backfill = %s AND pass = 0 ORDER BY number",
+            [row.spec.id],
+        ).fetchall()
+        inner: list[Key] = [hi for (hi,) in ends[:-1]]
+        records.add_segments(conn, row.spec.id, number, [*inner, None])
+        records.move(conn, row.spec.id, "verifying")
+
+
+def _validate(conn: Connection, row: Row) -> None:
+    """Ask `validate`, and end the backfill as completed or failed."""
+    with conn.transaction():
+        now = records.read(conn, row.spec.id, lock=True)
+        if now is None or now.state in ENDED or now.wanted != "run":
+            return
+        records.move(conn, row.spec.id, "verifying")
+    unmet = False
+    if row.spec.validate:
+        with conn.transaction():
+            _set(conn, "lock_timeout", LOCK_MS)
+            _set(conn, "statement_timeout", VALIDATE_MS)
+            unmet = bool(_one(conn, statements.unmet(row.spec)))
+    if unmet:
+        _fail(conn, row, _UNMET)
+        return
+    with conn.transaction():
+        now = records.read(conn, row.spec.id, lock=True)
+        if now is not None and now.wanted == "run":
+            records.move(conn, row.spec.id, "completed")
+
+
+def _fail(conn: Connection, row: Row, error: str) -> None:
+    records.move(conn, row.spec.id, "failed", error)
+
+
+def _timed(conn: Connection, ms: int, ask: Callable[[], Any]) -> Any:
+    """The answer, or None when it takes longer than `ms`; inside a transaction."""
+    try:
+        with conn.transaction():
+            _set(conn, "statement_timeout", ms)
+            answer = ask()
+    except psycopg.errors.QueryCanceled:
+        return None
+    _set(conn, "statement_timeout", 0)
+    return answer
+
+
+def _set(conn: Connection, name: LiteralString, ms: int) -> None:
+    conn.execute("SELECT set_config(%s, %s, true)", [name, str(ms)])
+
+
+def _one(conn: Connection, query: psycopg.sql.Composed) -> Any:
+    return conn.execute(query).fetchall()[0][0]
+
+
+def _teller(conn: Connection, backfill: str) -> Callable[[str], None]:
+    return lambda text: records.note(conn, backfill, text)
+
+
+def _wanted(conn: Connection, row: Row, go_on: Callable[[], bool]) -> Callable[[], bool]:
+    """Whether to go on waiting: not when stopped, nor when the ledger wants something else."""
+
+    def still() -> bool:
+        now = records.read(conn, row.spec.id)
+        return go_on() and now is not None and now.wanted == "run" and now.state not in ENDED
+
+    return still

@@ -1,0 +1,204 @@
+"""one batch: one transaction that writes rows, moves the cursor, and is fenced by the epoch
+
+What makes a row written exactly once: the segment's row is locked first and its epoch compared, so
+that an older claim (a worker that was given up but lives) cannot write; and the cursor moves in the
+same transaction as the rows, so that both are there or neither.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from qb_engine.backfill import statements
+from qb_engine.backfill.spec import Spec
+from qb_engine.backfill.statements import Key
+
+# Settings for the transaction only: a pooler may hand the session to somebody else. A batch that a
+# crash of the server loses is lost with its cursor, so waiting for the disk would buy nothing:
+# synchronous_commit may be off. The end of a backfill is committed as usual, and with it all this.
+BEGIN = sql.SQL(
+    "BEGIN; SELECT set_config('synchronous_commit', 'off', true),"
+    " set_config('lock_timeout', {lock_ms}, true),"
+    " set_config('statement_timeout', {statement_ms}, true),"
+    " set_config('idle_in_transaction_session_timeout', {idle_ms}, true)"
+)
+
+# Two statements, so that `wanted` is read after the lock was granted, not before the wait for it.
+FENCE = sql.SQL(
+    "SELECT cursor, status FROM qb.segment"
+    " WHERE backfill = {backfill} AND number = {segment} AND epoch = {epoch} FOR UPDATE;"
+    " SELECT wanted, state, pg_current_wal_insert_lsn()::text FROM qb.backfill"
+    " WHERE id = {backfill}"
+)
+
+RECORD = sql.SQL(
+    "WITH moved AS (UPDATE qb.segment SET cursor = {cursor}, status = {status}, size = {size},"
+    " rows_done = rows_done + {rows}, rows_seen = rows_seen + {seen},"
+    " rows_again = rows_again + {again}, batches = batches + {one}, note = ''"
+    " WHERE backfill = {backfill} AND number = {segment} RETURNING backfill, number, batches)"
+    " INSERT INTO qb.batch (backfill, segment, number, lo, hi, rows, seen, ms, wal_bytes)"
+    " SELECT backfill, number, batches, {lo}, {hi}, {rows}, {seen}, {ms},"
+    " pg_wal_lsn_diff(pg_current_wal_insert_lsn(), {lsn}::pg_lsn) FROM moved WHERE {one} = 1;"
+    " COMMIT"
+)
+
+IDLE_MS = 60_000  # a worker that is stopped in mid-batch gives its locks back within this
+
+
+class Fenced(Exception):
+    """Another claim of the segment exists, or it was moved: this one may not write."""
+
+
+class Halted(Exception):
+    """The ledger wants the backfill paused, cancelled or ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a batch may wait for a lock, and how long a statement may run, in milliseconds."""
+
+    lock_ms: int = 2_000
+    statement_ms: int = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A claim of a segment: its range, where it stands, and the epoch that proves the claim."""
+
+    backfill: str
+    segment: int
+    epoch: int
+    lo: Key
+    hi: Key
+    cursor: Key
+    sweep: bool = False
+
+    @property
+    def after(self) -> Key:
+        """Rows after this key are next."""
+        return self.lo if self.cursor is None else self.cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one batch did."""
+
+    cursor: Key
+    rows: int
+    seen: int
+    again: int
+    ms: float
+    last: bool
+
+
+def run(
+    conn: psycopg.Connection[Any],
+    spec: Spec,
+    held: Held,
+    size: int,
+    limits: Limits,
+    *,
+    next_size: int | None = None,
+) -> Batch:
+    """Write the next `size` keys' rows of a claimed segment, in three round trips.
+
+    Raise Fenced or Halted when it may not, or psycopg's error; nothing is written then.
+    """
+    started = time.monotonic()
+    try:
+        edge, lsn = _open(conn, spec, held, size, limits)
+        hi = held.hi if edge is None else edge
+        rows, again = _write(conn, spec, held, hi)
+        seen = size if edge is not None else _seen(conn, spec, held, rows)
+        ms = (time.monotonic() - started) * 1000
+        batch = Batch(hi or held.after, rows, seen, again, ms, last=edge is None)
+        _record(conn, held, batch, hi, lsn, next_size or size)
+    except BaseException:
+        if not conn.closed:
+            conn.rollback()
+        raise
+    return batch
+
+
+def _open(
+    conn: psycopg.Connection[Any], spec: Spec, held: Held, size: int, limits: Limits
+) -> tuple[Key, str]:
+    """Begin, pass the fence, and find the batch's last key; None when it is the last batch."""
+    begin = BEGIN.format(
+        lock_ms=sql.Literal(str(limits.lock_ms)),
+        statement_ms=sql.Literal(str(limits.statement_ms)),
+        idle_ms=sql.Literal(str(IDLE_MS)),
+    )
+    fence = FENCE.format(
+        backfill=sql.Literal(held.backfill),
+        segment=sql.Literal(held.segment),
+        epoch=sql.Literal(held.epoch),
+    )
+    edge = statements.boundary(spec, held.after, held.hi, size)
+    cursor = conn.execute(sql.SQL("; ").join([begin, fence, edge]))
+    cursor.nextset()
+    cursor.nextset()
+    segment = cursor.fetchone()
+    cursor.nextset()
+    standing = cursor.fetchone()
+    cursor.nextset()
+    found = cursor.fetchone()
+    if segment is None or standing is None:
+        raise Fenced(f"segment {held.segment} was claimed again")
+    if segment[0] != (None if held.cursor is None else list(held.cursor)) or segment[1] == "done":
+        raise Fenced(f"segment {held.segment} was moved")
+    wanted, state, lsn = standing
+    if wanted != "run" or state not in ("running", "verifying"):
+        raise Halted(wanted if wanted != "run" else state)
+    return (found[0] if found else None), lsn
+
+
+def _write(conn: psycopg.Connection[Any], spec: Spec, held: Held, hi: Key) -> tuple[int, int]:
+    """Write the rows; how many, and how many of them would be written again."""
+    done = conn.execute(statements.write(spec, held.after, hi, late=held.sweep))
+    if not spec.where:
+        return done.rowcount, 0
+    rows, again = done.fetchall()[0]
+    return rows, again
+
+
+def _seen(conn: psycopg.Connection[Any], spec: Spec, held: Held, rows: int) -> int:
+    """How many keys the last batch of a segment went over: fewer than its size."""
+    if not spec.where:
+        return rows
+    found: int = conn.execute(statements.count(spec, held.after, held.hi)).fetchall()[0][0]
+    return found
+
+
+def _record(
+    conn: psycopg.Connection[Any], held: Held, batch: Batch, hi: Key, lsn: str, size: int
+) -> None:
+    conn.execute(
+        RECORD.format(
+            backfill=sql.Literal(held.backfill),
+            segment=sql.Literal(held.segment),
+            cursor=_array(batch.cursor),
+            status=sql.Literal("done" if batch.last else "running"),
+            size=sql.Literal(size),
+            rows=sql.Literal(batch.rows),
+            seen=sql.Literal(batch.seen),
+            again=sql.Literal(batch.again),
+            one=sql.Literal(0 if batch.last and not batch.seen else 1),
+            lo=_array(held.after),
+            hi=_array(hi),
+            ms=sql.Literal(round(batch.ms, 3)),
+            lsn=sql.Literal(lsn),
+        )
+    )
+
+
+def _array(key: Key) -> sql.Composed:
+    """A key as a text array; an open end as NULL."""
+    if key is None:
+        return sql.Composed([sql.SQL("NULL::text[]")])
+    return sql.SQL("ARRAY[{}]::text[]").format(sql.SQL(", ").join(map(sql.Literal, key)))

@@ -1,0 +1,77 @@
+"""what is seen to before a backfill starts or goes on: nothing is written when it cannot"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+
+from qb_engine.backfill import records, statements
+from qb_engine.backfill.records import Row
+from qb_engine.backfill.spec import Spec, checksum
+from qb_engine.database.connect import server_error
+from qb_engine.errors import InputError, RefusedError
+
+if TYPE_CHECKING:
+    from qb_engine.migrations import LoadedMigration
+
+Connection = psycopg.Connection[Any]
+
+
+def expanded(db: Connection, migration: LoadedMigration) -> None:
+    """Refuse a backfill whose migration has not made its columns yet."""
+    from qb_engine import ledger
+
+    if migration.backfill is None:
+        return  # describe says so better
+    standing = ledger.standing(db).get(migration.id) if records.there(db) else None
+    if standing is None or standing.status not in ("expanded", "applied"):
+        raise RefusedError(
+            f"{migration.id} is not applied up to its backfill",
+            where=str(migration.path),
+            why="the backfill fills what the migration makes; its history here says "
+            + (standing.status if standing else "nothing of it"),
+            todo=f"qb run {migration.name}",
+        )
+
+
+def writable(db: Connection, spec: Spec) -> None:
+    """See before anything is written that the batches can run: names, types, privileges."""
+    if db.execute("SHOW transaction_read_only").fetchall()[0][0] == "on":
+        raise RefusedError(
+            "this connection may only read",
+            why="the server is a standby, or the role has default_transaction_read_only = on",
+            todo="connect to the primary as a role that may write",
+        )
+    checks = [("set or where", statements.write(spec, None, None))]
+    if spec.validate:
+        checks.append(("validate", statements.unmet(spec)))
+    for part, query in checks:
+        try:
+            with db.transaction():
+                db.execute(sql.SQL("EXPLAIN ") + query)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise server_error(f"checking the backfill of {spec.id}", error) from None
+        except psycopg.Error as error:
+            if error.sqlstate is None:
+                raise
+            raise InputError(
+                f"the SQL of the backfill of {spec.id} cannot run",
+                where=f"{part} in backfill.py",
+                why=" ".join(str(error).split()),
+                todo="mend it in backfill.py",
+            ) from None
+
+
+def unedited(row: Row, migration: LoadedMigration) -> None:
+    """Refuse to go on with a declaration that is not the one it was started with."""
+    if migration.backfill and checksum(migration.backfill) != row.spec.checksum:
+        raise RefusedError(
+            f"backfill.py of {migration.id} was edited after rows were written",
+            where=str(migration.path / "backfill.py"),
+            why="rows before the cursor have the old form, those after it would get the new one",
+            todo="put the old form back, or begin again at the first row: "
+            f"qb backfill cancel {migration.name}, then qb backfill start {migration.name} "
+            "--restart",
+        )

@@ -1,0 +1,349 @@
+"""starting, pausing, resuming and cancelling: the ledger first, then Temporal is told"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from qb_engine.backfill import checks, loop, names, records, split, temporal, worker_process
+from qb_engine.backfill.measure import Progress, progress
+from qb_engine.backfill.payloads import Job
+from qb_engine.backfill.records import Row
+from qb_engine.backfill.spec import Spec, checksum, describe
+from qb_engine.backfill.temporal import Place
+from qb_engine.database.connect import connect, server_errors
+from qb_engine.errors import InputError, QbError, RefusedError, ServerError
+
+if TYPE_CHECKING:
+    from qb_engine.database.target import Target
+    from qb_engine.migrations import LoadedMigration
+    from qb_engine.project import Project
+
+HEARTBEAT = "QB_BACKFILL_HEARTBEAT_S"
+"""A killed worker's segments are taken over after this many seconds (15)."""
+
+SETTLE_MS = 5_000  # how long a pause waits for the batches in flight
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command did to a backfill, and what is to be said about it."""
+
+    progress: Progress
+    notes: tuple[str, ...] = ()
+    ui: str | None = None
+
+
+def start(
+    project: Project,
+    target: Target,
+    migration: LoadedMigration,
+    *,
+    conn: Connection | None = None,
+    restart: bool = False,
+) -> Done:
+    """Start a backfill, or go on with one that failed or was cancelled, from its cursors.
+
+    With `restart` it begins again at the first row. One that runs is left running; its worker is
+    started when none polls. Raise InputError or RefusedError when it cannot start, ServerError
+    when PostgreSQL or Temporal does not answer; nothing is written then.
+    """
+    with _ledger(target, conn) as db:
+        checks.expanded(db, migration)
+        spec = describe(db, migration)
+        row = records.read(db, spec.id)
+        if row and row.state == "completed" and not restart:
+            return _done(db, project, spec.id, "it is completed already")
+        if row and row.state == "paused" and not restart:
+            return _done(db, project, spec.id, f"it is paused: qb backfill resume {spec.id}")
+        checks.writable(db, spec)
+        where = _reached(project)
+        driven = _driven(project, target, where, row, spec.id)
+        if row and row.state in ("pending", "running", "verifying"):
+            if restart:
+                raise RefusedError(
+                    f"the backfill of {spec.id} is {row.state}",
+                    why="beginning again would take the rows from under its workers",
+                    todo=f"qb backfill cancel {migration.name}, then start it again",
+                )
+            said = "it runs already"
+        else:
+            said = _write_down(db, project, target, migration, spec, row, restart=restart)
+        return _drive(db, project, target, spec.id, where, driven, said)
+
+
+def resume(
+    project: Project, target: Target, migration: LoadedMigration, *, conn: Connection | None = None
+) -> Done:
+    """Go on with a paused backfill. Raise RefusedError when its declaration was edited."""
+    with _ledger(target, conn) as db:
+        row = _known(db, migration)
+        if row.state in ("failed", "cancelled"):
+            raise RefusedError(
+                f"the backfill of {row.spec.id} is {row.state}, not paused",
+                why=row.error,
+                todo=f"go on from where it stands: qb backfill start {migration.name}",
+            )
+        if row.state == "completed":
+            return _done(db, project, row.spec.id, "it is completed already")
+        checks.unedited(row, migration)
+        where = _reached(project)
+        driven = _driven(project, target, where, row, row.spec.id)
+        with db.transaction():
+            _pace(db, migration, row.spec.id)
+            records.want(db, row.spec.id, "run")
+            if row.state == "paused":
+                records.move(db, row.spec.id, "running" if row.frozen else "pending")
+        said = "it goes on" if row.state == "paused" or row.wanted != "run" else "it runs already"
+        return _drive(db, project, target, row.spec.id, where, driven, said)
+
+
+def pause(
+    project: Project, target: Target, migration: LoadedMigration, *, conn: Connection | None = None
+) -> Done:
+    """Hold a backfill after the batches in flight. It needs no Temporal: the ledger says it."""
+    return _halt(project, target, migration, conn, "pause")
+
+
+def cancel(
+    project: Project, target: Target, migration: LoadedMigration, *, conn: Connection | None = None
+) -> Done:
+    """End a backfill after the batches in flight. Written rows stay; `start` goes on from there."""
+    return _halt(project, target, migration, conn, "cancel")
+
+
+def status(
+    project: Project, target: Target, migration: LoadedMigration, *, conn: Connection | None = None
+) -> Done:
+    """How far a backfill is, from the ledger; what Temporal adds is said, and when it is away."""
+    with _ledger(target, conn) as db:
+        found = progress(db, migration.id) if records.there(db) else None
+        if found is None:
+            return Done(_never(migration), ("not started: qb backfill start",))
+        said = []
+        if migration.backfill and found.checksum != checksum(migration.backfill):
+            said.append("backfill.py was edited since the start")
+        ui, heard = _heard(project, found)
+        return Done(found, (*said, *heard), ui)
+
+
+# -- parts -------------------------------------------------------------------------------------
+
+
+def _halt(
+    project: Project,
+    target: Target,
+    migration: LoadedMigration,
+    conn: Connection | None,
+    wanted: str,
+) -> Done:
+    with _ledger(target, conn) as db:
+        row = _known(db, migration)
+        state: records.State = "paused" if wanted == "pause" else "cancelled"
+        if row.state in ("completed", "failed", "cancelled"):
+            cancelling_failed = wanted == "cancel" and row.state == "failed"
+            if not cancelling_failed:
+                return _done(db, project, row.spec.id, f"it is {row.state} already")
+        records.want(db, row.spec.id, "pause" if wanted == "pause" else "cancel")
+        said = [] if _settled(db, row.spec.id, state) else [
+            "a batch is still in flight; it stops after that one"
+        ]  # fmt: skip
+        # Temporal need not be there: batches look at the ledger. It only learns of it sooner.
+        try:
+            where = temporal.place(project, start=False)
+            if where and row.workflow_id and wanted == "cancel":
+                loop.run(temporal.wake(where, row.workflow_id, row.task_queue, _job(target, row)))
+        except ServerError as error:
+            said.append(f"Temporal was not told ({error.what}); the ledger says it")
+        return _done(db, project, row.spec.id, *said)
+
+
+def _settled(db: Connection, backfill: str, state: records.State) -> bool:
+    """Wait for the batches in flight, then write the state down; False when they take too long."""
+    try:
+        with db.transaction():
+            db.execute("SELECT set_config('lock_timeout', %s, true)", [str(SETTLE_MS)])
+            db.execute(
+                "SELECT FROM qb.segment WHERE backfill = %s ORDER BY number FOR UPDATE", [backfill]
+            )
+            now = records.read(db, backfill, lock=True)
+            if now and now.state != "completed":
+                records.move(db, backfill, state)
+    except psycopg.errors.LockNotAvailable:
+        return False
+    return True
+
+
+def _write_down(
+    db: Connection,
+    project: Project,
+    target: Target,
+    migration: LoadedMigration,
+    spec: Spec,
+    row: Row | None,
+    *,
+    restart: bool,
+) -> str:
+    """Write a new backfill, or take an ended one up again; say which."""
+    queue = names.task_queue(project, target)
+    workflow = names.workflow_id(project, target, spec.id)
+    with db.transaction():
+        now = records.read(db, spec.id, lock=True)
+        fresh = now is None or restart or not _rows(db, spec.id)
+        if not fresh and now is not None:
+            checks.unedited(now, migration)
+            # sweeps that found no end are made anew; what the main pass wrote stays written
+            db.execute("DELETE FROM qb.segment WHERE backfill = %s AND pass > 0", [spec.id])
+            _pace(db, migration, spec.id)
+            records.want(db, spec.id, "run")
+            records.move(db, spec.id, "running" if now.frozen else "pending")
+            db.execute(
+                "UPDATE qb.backfill SET task_queue = %s, workflow_id = %s WHERE id = %s",
+                [queue, workflow, spec.id],
+            )
+            return f"it goes on from where it was {now.state}"
+        if now is not None:
+            db.execute("DELETE FROM qb.backfill WHERE id = %s", [spec.id])
+        records.make(db, spec, split.estimate(db, spec), queue, workflow)
+    return "it is started" if row is None else "it begins again at the first row"
+
+
+def _drive(
+    db: Connection,
+    project: Project,
+    target: Target,
+    backfill: str,
+    where: Place,
+    driven: str | None,
+    said: str,
+) -> Done:
+    """Have the workflow and a worker running."""
+    row = records.read(db, backfill)
+    assert row is not None
+    if driven:
+        loop.run(temporal.wake(where, driven, row.task_queue, _job(target, row)))
+        return _done(db, project, backfill, said, f"driven by workflow {driven}")
+    workflow = names.workflow_id(project, target, backfill)
+    queue = names.task_queue(project, target)
+    if (row.workflow_id, row.task_queue) != (workflow, queue):
+        db.execute(
+            "UPDATE qb.backfill SET task_queue = %s, workflow_id = %s WHERE id = %s",
+            [queue, workflow, backfill],
+        )
+    loop.run(temporal.wake(where, workflow, queue, _job(target, row)))
+    found = worker_process.ensure(project, target, where)
+    worker = f"a worker was started (log: {found.log})" if found.started else ""
+    return _done(db, project, backfill, said, worker)
+
+
+def _driven(
+    project: Project, target: Target, where: Place, row: Row | None, backfill: str
+) -> str | None:
+    """The workflow of another name (another alias or project) that drives this backfill now."""
+    if row is None or row.workflow_id in ("", names.workflow_id(project, target, backfill)):
+        return None
+    running = loop.run(temporal.workflow_status(where, row.workflow_id)) == "running"
+    return row.workflow_id if running else None
+
+
+def _reached(project: Project) -> Place:
+    """Temporal, started when it is the project's own, and answering."""
+    where = temporal.place(project, start=True)
+    assert where is not None
+    loop.run(temporal.client(where))
+    return where
+
+
+def _heard(project: Project, found: Progress) -> tuple[str | None, list[str]]:
+    """The link to the workflow's page, and what Temporal adds to the ledger."""
+    if found.ended:
+        try:
+            where = temporal.place(project, start=False)
+        except QbError:
+            return None, []
+        return (where.link(found.workflow) if where else None), []
+    try:
+        where = temporal.place(project, start=False)
+        if where is None:
+            return None, ["Temporal does not run; this is from the ledger. Start it: qb dev up"]
+        workflow = loop.run(temporal.workflow_status(where, found.workflow))
+        polling = loop.run(temporal.pollers(where, found.task_queue))
+    except (ServerError, InputError) as error:
+        return None, [f"{error.what} ({error.why}); this is from the ledger. {error.todo}".strip()]
+    said = []
+    if workflow != "running":
+        said.append(f"its workflow is {workflow or 'unknown to Temporal'}: qb backfill start")
+    if not polling and found.state != "paused":
+        said.append("no worker polls: qb worker, or qb backfill start")
+    return where.link(found.workflow), said
+
+
+def _done(db: Connection, project: Project, backfill: str, *said: str) -> Done:
+    found = progress(db, backfill)
+    assert found is not None
+    ui = None
+    try:
+        where = temporal.place(project, start=False)
+        ui = where.link(found.workflow) if where else None
+    except QbError as error:
+        said = (*said, error.what)
+    return Done(found, tuple(text for text in said if text), ui)
+
+
+def _job(target: Target, row: Row) -> Job:
+    return Job(target.name, row.spec.id, float(os.environ.get(HEARTBEAT, Job.heartbeat_s)))
+
+
+def _known(db: Connection, migration: LoadedMigration) -> Row:
+    row = records.read(db, migration.id) if records.there(db) else None
+    if row is None:
+        raise InputError(
+            f"the backfill of {migration.id} was never started",
+            where=str(migration.path),
+            todo=f"qb backfill start {migration.name}",
+        )
+    return row
+
+
+def _pace(db: Connection, migration: LoadedMigration, backfill: str) -> None:
+    """Take over how fast the declaration says it goes: that may be edited at any time."""
+    if declared := migration.backfill:
+        db.execute(
+            "UPDATE qb.backfill SET batch_size = %s, parallel = %s WHERE id = %s",
+            [declared.batch_size, declared.parallel, backfill],
+        )
+
+
+def _rows(db: Connection, backfill: str) -> int:
+    """How many batches were committed: with none, nothing of the old form exists."""
+    found = db.execute("SELECT count(*) FROM qb.batch WHERE backfill = %s AND rows > 0", [backfill])
+    count: int = found.fetchall()[0][0]
+    return count
+
+
+def _never(migration: LoadedMigration) -> Progress:
+    if migration.backfill is None:
+        raise InputError(
+            f"{migration.id} has no backfill",
+            where=str(migration.path),
+            todo="name a migration in a folder with a backfill.py",
+        )
+    return Progress(migration.id, "pending", 0, 0, 0.0, None, migration.backfill.table)
+
+
+@contextmanager
+def _ledger(target: Target, conn: Connection | None) -> Iterator[Connection]:
+    """The given connection, or one for this call; what fails on it says what qb was doing."""
+    with server_errors("the backfill", target):
+        if conn is not None:
+            yield conn
+        else:
+            with closing(connect(target, application_name="qb backfill")) as own:
+                yield own

@@ -1,0 +1,203 @@
+"""the ledger's rows of a backfill: made, read, claimed, and moved from state to state"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import psycopg
+
+from qb_engine.backfill.batch import Held
+from qb_engine.backfill.keys import KeyColumn
+from qb_engine.backfill.spec import SetColumn, Spec
+from qb_engine.backfill.statements import Key
+
+State = Literal["pending", "running", "paused", "verifying", "completed", "failed", "cancelled"]
+Connection = psycopg.Connection[Any]
+
+THERE = "SELECT to_regclass('qb.backfill') IS NOT NULL"
+
+MAKE = """
+INSERT INTO qb.backfill (id, checksum, schema_name, table_name, key_columns, key_types,
+    set_columns, set_types, set_sql, where_sql, validate_sql, batch_size, parallel, rows_total,
+    task_queue, workflow_id)
+VALUES (%(id)s, %(checksum)s, %(schema)s, %(table)s, %(key_columns)s, %(key_types)s,
+    %(set_columns)s, %(set_types)s, %(set_sql)s, %(where)s, %(validate)s, %(batch_size)s,
+    %(parallel)s, %(rows_total)s, %(task_queue)s, %(workflow_id)s)
+ON CONFLICT (id) DO NOTHING
+"""
+
+READ = """
+SELECT id, checksum, schema_name, table_name, key_columns, key_types, set_columns, set_types,
+    set_sql, where_sql, validate_sql, batch_size, parallel,
+    state, wanted, frozen_at IS NOT NULL AS frozen, upper_bound, task_queue, workflow_id, error
+FROM qb.backfill WHERE id = %s
+"""
+
+# A claim raises the epoch: whoever held the segment before can write no more.
+CLAIM = """
+UPDATE qb.segment AS s SET epoch = epoch + 1, status = 'running', worker = %(worker)s
+WHERE backfill = %(backfill)s AND number = %(segment)s AND status <> 'done'
+RETURNING epoch, lo, hi, cursor, pass,
+    coalesce(size, (SELECT max(size) FROM qb.segment WHERE backfill = s.backfill AND pass = s.pass))
+"""
+
+OPEN = "SELECT number FROM qb.segment WHERE backfill = %s AND status <> 'done' ORDER BY number"
+
+ADD = """
+INSERT INTO qb.segment (backfill, number, pass, lo, hi) VALUES (%s, %s, %s, %s, %s)
+"""
+
+FREEZE = """
+UPDATE qb.backfill SET frozen_at = clock_timestamp(), upper_bound = %s, rows_total = %s,
+    total_exact = %s
+WHERE id = %s
+"""
+
+MOVE = """
+UPDATE qb.backfill SET state = %(state)s, note = '', error = %(error)s,
+    finished_at = CASE WHEN %(ended)s THEN clock_timestamp() END
+WHERE id = %(id)s
+"""
+
+PASSES = """
+SELECT pass, sum(rows_done)::bigint, sum(rows_again)::bigint FROM qb.segment WHERE backfill = %s
+GROUP BY pass ORDER BY pass
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A backfill as the ledger has it."""
+
+    spec: Spec
+    state: State
+    wanted: str
+    frozen: bool
+    upper: Key
+    task_queue: str
+    workflow_id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One walk over the table: 0 is the main one, the others look for rows that came late."""
+
+    number: int
+    rows: int
+    again: int
+
+
+def there(conn: Connection) -> bool:
+    """True when the target has a ledger that knows of backfills."""
+    return bool(conn.execute(THERE).fetchall()[0][0])
+
+
+def make(conn: Connection, spec: Spec, rows_total: int, task_queue: str, workflow_id: str) -> None:
+    """Write a backfill down; leave it as it is when it is there already."""
+    conn.execute(
+        MAKE,
+        {
+            "id": spec.id,
+            "checksum": spec.checksum,
+            "schema": spec.schema,
+            "table": spec.table,
+            "key_columns": [c.name for c in spec.key],
+            "key_types": [c.type for c in spec.key],
+            "set_columns": [c.name for c in spec.set],
+            "set_types": [c.type for c in spec.set],
+            "set_sql": [c.sql for c in spec.set],
+            "where": spec.where,
+            "validate": spec.validate,
+            "batch_size": spec.batch_size,
+            "parallel": spec.parallel,
+            "rows_total": rows_total,
+            "task_queue": task_queue,
+            "workflow_id": workflow_id,
+        },
+    )
+
+
+def read(conn: Connection, backfill: str, *, lock: bool = False) -> Row | None:
+    """A backfill by the id of its migration; with `lock`, nobody else moves it meanwhile."""
+    found = conn.execute(READ + (" FOR UPDATE" if lock else ""), [backfill]).fetchone()
+    if found is None:
+        return None
+    (
+        name, checksum, schema, table, key_columns, key_types, set_columns, set_types, set_sql,
+        where, validate, batch_size, parallel, state, wanted, frozen, upper, queue, workflow, error,
+    ) = found  # fmt: skip
+    spec = Spec(
+        name,
+        checksum,
+        schema,
+        table,
+        tuple(map(KeyColumn, key_columns, key_types)),
+        tuple(map(SetColumn, set_columns, set_types, set_sql)),
+        where,
+        validate,
+        batch_size,
+        parallel,
+    )
+    return Row(spec, state, wanted, frozen, upper, queue, workflow, error)
+
+
+def claim(conn: Connection, backfill: str, segment: int, worker: str) -> tuple[Held, int] | None:
+    """Claim a segment: the claim, and the size of its next batch. None when it is done."""
+    found = conn.execute(
+        CLAIM, {"backfill": backfill, "segment": segment, "worker": worker}
+    ).fetchone()
+    if found is None:
+        return None
+    epoch, lo, hi, cursor, number, size = found
+    return Held(backfill, segment, epoch, lo, hi, cursor, sweep=number > 0), size or 0
+
+
+def open_segments(conn: Connection, backfill: str) -> tuple[int, ...]:
+    return tuple(number for (number,) in conn.execute(OPEN, [backfill]))
+
+
+def passes(conn: Connection, backfill: str) -> tuple[Pass, ...]:
+    return tuple(Pass(*row) for row in conn.execute(PASSES, [backfill]))
+
+
+def freeze(conn: Connection, backfill: str, upper: Key, total: int, *, exact: bool) -> None:
+    """Fix the highest key: what is above it came later."""
+    conn.execute(FREEZE, [None if upper is None else list(upper), total, exact, backfill])
+
+
+def add_segments(conn: Connection, backfill: str, number: int, ends: Sequence[Key]) -> None:
+    """Add the segments of a pass; `ends` are their last keys, the first one begins at the start."""
+    count = conn.execute("SELECT count(*) FROM qb.segment WHERE backfill = %s", [backfill])
+    first = count.fetchall()[0][0]
+    starts: list[Key] = [None, *ends[:-1]]
+    for place, (lo, hi) in enumerate(zip(starts, ends)):
+        conn.execute(ADD, [backfill, first + place, number, _list(lo), _list(hi)])
+
+
+def move(conn: Connection, backfill: str, state: State, error: str = "") -> None:
+    """Put a backfill into a state."""
+    conn.execute(
+        MOVE,
+        {
+            "id": backfill,
+            "state": state,
+            "error": error,
+            "ended": state in ("completed", "failed", "cancelled"),
+        },
+    )
+
+
+def want(conn: Connection, backfill: str, wanted: Literal["run", "pause", "cancel"]) -> None:
+    conn.execute("UPDATE qb.backfill SET wanted = %s WHERE id = %s", [wanted, backfill])
+
+
+def note(conn: Connection, backfill: str, text: str) -> None:
+    """Say what a backfill waits for."""
+    conn.execute("UPDATE qb.backfill SET note = %s WHERE id = %s", [text, backfill])
+
+
+def _list(key: Key) -> list[str] | None:
+    return None if key is None else list(key)

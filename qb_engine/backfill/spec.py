@@ -1,0 +1,167 @@
+"""what a backfill does, settled against the catalog: the table, its key, the columns, the checks"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from qb_engine.backfill import keys
+from qb_engine.backfill.keys import KeyColumn
+from qb_engine.errors import InputError, RefusedError
+
+if TYPE_CHECKING:
+    from qb_engine.migrations import LoadedMigration
+    from qb_engine.migrations.declaration import Backfill
+
+# A table by its bare name, by schema and name, and as SQL writes it, in that order.
+FIND = """
+SELECT c.oid, n.nspname, c.relname, c.relkind
+FROM (VALUES (1, quote_ident(%(name)s)), (2, %(parts)s), (3, %(sql)s)) AS w (place, text)
+JOIN pg_class AS c ON c.oid = to_regclass(w.text)
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+ORDER BY w.place LIMIT 1
+"""
+
+COLUMNS = """
+SELECT attname, format_type(atttypid, atttypmod), attnotnull, attgenerated <> ''
+FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped
+"""
+
+PARTS = "SELECT format('%%I.%%I', %s::text, %s::text)"
+
+# A name as SQL writes it, with an optional schema; anything else would be a syntax error.
+_SQL_NAME = re.compile(r'(?:\w+|"(?:[^"]|"")+")(?:\.(?:\w+|"(?:[^"]|"")+"))?')
+
+
+@dataclass(frozen=True, slots=True)
+class SetColumn:
+    """A column that is written: its type, and the expression over the row."""
+
+    name: str
+    type: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A backfill with nothing left to find out. Rows and keys are not in it."""
+
+    id: str
+    checksum: str
+    schema: str
+    table: str
+    key: tuple[KeyColumn, ...]
+    set: tuple[SetColumn, ...]
+    where: str = ""
+    validate: str = ""
+    batch_size: int = 5_000
+    parallel: int = 1
+
+
+def describe(conn: psycopg.Connection[Any], migration: LoadedMigration) -> Spec:
+    """Settle a migration's backfill against the target.
+
+    Raise InputError when the migration has none, or it does not fit the table.
+    """
+    declared = migration.backfill
+    if declared is None:
+        raise InputError(
+            f"{migration.id} has no backfill",
+            where=str(migration.path),
+            why="only a migration in a folder with a backfill.py fills rows",
+            todo="write backfill.py beside its migration file, or name another migration",
+        )
+    oid, schema, table = _table(conn, declared.table, str(migration.path))
+    shown = f"{schema}.{table}"
+    columns = {
+        name: (kind, not_null, generated)
+        for name, kind, not_null, generated in conn.execute(COLUMNS, [oid])
+    }
+    key = keys.choose(
+        keys.indexes(conn, oid),
+        declared.key,
+        table=shown,
+        nullable=[name for name, (_, not_null, _) in columns.items() if not not_null],
+    )
+    written = []
+    for name, expression in declared.set.items():
+        if name not in columns or columns[name][2] or name in {k.name for k in key}:
+            raise _unfit(name, shown, columns, generated=name in columns and columns[name][2])
+        written.append(SetColumn(name, columns[name][0], str(expression)))
+    return Spec(
+        id=migration.id,
+        checksum=checksum(declared),
+        schema=schema,
+        table=table,
+        key=key,
+        set=tuple(written),
+        where=declared.where.strip(),
+        validate=declared.validate.strip().rstrip(";"),
+        batch_size=declared.batch_size,
+        parallel=declared.parallel,
+    )
+
+
+def checksum(declared: Backfill) -> str:
+    """A hash of what is written where. How fast it goes is not part of it: that may be changed."""
+    parts = [
+        declared.table,
+        sorted(declared.set.items()),
+        declared.where,
+        declared.key,
+        declared.validate,
+    ]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _table(conn: psycopg.Connection[Any], text: str, where: str) -> tuple[int, str, str]:
+    schema, dot, name = text.partition(".")
+    row = conn.execute(
+        FIND,
+        {
+            "name": text,
+            "parts": conn.execute(PARTS, [schema, name]).fetchall()[0][0] if dot and name else None,
+            "sql": text if _SQL_NAME.fullmatch(text) else None,
+        },
+    ).fetchone()
+    if row is None:
+        raise InputError(
+            f"there is no table {text}",
+            where=where,
+            why="the backfill fills it, and the target does not have it",
+            todo="mend the name in backfill.py, or run the migration first: qb run",
+        )
+    oid, schema, table, kind = row
+    if kind not in ("r", "p"):
+        raise RefusedError(
+            f"{text} is not a table",
+            where=where,
+            why="a backfill writes the rows of a table",
+            todo="name the table behind it",
+        )
+    return oid, schema, table
+
+
+def _unfit(name: str, table: str, columns: dict[str, Any], *, generated: bool) -> InputError:
+    where = f"set of the backfill of {table}"
+    if name not in columns:
+        return InputError(
+            f"{table} has no column {name}",
+            where=where,
+            why=f"its columns are {', '.join(columns)}",
+            todo="mend the name, or run the migration that adds it: qb run",
+        )
+    if generated:
+        return InputError(
+            f"{name} of {table} is generated", where=where, todo="leave it out of `set`"
+        )
+    return InputError(
+        f"{name} of {table} is part of the key that is walked by",
+        where=where,
+        why="a row whose key changes moves in the order, and could be written twice or not at all",
+        todo="walk by another key: key = ...",
+    )

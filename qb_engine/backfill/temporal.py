@@ -1,0 +1,208 @@
+"""reaching Temporal: the user's server or the project's own, and what it knows of a backfill"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+from qb_engine import secrets
+from qb_engine.database.processes import alive
+from qb_engine.errors import InputError, ServerError
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from qb_engine.project import Project
+
+T = TypeVar("T")
+
+CONNECT_S = 5.0
+CALL_S = 5.0
+POLL_S = 70.0  # a worker asks again at least once a minute, even when there is nothing to do
+SETTINGS = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")
+OWN = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which Temporal, and how it is reached; `settings` may hold a key and are never shown."""
+
+    address: str
+    namespace: str = "default"
+    ui: str | None = None
+    own: bool = False  # the project's own server
+    settings: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def link(self, workflow: str) -> str | None:
+        """The page of a workflow, where the pages' address is known."""
+        if not self.ui or not workflow:
+            return None
+        return f"{self.ui}/namespaces/{quote(self.namespace)}/workflows/{quote(workflow, safe='')}"
+
+
+def place(project: Project, *, start: bool) -> Place | None:
+    """Temporal's own client configuration, qb.toml, or the project's own server, in that order.
+
+    With `start` the project's own server is started; else None when it does not run.
+    """
+    wanted = project.config.temporal
+    if wanted.profile or any(os.environ.get(name) for name in SETTINGS):
+        return _configured(project)
+    if wanted.address:
+        return Place(wanted.address, wanted.namespace)
+    from qb_engine.database.embedded import EmbeddedTemporal
+
+    if not start and not (project.root / ".qb").is_dir():
+        return None
+    server = EmbeddedTemporal(project.home)
+    if start:
+        server.ensure()
+    status = server.status()
+    if not status.running:
+        return None
+    return Place(status.address, ui=status.ui, own=True)
+
+
+def _configured(project: Project) -> Place:
+    from temporalio.envconfig import ClientConfig
+
+    wanted = project.config.temporal
+    try:
+        settings = dict(ClientConfig.load_client_connect_config(wanted.profile))
+    except (RuntimeError, ValueError, OSError) as error:
+        raise InputError(
+            "Temporal's client configuration cannot be read",
+            where=f"profile {wanted.profile}" if wanted.profile else ", ".join(SETTINGS),
+            why=str(error),
+            todo="mend it, or name the server in qb.toml: [temporal] address",
+        ) from None
+    secrets.remember(str(settings["api_key"]) if settings.get("api_key") else None)
+    address = settings.pop("target_host", None) or wanted.address or "localhost:7233"
+    namespace = settings.pop("namespace", None) or wanted.namespace
+    return Place(str(address), str(namespace), settings=settings)
+
+
+_clients: dict[tuple[str, str], Client] = {}
+
+
+async def client(where: Place) -> Client:
+    """The client of a Temporal, made once; raise ServerError when it does not answer."""
+    from temporalio.client import Client
+
+    key = (where.address, where.namespace)
+    if key not in _clients:
+        connecting = Client.connect(where.address, namespace=where.namespace, **where.settings)
+        try:
+            _clients[key] = await asyncio.wait_for(connecting, CONNECT_S)
+        except (TimeoutError, RuntimeError, OSError, ValueError) as error:
+            raise unreachable(where, error) from None
+    return _clients[key]
+
+
+async def asked(where: Place, call: Awaitable[T]) -> T:
+    """The answer to a call; raise ServerError when Temporal does not give one."""
+    from temporalio.service import RPCError
+
+    try:
+        return await asyncio.wait_for(call, CALL_S)
+    except (TimeoutError, RPCError) as error:
+        if isinstance(error, RPCError) and not _is_away(error):
+            raise
+        raise unreachable(where, error) from None
+
+
+def unreachable(where: Place, error: BaseException) -> ServerError:
+    todo = (
+        "start it with: qb dev up" if where.own else "see that it runs, and [temporal] in qb.toml"
+    )
+    return ServerError(
+        "cannot reach Temporal, which drives backfills",
+        where=f"{where.address}, namespace {where.namespace}",
+        why=" ".join(str(error).split()) or "it does not answer",
+        todo=todo,
+    )
+
+
+def _is_away(error: Any) -> bool:
+    from temporalio.service import RPCStatusCode
+
+    return error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED)
+
+
+async def wake(where: Place, workflow: str, queue: str, job: Any) -> None:
+    """Have the workflow look at the ledger; start it when it does not run."""
+    from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+
+    from qb_engine.backfill.workflow import BackfillWorkflow
+
+    reached = await client(where)
+    await asked(
+        where,
+        reached.start_workflow(
+            BackfillWorkflow.run,
+            job,
+            id=workflow,
+            task_queue=queue,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            start_signal="wake",
+            rpc_timeout=timedelta(seconds=CALL_S),
+        ),
+    )
+
+
+async def workflow_status(where: Place, workflow: str) -> str:
+    """`running`, `completed`, `failed`, ...; empty when Temporal does not know it."""
+    from temporalio.service import RPCError, RPCStatusCode
+
+    reached = await client(where)
+    try:
+        described = await asked(where, reached.get_workflow_handle(workflow).describe())
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return ""
+        raise unreachable(where, error) from None
+    return described.status.name.lower() if described.status else ""
+
+
+def identity() -> str:
+    """How a worker calls itself, so that others can see whether it lives."""
+    from qb_engine.database.processes import born
+
+    return f"qb|{socket.gethostname()}|{os.getpid()}|{born(os.getpid())}"
+
+
+async def pollers(where: Place, queue: str) -> tuple[str, ...]:
+    """The workers that poll a queue, without the dead, which Temporal remembers for minutes."""
+    from temporalio.api.enums.v1 import TaskQueueType
+    from temporalio.api.taskqueue.v1 import TaskQueue
+    from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+
+    reached = await client(where)
+    request = DescribeTaskQueueRequest(
+        namespace=where.namespace,
+        task_queue=TaskQueue(name=queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )
+    answer = await asked(where, reached.workflow_service.describe_task_queue(request))
+    now = time.time()
+    return tuple(
+        found.identity
+        for found in answer.pollers
+        if living(found.identity, now - found.last_access_time.ToNanoseconds() / 1e9)
+    )
+
+
+def living(name: str, silent: float) -> bool:
+    """Whether a poller lives, by its identity here, or because it was heard of `silent` s ago."""
+    parts = name.split("|")
+    if len(parts) == 4 and parts[0] == "qb" and parts[1] == socket.gethostname():
+        return parts[2].isdecimal() and alive(int(parts[2]), parts[3])
+    return silent < POLL_S

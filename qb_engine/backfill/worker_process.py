@@ -1,0 +1,147 @@
+"""the worker as a process of its own: it outlives the kernel or terminal that needed it"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qb_engine import secrets
+from qb_engine.backfill import loop, names, temporal
+from qb_engine.database.daemon import Daemon
+
+if TYPE_CHECKING:
+    from qb_engine.backfill.temporal import Place
+    from qb_engine.database.target import Target
+    from qb_engine.project import Project
+
+TARGET = "QB_WORKER_TARGET"  # the target with its secret: never on a command line
+START_S = 60.0
+IDLE_S = 600.0  # a worker that was started by itself leaves after this long without work
+STOP = ((signal.SIGTERM, 40.0), (signal.SIGKILL, 5.0))  # a batch may be waiting for a lock
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The worker that a start found or made."""
+
+    started: bool
+    log: Path
+    pid: int | None = None
+
+
+def ensure(project: Project, target: Target, where: Place) -> Found:
+    """Start a worker unless one polls; return when it polls.
+
+    Two at once start at most one. Raise ServerError with the end of its log when it dies first.
+    """
+    daemon = _daemon(project, names.digest(project, target))
+    with daemon.locked():
+        running = daemon.found()
+        if running or loop.run(temporal.pollers(where, names.task_queue(project, target))):
+            return Found(False, daemon.log, running.pid if running else None)
+        marker = _marker(daemon)
+        marker.unlink(missing_ok=True)
+        record = daemon.start(
+            [
+                *(sys.executable, "-m", "qb_engine.commands", "worker"),
+                *("--project", str(project.root), "--idle", str(IDLE_S)),
+            ],
+            data=daemon.home,
+            environment={**os.environ, TARGET: _written(target), "PYTHONUNBUFFERED": "1"},
+            switch={},
+            facts={"target": target.name},
+        )
+        daemon.wait(record, lambda: _pid(marker) == record.pid, START_S)
+        return Found(True, daemon.log, record.pid)
+
+
+def stop_worker(project: Project) -> bool:
+    """Stop the workers that were started for a project; True when there was one.
+
+    They end after their batches; what is left of a backfill goes on with the next worker.
+    """
+    home = project.root / ".qb" / "worker"
+    stopped = False
+    for record in sorted(home.glob("*.json")) if home.is_dir() else ():
+        daemon = _daemon(project, record.stem)
+        with daemon.locked():
+            stopped = daemon.stop(home, *STOP) or stopped
+    return stopped
+
+
+def handed_over() -> Target | None:
+    """The target that the starting process gave, taken out of the environment."""
+    from qb_engine.database.target import Target
+
+    text = os.environ.pop(TARGET, None)
+    if text is None:
+        return None
+    target = Target(**json.loads(text))
+    with contextlib.suppress(ValueError):
+        from psycopg.conninfo import conninfo_to_dict
+
+        password = conninfo_to_dict(target.conninfo).get("password")
+        secrets.remember(str(password) if password else None)
+    return target
+
+
+def polls(project: Project, target: Target) -> None:
+    """Tell the process that waits for this worker that it polls."""
+    daemon = _daemon(project, names.digest(project, target))
+    _marker(daemon).write_text(str(os.getpid()))
+
+
+@contextlib.contextmanager
+def leaving(project: Project, target: Target) -> Iterator[None]:
+    """Hold the right to start a worker, so that nobody counts on one that leaves."""
+    with _daemon(project, names.digest(project, target)).locked():
+        yield
+
+
+def log_to_stderr() -> None:
+    """Have the worker's log, masked, on stderr."""
+
+    class Masked(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return secrets.mask(super().format(record))
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(Masked("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("qb.worker").setLevel(logging.INFO)
+
+
+def _daemon(project: Project, digest: str) -> Daemon:
+    home = project.home / "worker"
+    home.mkdir(mode=0o700, exist_ok=True)
+    return Daemon(digest, home, home / f"{digest}.log")
+
+
+def _marker(daemon: Daemon) -> Path:
+    return daemon.home / f"{daemon.name}.polls"
+
+
+def _pid(marker: Path) -> int:
+    try:
+        return int(marker.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def _written(target: Target) -> str:
+    return json.dumps(
+        {
+            "name": target.name,
+            "conninfo": target.conninfo,
+            "production": target.production,
+            "origin": target.origin,
+        }
+    )

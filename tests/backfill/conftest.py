@@ -1,0 +1,102 @@
+"""a table to fill, a migration with a backfill that stands as applied, and workers that end"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+import qb_engine.ledger
+from qb_engine import backfill
+from qb_engine.backfill import Done, Progress
+from qb_engine.database import Target
+from qb_engine.migrations import LoadedMigration, load_one
+from qb_engine.project import FILE, Project
+
+LEDGER = Path(qb_engine.ledger.__file__).parent
+PATIENCE_S = 60.0
+ID = "20240316090000_fill"
+
+
+def until(what: str, true: Callable[[], Any], patience: float = PATIENCE_S) -> Any:
+    """Wait for a condition; fail with its name when it never comes true."""
+    deadline = time.monotonic() + patience
+    while not (found := true()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"never came true: {what}")
+        time.sleep(0.02)
+    return found
+
+
+@dataclass
+class Case:
+    """One backfill of a test: where it runs, and the words a test needs."""
+
+    project: Project
+    target: Target
+    conn: psycopg.Connection[Any]
+
+    def sql(self, text: str) -> list[tuple[Any, ...]]:
+        cursor = self.conn.execute(text.encode())
+        return cursor.fetchall() if cursor.description else []
+
+    def one(self, text: str) -> Any:
+        return self.sql(text)[0][0]
+
+    def ledger(self, status: str = "applied") -> None:
+        """Make the ledger, with the migration as a run would leave it."""
+        for name in ("schema.sql", "backfill.sql"):
+            self.conn.execute((LEDGER / name).read_bytes())
+        self.conn.execute(
+            "INSERT INTO qb.history (migration, name, checksum, direction, status, qb_version)"
+            " VALUES (%s, 'fill', '', 'up', %s, '0')",
+            [ID, status],
+        )
+
+    def declare(self, **given: Any) -> LoadedMigration:
+        """Write the migration's folder and load it."""
+        folder = self.project.migrations / ID
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "migration.sql").write_text("-- qb:up\nSELECT 1;\n")
+        lines = [f"    {name} = {value!r}" for name, value in given.items()]
+        (folder / "backfill.py").write_text(
+            "from qb_engine.migrations import Backfill\n\n\nclass Fill(Backfill):\n"
+            + "\n".join(lines)
+            + "\n"
+        )
+        return load_one(folder)
+
+    def start(self, migration: LoadedMigration, **options: Any) -> Done:
+        return backfill.start(self.project, self.target, migration, conn=self.conn, **options)
+
+    def progress(self) -> Progress:
+        found = backfill.progress(self.conn, ID)
+        assert found is not None
+        return found
+
+    def ended(self) -> Progress:
+        """Wait until the backfill has ended, however it did."""
+        until("the backfill ends", lambda: self.progress().ended)
+        return self.progress()
+
+
+@pytest.fixture
+def case(
+    project: Project,
+    database: Target,
+    connection: psycopg.Connection[Any],
+    temporal: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Case]:
+    """A database with a project that uses the run's Temporal; its workers end with the test."""
+    monkeypatch.setenv("QB_BACKFILL_HEARTBEAT_S", "3")
+    with (project.root / FILE).open("a", encoding="utf-8") as file:
+        file.write(f'\n[temporal]\naddress = "{temporal}"\n')
+    fresh = Project(project.root)
+    yield Case(fresh, database, connection)
+    backfill.stop_worker(fresh)
