@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
@@ -117,8 +118,8 @@ def from_url(text: str, *, origin: str) -> Target:
         ) from None
     password = part.get("password")
     secrets.remember(str(password) if password else None)
-    if password is None and "://" in text and "@" in text.rsplit("@", 1)[0]:
-        # a raw @ in the password makes libpq read its tail as the host
+    authority = re.split(r"[/?]", text.partition("://")[2], maxsplit=1)[0]
+    if authority.count("@") > 1:  # libpq would take the tail of the password for a host name
         raise InputError(
             "the URL holds more than one @",
             where=origin,

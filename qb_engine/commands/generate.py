@@ -1,0 +1,104 @@
+"""`qb generate`: write a migration file with inferred constraints and a way back"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import click
+
+from qb_engine.commands import Session, qb_command
+from qb_engine.commands.draft import read_text
+from qb_engine.report import Column, Report, Table
+
+if TYPE_CHECKING:
+    from qb_engine.database.connect import Connection
+    from qb_engine.drafting import Generated
+
+
+@dataclass(frozen=True)
+class GenerateReport(Report):
+    """The files that were written, with what was inferred."""
+
+    name: ClassVar[str] = "generate"
+    generated: Generated
+
+    def headline(self) -> str:
+        return f"wrote {self.generated.paths[0]}"
+
+    def tables(self) -> Sequence[Table]:
+        columns = (Column("file"), Column("text", "code"))
+        files = tuple((path.name, path.read_text(encoding="utf-8")) for path in self._files())
+        return (Table("files", columns, files),)
+
+    def notes(self) -> Sequence[str]:
+        found = ["read the constraints, trim them, keep them"] if self.generated.constraints else []
+        if self.generated.irreversible:
+            found.append(f"no way back: {self.generated.irreversible}")
+        found += list(self.generated.notes)
+        return [*found, "next: qb verify, qb plan, qb dryrun"]
+
+    def as_dict(self) -> dict[str, Any]:
+        g = self.generated
+        return {
+            "migration": g.id,
+            "paths": [str(path) for path in g.paths],
+            "constraints": g.constraints,
+            "down": list(g.down),
+            "irreversible": g.irreversible,
+            "notes": list(g.notes),
+        }
+
+    def _files(self) -> list[Any]:
+        return [path for path in self.generated.paths if path.is_file()]
+
+
+@qb_command("generate", short_help="Write a migration file from a draft, SQL, or models.")
+@click.argument("name", required=False)
+@click.option("--sql", "file", metavar="FILE", help="SQL from a file (- for stdin).")
+@click.option("--models", metavar="MODULE:BASE", help="The difference to SQLAlchemy metadata.")
+@click.option("--format", "kind", type=click.Choice(["python", "sql"]), default="python")
+def command(
+    session: Session, name: str | None, file: str | None, models: str | None, kind: str
+) -> Report:
+    """Write migrations/<stamp>_NAME from draft NAME (default: the last one), SQL, or models."""
+    from qb_engine import drafting
+    from qb_engine.database.connect import server_errors
+    from qb_engine.migrations import load
+
+    with (
+        session.connect(application_name="qb generate") as conn,
+        server_errors("reading the target", session.target),
+    ):
+        existing = load(session.project.migrations)
+        stamp = drafting.next_stamp(existing)
+        if models:
+            with scratch_of(session) as scratch:
+                return GenerateReport(
+                    drafting.from_models(
+                        session.project, session.target, name, models, conn=conn,
+                        scratch=scratch, kind=kind, stamp=stamp,
+                    )
+                )  # fmt: skip
+        with scratch_of(session) as scratch:
+            return GenerateReport(
+                drafting.generate(
+                    session.project, name, sql=read_text(file), conn=conn, scratch=scratch,
+                    kind=kind, stamp=stamp,
+                )
+            )  # fmt: skip
+
+
+@contextmanager
+def scratch_of(session: Session) -> Iterator[Connection]:
+    """A connection to a throw-away database with the target's schema."""
+    from qb_engine.shadow import like, scratch
+
+    with like(scratch(session.project), session.target) as shadow:
+        conn = shadow.connect()
+        try:
+            yield conn
+        finally:
+            conn.close()

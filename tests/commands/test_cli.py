@@ -1,0 +1,119 @@
+"""the command line: one JSON object on stdout, exit codes that scripts rely on, no tracebacks"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qb_engine.project import Project
+
+QB = [sys.executable, "-m", "qb_engine.commands"]
+
+
+def qb(
+    folder: Path, *args: str, stdin: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*QB, *args],
+        cwd=folder,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def answer(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The one JSON object on stdout."""
+    found = json.loads(done.stdout)
+    assert {"report", "ok"} <= set(found)
+    return found  # type: ignore[no-any-return]
+
+
+def test_the_whole_way_from_sql_to_validated(project: Project) -> None:
+    root = project.root
+    table = "CREATE TABLE users (id int PRIMARY KEY, name text NOT NULL)"
+    assert qb(root, "generate", "users", "--sql", "-", "--json", stdin=table).returncode == 0
+    assert answer(qb(root, "run", "--json"))["ok"]
+    change = "ALTER TABLE users ADD email text"
+    done = answer(qb(root, "generate", "mail", "--sql", "-", "--json", stdin=change))
+    assert done["constraints"]["users"]["must_exist"] is True
+    assert done["down"]
+    assert answer(qb(root, "verify", "mail", "--json"))["ok"]
+    steps = answer(qb(root, "plan", "mail", "--json"))["steps"]
+    assert steps[0]["locks"] == {"public.users": "AccessExclusiveLock"}
+    assert answer(qb(root, "dryrun", "--json"))["ok"]
+    assert answer(qb(root, "run", "--json"))["migrations"][0]["status"] == "applied"
+    assert answer(qb(root, "validate", "--json"))["ok"]
+    assert answer(qb(root, "rollback", "--json"))["ok"]
+    states = [m["state"] for m in answer(qb(root, "status", "--json"))["migrations"]]
+    assert states == ["applied", "pending"]
+    assert len(answer(qb(root, "history", "--json"))["runs"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["nosuch"], 2),
+        (["plan", "--nosuch"], 2),
+        (["plan", "nothing"], 2),
+        (["-c", "nowhere", "status"], 2),
+        (["status", "-c", "postgresql://u@127.0.0.1:1/d"], 3),
+        (["rollback"], 2),
+    ],
+)
+def test_exit_codes_and_errors_as_json(project: Project, args: list[str], code: int) -> None:
+    done = qb(project.root, *args, "--json")
+    assert done.returncode == code, done.stderr
+    found = answer(done)
+    assert not found["ok"]
+    assert found["error"]["what"]
+    assert found["error"]["next"]
+    assert found["error"]["what"] in done.stderr
+
+
+def test_a_wrong_password_is_said_and_not_shown(project: Project) -> None:
+    url = "postgresql://u:canary77@127.0.0.1:1/d"
+    done = qb(project.root, "status", "-c", url, "--debug")
+    done2 = qb(project.root, "status", "--json", QB_DATABASE_URL=url)
+    assert "canary77" not in done.stdout + done.stderr + done2.stdout + done2.stderr
+
+
+def test_unmet_constraints_exit_with_1(project: Project) -> None:
+    (project.migrations / "20240101_a.sql").write_text(
+        "-- qb:constraints\n-- users: {must_exist: true}\n-- qb:up\nSELECT 1"
+    )
+    assert qb(project.root, "verify").returncode == 1
+    assert qb(project.root, "run").returncode == 1
+
+
+def test_help_needs_no_project_and_names_every_command(tmp_path: Path) -> None:
+    text = qb(tmp_path, "--help").stdout
+    for name in ("init", "connect", "draft", "generate", "plan", "dryrun", "run", "backfill"):
+        assert f"\n  {name} " in text
+
+
+def test_a_server_that_stopped_between_two_commands_is_started_again(tmp_path: Path) -> None:
+    assert qb(tmp_path, "init").returncode == 0
+    try:
+        assert qb(tmp_path, "connect").returncode == 0
+        assert qb(tmp_path, "dev", "down").returncode == 0
+        assert qb(tmp_path, "status").returncode == 0
+    finally:
+        qb(tmp_path, "dev", "down", "--purge")
+
+
+def test_a_target_that_stopped_is_said(project: Project, tmp_path: Path) -> None:
+    done = qb(project.root, "run", "-c", f"postgresql:///d?host={tmp_path}&user=u")
+    assert done.returncode == 3
+    assert "start the server" in done.stderr

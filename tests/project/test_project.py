@@ -1,0 +1,112 @@
+"""qb.toml is read strictly, and the target is chosen in one order"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qb_engine.database import Target, resolve
+from qb_engine.errors import InputError, ServerError
+from qb_engine.project import Project, seconds
+
+
+def made(root: Path, text: str) -> Project:
+    (root / "qb.toml").write_text(text, encoding="utf-8")
+    return Project(root)
+
+
+def test_the_template_is_valid_and_holds_the_defaults(tmp_path: Path) -> None:
+    project = Project.create(tmp_path / "new")
+    assert project.config.timeouts.lock == "2s"
+    assert project.config.default == "embedded"
+    assert project.migrations.is_dir()
+
+
+def test_a_project_is_not_made_twice(tmp_path: Path) -> None:
+    Project.create(tmp_path)
+    with pytest.raises(InputError, match="already"):
+        Project.create(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "near"),
+    [
+        ('migratoins = "m"', "migratoins", "migrations"),
+        ('[timeouts]\nlokc = "1s"', "timeouts.lokc", "lock"),
+        ("[aliases]\nprod = { service = 'x', producton = true }", "producton", "production"),
+        ('[temporal]\nadress = "x"', "temporal.adress", "address"),
+    ],
+)
+def test_an_unknown_key_names_its_line_and_the_nearest(
+    tmp_path: Path, text: str, key: str, near: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        _ = made(tmp_path, text).config
+    assert key in caught.value.what
+    assert caught.value.where.endswith(f"qb.toml:{text.count(chr(10)) + 1}")
+    assert near in caught.value.todo
+
+
+def test_a_password_in_an_alias_is_refused_without_repeating_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        _ = made(tmp_path, '[aliases]\nx = "postgresql://u:canary77@h/d"').config
+    assert "password" in str(caught.value)
+    assert "canary77" not in str(caught.value)
+
+
+def test_bad_toml_and_bad_durations_are_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not valid TOML"):
+        _ = made(tmp_path, "a = = 1").config
+    with pytest.raises(InputError, match="duration"):
+        _ = made(tmp_path, '[timeouts]\nlock = "soon"').config
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("500ms", 0.5), ("2s", 2), ("5min", 300), ("1h", 3600), (3, 3), ("7", 7)]
+)
+def test_durations(text: str | int, value: float) -> None:
+    assert seconds(text) == value
+
+
+def test_the_target_is_chosen_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = made(tmp_path, '[aliases]\na = "postgresql://h1/d"\nb = "service=s"')
+    for name in ("QB_DATABASE_URL", "DATABASE_URL", "PGHOST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PGHOST", "h4")
+    assert resolve(bare) == Target("libpq", "")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://h3/d")
+    assert resolve(bare).conninfo == "postgresql://h3/d"
+    monkeypatch.setenv("QB_DATABASE_URL", "postgresql://h2/d")
+    assert resolve(bare).conninfo == "postgresql://h2/d"
+    default = made(tmp_path, 'default = "a"\n[aliases]\na = "postgresql://h1/d"\nb = "service=s"')
+    assert resolve(default).name == "a"
+    assert resolve(default, "b").conninfo == "service=s"
+    assert resolve(default, "postgresql://h0/d").conninfo == "postgresql://h0/d"
+
+
+def test_an_unknown_alias_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        resolve(made(tmp_path, '[aliases]\nprod = "service=s"'), "prd")
+    assert "prod" in caught.value.why
+    assert caught.value.where.endswith("qb.toml")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:can@ry77@127.0.0.1:1/d",
+        "postgresql://u:canary77:x@127.0.0.1:1/d",
+        "postgresql://127.0.0.1:1/d?user=u&password=canary77",
+        "host=127.0.0.1 port=1 password=canary77",
+    ],
+)
+def test_no_form_of_a_url_leaks_its_password(tmp_path: Path, url: str) -> None:
+    from qb_engine.database.connect import connect
+
+    with pytest.raises((InputError, ServerError)) as caught:
+        connect(resolve(made(tmp_path, ""), url))
+    said = repr(caught.value) + str(caught.value)
+    assert "canary77" not in said
+    assert "ry77" not in said
+    assert "canary77" not in repr(Target("x", url)) + Target("x", "host=h").display
