@@ -19,8 +19,8 @@ from qb_engine.backfill import failures, records, segment
 from qb_engine.backfill.advance import advance
 from qb_engine.backfill.batch import Limits
 from qb_engine.backfill.failures import Verdict
-from qb_engine.backfill.payloads import Claim, Job, Next
-from qb_engine.backfill.workflow import ADVANCE, SEGMENT
+from qb_engine.backfill.payloads import Job, Lane, Next
+from qb_engine.backfill.workflow import ADVANCE, LANE
 from qb_engine.database.connect import connect
 from qb_engine.errors import QbError
 from qb_engine.secrets import mask
@@ -54,19 +54,23 @@ class Activities:
             step = advance(conn, job.backfill, lambda: wait(0))
         if step is None:
             raise _handed_back()
-        log.info("%s: %s %s", job.backfill, step.state, step.segments or "")
+        log.info("%s: %s %s", job.backfill, step.state, f"{step.lanes} lanes" if step.lanes else "")
         return step
 
-    @activity.defn(name=SEGMENT, no_thread_cancel_exception=True)
-    def segment(self, claim: Claim) -> str:
-        """Run one segment to its end, or until the ledger or the worker stops it."""
-        job = claim.job
+    @activity.defn(name=LANE, no_thread_cancel_exception=True)
+    def lane(self, lane: Lane) -> str:
+        """Run segments until none is left, or until the ledger or the worker stops it."""
+        job = lane.job
         with self._working(job) as conn, _beating(self._stop) as wait:
-            ended = segment.run(
-                conn, job.backfill, claim.segment,
-                worker=f"{socket.gethostname()}:{os.getpid()}", limits=self._limits, wait=wait,
-            )  # fmt: skip
-        log.info("%s: segment %d: %s", job.backfill, claim.segment, ended)
+            ended = segment.run_lane(
+                conn,
+                job.backfill,
+                lane.number,
+                worker=f"{socket.gethostname()}:{os.getpid()}",
+                limits=self._limits,
+                wait=wait,
+            )
+        log.info("%s: lane %d: %s", job.backfill, lane.number, ended)
         if ended == "stopped":
             raise _handed_back()
         return ended

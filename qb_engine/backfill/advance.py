@@ -38,8 +38,8 @@ def advance(conn: Connection, backfill: str, go_on: Callable[[], bool]) -> Next 
             return Next(row.state)
         if row.wanted != "run":
             return _halt(conn, backfill)
-        if row.frozen and (numbers := records.open_segments(conn, backfill)):
-            return _go(conn, row, numbers)
+        if row.frozen and (left := records.left(conn, backfill)):
+            return _go(conn, row, left)
         tell = _teller(conn, backfill)
         if not row.frozen:
             if barrier.wait(
@@ -94,13 +94,15 @@ def _halt(conn: Connection, backfill: str) -> Next:
     return Next("paused" if row.wanted == "pause" else row.state)
 
 
-def _go(conn: Connection, row: Row, numbers: tuple[int, ...]) -> Next:
+def _go(conn: Connection, row: Row, left: int) -> Next:
+    """Have the lanes run. None of them runs now, so what is still claimed is nobody's."""
     sweeping = any(each.number for each in records.passes(conn, row.spec.id))
     with conn.transaction():
         now = records.read(conn, row.spec.id, lock=True)
         if now and now.state not in ENDED and now.wanted == "run":
             records.move(conn, row.spec.id, "verifying" if sweeping else "running")
-    return Next("running", numbers, row.spec.parallel)
+            records.reopen(conn, row.spec.id)
+    return Next("running", min(left, row.spec.parallel))
 
 
 def _freeze(conn: Connection, row: Row) -> None:

@@ -17,17 +17,16 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One segment of a job."""
+class Lane:
+    """One of the `parallel` activities that take a job's segments, one after the other."""
 
     job: Job
-    segment: int
+    number: int
 
 
 @dataclass(frozen=True)
 class Next:
-    """What the ledger says comes next: segments to run, or a state in which nothing does."""
+    """What the ledger says comes next: lanes to run, or a state in which nothing does."""
 
     state: str
-    segments: tuple[int, ...] = ()
-    parallel: int = 1
+    lanes: int = 0

@@ -35,15 +35,27 @@ SELECT id, checksum, schema_name, table_name, key_columns, key_types, set_column
 FROM qb.backfill WHERE id = %s
 """
 
-# A claim raises the epoch: whoever held the segment before can write no more.
+# A claim raises the epoch: whoever held the segment before can write no more. A lane that starts
+# over takes back what it had, however long its former self still holds the row.
 CLAIM = """
-UPDATE qb.segment AS s SET epoch = epoch + 1, status = 'running', worker = %(worker)s
-WHERE backfill = %(backfill)s AND number = %(segment)s AND status <> 'done'
-RETURNING epoch, lo, hi, cursor, pass,
+UPDATE qb.segment AS s
+SET epoch = epoch + 1, status = 'running', lane = %(lane)s, worker = %(worker)s
+WHERE backfill = %(backfill)s AND number = (
+    SELECT number FROM qb.segment WHERE backfill = %(backfill)s AND {which}
+    ORDER BY number LIMIT 1 FOR UPDATE {skip})
+RETURNING number, epoch, lo, hi, cursor, pass,
     coalesce(size, (SELECT max(size) FROM qb.segment WHERE backfill = s.backfill AND pass = s.pass))
 """
+CLAIM_OWN = CLAIM.format(which="status = 'running' AND lane = %(lane)s", skip="")
+CLAIM_OPEN = CLAIM.format(which="status = 'open'", skip="SKIP LOCKED")
 
-OPEN = "SELECT number FROM qb.segment WHERE backfill = %s AND status <> 'done' ORDER BY number"
+# What was running is open again, and whoever still works on it is fenced off.
+REOPEN = """
+UPDATE qb.segment SET epoch = epoch + 1, status = 'open', lane = NULL
+WHERE backfill = %s AND status = 'running'
+"""
+
+LEFT = "SELECT count(*) FROM qb.segment WHERE backfill = %s AND status <> 'done'"
 
 ADD = """
 INSERT INTO qb.segment (backfill, number, pass, lo, hi) VALUES (%s, %s, %s, %s, %s)
@@ -144,19 +156,28 @@ def read(conn: Connection, backfill: str, *, lock: bool = False) -> Row | None:
     return Row(spec, state, wanted, frozen, upper, queue, workflow, error)
 
 
-def claim(conn: Connection, backfill: str, segment: int, worker: str) -> tuple[Held, int] | None:
-    """Claim a segment: the claim, and the size of its next batch. None when it is done."""
-    found = conn.execute(
-        CLAIM, {"backfill": backfill, "segment": segment, "worker": worker}
-    ).fetchone()
+def claim(conn: Connection, backfill: str, lane: int, worker: str) -> tuple[Held, int] | None:
+    """Claim a segment for a lane: the claim, and the size of its next batch (0: none yet).
+
+    The one that the lane had before, or one that is open; None when there is none.
+    """
+    given = {"backfill": backfill, "lane": lane, "worker": worker}
+    found = conn.execute(CLAIM_OWN, given).fetchone() or conn.execute(CLAIM_OPEN, given).fetchone()
     if found is None:
         return None
-    epoch, lo, hi, cursor, number, size = found
-    return Held(backfill, segment, epoch, lo, hi, cursor, sweep=number > 0), size or 0
+    number, epoch, lo, hi, cursor, sweep, size = found
+    return Held(backfill, number, epoch, lo, hi, cursor, sweep=sweep > 0), size or 0
 
 
-def open_segments(conn: Connection, backfill: str) -> tuple[int, ...]:
-    return tuple(number for (number,) in conn.execute(OPEN, [backfill]))
+def reopen(conn: Connection, backfill: str) -> None:
+    """Take every segment from whoever may still work on it."""
+    conn.execute(REOPEN, [backfill])
+
+
+def left(conn: Connection, backfill: str) -> int:
+    """How many segments are not done."""
+    count: int = conn.execute(LEFT, [backfill]).fetchall()[0][0]
+    return count
 
 
 def passes(conn: Connection, backfill: str) -> tuple[Pass, ...]:

@@ -1,9 +1,10 @@
-"""one segment from where its cursor stands to its end, batch after batch"""
+"""segments from where their cursors stand to their ends, batch after batch"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ import psycopg
 from qb_engine.backfill import batch, failures, pace, records
 from qb_engine.backfill.batch import Fenced, Halted, Limits
 from qb_engine.backfill.failures import Verdict
+from qb_engine.backfill.spec import Spec
 from qb_engine.errors import QbError
 
 FIRST_WAIT_S = 0.05
@@ -22,26 +24,34 @@ Wait = Callable[[float], bool]
 """Waits some seconds, less when told to stop; True when the segment shall go on."""
 
 
-def run(
-    conn: Connection, backfill: str, number: int, *, worker: str, limits: Limits, wait: Wait
+def run_lane(
+    conn: Connection, backfill: str, lane: int, *, worker: str, limits: Limits, wait: Wait
 ) -> str:
-    """Claim a segment and work through it; return why it ended.
+    """Work through segments, one after the other; return why that ended.
 
-    `done`; `stopped` (by `wait`); `fenced` (somebody else has it); or what the ledger wants
-    instead: `pause`, `cancel`, or a state in which nothing runs. Raise psycopg's error otherwise.
+    `done` (no segment is left); `stopped` (by `wait`); or what the ledger wants instead: `pause`,
+    `cancel`, or a state in which nothing runs. Raise psycopg's error when it cannot go on.
     """
     row = records.read(conn, backfill)
-    if row is None:
-        return "cancelled"
-    claimed = _claim(conn, backfill, number, worker, limits)
-    if claimed is None:
-        return "done"
-    held, size = claimed
-    size = size or row.spec.batch_size
+    while row is not None and wait(0):
+        claimed = _claim(conn, backfill, lane, worker, limits)
+        if claimed is None:
+            return "done"
+        held, size = claimed
+        ended = run(conn, row.spec, held, size or row.spec.batch_size, limits, wait)
+        if ended not in ("done", "fenced"):
+            return ended
+    return "stopped" if row else "cancelled"
+
+
+def run(
+    conn: Connection, spec: Spec, held: batch.Held, size: int, limits: Limits, wait: Wait
+) -> str:
+    """Work through one claimed segment; return why that ended, as `run_lane`, or `fenced`."""
     tries = 0
     while wait(0):
         try:
-            did = batch.run(conn, row.spec, held, size, limits)
+            did = batch.run(conn, spec, held, size, limits)
         except Fenced:
             return "fenced"
         except Halted as halted:
@@ -59,7 +69,7 @@ def run(
             return "done"
         tries = 0
         size = pace.next_size(size, did.ms, seen=did.seen)
-        held = _moved(held, did)
+        held = replace(held, cursor=did.cursor)
     return "stopped"
 
 
@@ -69,11 +79,11 @@ def backoff(tries: int) -> float:
 
 
 def _claim(
-    conn: Connection, backfill: str, number: int, worker: str, limits: Limits
+    conn: Connection, backfill: str, lane: int, worker: str, limits: Limits
 ) -> tuple[batch.Held, int] | None:
     with conn.transaction():  # a zombie's batch may hold the row: it is waited for, not for ever
         conn.execute("SELECT set_config('lock_timeout', %s, true)", [str(limits.lock_ms)])
-        return records.claim(conn, backfill, number, worker)
+        return records.claim(conn, backfill, lane, worker)
 
 
 def _gentler(size: int, limits: Limits, verdict: Verdict) -> tuple[int, Limits]:
@@ -83,12 +93,6 @@ def _gentler(size: int, limits: Limits, verdict: Verdict) -> tuple[int, Limits]:
     if size == pace.SMALLEST:
         return size, Limits(limits.lock_ms, limits.statement_ms * 2)
     return pace.smaller(size), limits
-
-
-def _moved(held: batch.Held, did: batch.Batch) -> batch.Held:
-    return batch.Held(
-        held.backfill, held.segment, held.epoch, held.lo, held.hi, did.cursor, held.sweep
-    )
 
 
 def _tell(conn: Connection, held: batch.Held, text: str) -> None:

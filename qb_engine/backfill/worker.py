@@ -78,7 +78,7 @@ async def _serve(
             await temporal.client(where),
             task_queue=queue,
             workflows=[BackfillWorkflow],
-            activities=[activities.advance, activities.segment],
+            activities=[activities.advance, activities.lane],
             activity_executor=threads,
             max_concurrent_activities=THREADS,
             identity=temporal.identity(),

@@ -13,11 +13,11 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from qb_engine.backfill.payloads import ENDED, Claim, Job, Next
+    from qb_engine.backfill.payloads import ENDED, Job, Lane, Next
 
 NAME = "qb-backfill"
 ADVANCE = "qb-backfill-advance"
-SEGMENT = "qb-backfill-segment"
+LANE = "qb-backfill-lane"
 
 # Errors that time heals are tried for ever; the others say so themselves (non-retryable).
 RETRY = RetryPolicy(
@@ -25,7 +25,7 @@ RETRY = RetryPolicy(
     backoff_coefficient=2.0,
     maximum_interval=timedelta(seconds=15),
 )
-LONGEST = timedelta(days=365)  # a segment may take as long as it needs; the heartbeat watches it
+LONGEST = timedelta(days=365)  # a lane may take as long as it needs; the heartbeat watches it
 
 
 @workflow.defn(name=NAME)
@@ -50,7 +50,7 @@ class BackfillWorkflow:
                 )
             if step.state in ENDED:
                 return step.state
-            if step.segments:
+            if step.lanes:
                 await self._run(job, step)
             else:
                 await workflow.wait_condition(lambda seen=heard: self._wakes > seen)  # type: ignore[misc]
@@ -72,21 +72,17 @@ class BackfillWorkflow:
         return step
 
     async def _run(self, job: Job, step: Next) -> None:
-        """Run segments, `parallel` at a time; a failed one is in the ledger and ends the rest."""
-        waiting = list(step.segments)
-
-        async def lane() -> None:
-            while waiting:
-                number = waiting.pop(0)
-                await workflow.execute_activity(
-                    SEGMENT,
-                    Claim(job, number),
-                    start_to_close_timeout=LONGEST,
-                    heartbeat_timeout=timedelta(seconds=job.heartbeat_s),
-                    retry_policy=RETRY,
-                )
-
-        lanes = (lane() for _ in range(min(step.parallel, len(waiting))))
+        """Run the lanes to their end; one that fails has written it down, which ends the rest."""
+        lanes = (
+            workflow.execute_activity(
+                LANE,
+                Lane(job, number),
+                start_to_close_timeout=LONGEST,
+                heartbeat_timeout=timedelta(seconds=job.heartbeat_s),
+                retry_policy=RETRY,
+            )
+            for number in range(step.lanes)
+        )
         for outcome in await asyncio.gather(*lanes, return_exceptions=True):
             if isinstance(outcome, BaseException) and (
                 not isinstance(outcome, ActivityError) or is_cancelled_exception(outcome)

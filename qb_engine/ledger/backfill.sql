@@ -28,7 +28,7 @@ CREATE TABLE qb.backfill (
     finished_at timestamptz
 );
 
--- a key range that one activity works on; the batch moves `cursor` in its own transaction
+-- a key range that one lane works on at a time; a batch moves `cursor` in its own transaction
 CREATE TABLE qb.segment (
     backfill text NOT NULL REFERENCES qb.backfill ON DELETE CASCADE,
     number integer NOT NULL,
@@ -38,6 +38,7 @@ CREATE TABLE qb.segment (
     cursor text[],                                      -- done up to this key; null: nothing yet
     epoch bigint NOT NULL DEFAULT 0,                    -- counts claims; an older claim cannot write
     status text NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'running', 'done')),
+    lane integer,                                       -- of the `parallel` ones, who has it
     size integer,                                       -- keys of the next batch
     rows_done bigint NOT NULL DEFAULT 0,
     rows_seen bigint NOT NULL DEFAULT 0,
