@@ -9,8 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+
+import psycopg
 
 from qb_engine.errors import RefusedError, ServerError
 
@@ -68,7 +70,7 @@ def only_runner(conn: Connection, patience: float, tell: Callable[[str], None]) 
     try:
         yield
     finally:
-        if not conn.closed:
+        with suppress(psycopg.OperationalError):  # a session that ended has let go already
             conn.execute("SELECT pg_advisory_unlock(%s)", [KEY])
 
 
