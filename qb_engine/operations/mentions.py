@@ -79,14 +79,11 @@ def relied_on(schema: Schema, node: Any) -> Iterator[Requirement]:
     found = used(node)
     for space, table in found.tables:
         yield Requirement(table, space)
-    for qualifier, column in found.columns:
-        homes = found.named(qualifier) if qualifier else found.tables
-        owners = [
-            (space, table)
-            for space, table in homes
-            if (info := schema.table(table, space or "public")) and column in info.columns
-        ]
-        if not owners and len(homes) == 1:
-            owners = list(homes)  # a column of the only table there is
-        for space, table in owners:
-            yield as_is(schema, table, space, column)
+
+    def has(place: tuple[str | None, str], column: str) -> bool:
+        info = schema.table(place[1], place[0] or "public")
+        return info is not None and column in info.columns
+
+    for mention in found.columns:
+        for space, table in mention.owners(has):
+            yield as_is(schema, table, space, mention.column)
