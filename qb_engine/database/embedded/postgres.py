@@ -170,7 +170,8 @@ class EmbeddedPostgres:
     def _answers(self, record: Record) -> bool:
         if not record.facts.get("ready"):
             return False
-        with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        gone = contextlib.suppress(FileNotFoundError, ConnectionRefusedError)
+        with socket.socket(socket.AF_UNIX) as probe, gone:
             probe.connect(os.path.join(record.facts["socket"], place.SOCKET))
             return True
         return False
