@@ -113,6 +113,11 @@ class Report:
 
     name: ClassVar[str] = "report"
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__repr__" not in cls.__dict__:  # else a dataclass writes one that lists its fields
+            cls.__repr__ = Report.__repr__  # type: ignore[method-assign]
+
     @property
     def ok(self) -> bool:
         """True when what was asked is met; the command line exits with 1 otherwise."""

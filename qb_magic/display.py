@@ -1,4 +1,4 @@
-"""how IPython shows a report: plain text, HTML, and its charts as a picture below"""
+"""how IPython shows a report: HTML beside its plain text, and its charts as a picture below"""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ def register(shell: InteractiveShell, panel: Callable[[Any], Any]) -> None:
     """Teach the formatters to show any Report; `panel` makes the widget of a PanelReport."""
     formatter = _formatter(shell)
     formatters = formatter.formatters
-    formatters["text/plain"].for_type(Report, _pretty)
     formatters["text/html"].for_type(Report, _html)
     formatters["image/png"].for_type(Report, _png)
     if "image/png" in formatter.active_types:  # not in a terminal
@@ -32,12 +31,12 @@ def register(shell: InteractiveShell, panel: Callable[[Any], Any]) -> None:
 def unregister(shell: InteractiveShell) -> None:
     """Take back what `register` did."""
     formatter = _formatter(shell)
-    for kind in ("text/plain", "text/html", "image/png"):
+    for kind in ("text/html", "image/png"):
         formatter.formatters[kind].type_printers.pop(Report, None)
     live = formatter.ipython_display_formatter
     live.deferred_printers.pop(PANEL, None)
-    for kind in [k for k in live.type_printers if issubclass(k, Report)]:
-        live.type_printers.pop(kind)
+    for known in [k for k in live.type_printers if issubclass(k, Report)]:
+        live.type_printers.pop(known)
 
 
 def _formatter(shell: InteractiveShell) -> DisplayFormatter:
@@ -63,10 +62,6 @@ def _show(shell: InteractiveShell, report: Report) -> None:
 
 def _show_panel(shell: InteractiveShell, root: Any) -> None:
     shell.display_pub.publish(root._repr_mimebundle_())
-
-
-def _pretty(report: Report, printer: Any, cycle: bool) -> None:
-    printer.text(plain(report))
 
 
 def _html(report: Report) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import click
 
@@ -14,7 +14,7 @@ TARGET = frozenset({"connection", "target", "scratch", "confirm"})
 TABLE = frozenset({"table", "tables"})
 
 
-def complete(root: click.Group, text: str, known: Known) -> tuple[str, list[Offer]]:
+def complete(root: click.Group, text: str, known: Callable[[], Known]) -> tuple[str, list[Offer]]:
     """The word before the cursor and what may stand there; `text` is what follows `%qb `."""
     try:
         words = shlex.split(text)
@@ -28,7 +28,9 @@ def complete(root: click.Group, text: str, known: Known) -> tuple[str, list[Offe
     return word, [offer for offer in offers if offer.text.startswith(word)]
 
 
-def _offers(root: click.Group, words: Sequence[str], word: str, known: Known) -> Iterable[Offer]:
+def _offers(
+    root: click.Group, words: Sequence[str], word: str, known: Callable[[], Known]
+) -> Iterable[Offer]:
     command: click.Command = root
     context = click.Context(root, info_name="qb", resilient_parsing=True)
     waiting: click.Parameter | None = None
@@ -73,7 +75,7 @@ def _options(
 
 
 def _values(
-    parameter: click.Parameter, context: click.Context, word: str, known: Known
+    parameter: click.Parameter, context: click.Context, word: str, known: Callable[[], Known]
 ) -> Iterable[Offer]:
     own = [item for item in parameter.shell_complete(context, word) if item.type == "plain"]
     if own:
@@ -81,15 +83,15 @@ def _values(
         return
     name = parameter.name or ""
     if name in TARGET:
-        yield from (Offer(target, "target") for target in known.targets)
+        yield from (Offer(target, "target") for target in known().targets)
     elif name in TABLE:
-        yield from (Offer(table, "table") for table in known.catalogue.tables)
+        yield from (Offer(table, "table") for table in known().catalogue.tables)
     elif name in MIGRATION:
         command = context.info_name
         if command in ("draft", "generate"):
-            yield from (Offer(draft, "draft") for draft in known.drafts)
+            yield from (Offer(draft, "draft") for draft in known().drafts)
         else:
-            yield from (Offer(migration, "migration") for migration in known.migrations)
+            yield from (Offer(migration, "migration") for migration in known().migrations)
 
 
 def _option(command: click.Command, word: str) -> click.Option | None:

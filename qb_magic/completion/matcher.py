@@ -59,7 +59,7 @@ def complete(
     if found:
         from qb_engine.commands import group
 
-        return line.complete(group, found["words"], known())
+        return line.complete(group, found["words"], known)
     draft = _DRAFT.match(text)
     if draft and row > 0 and not _PYTHON.search(draft["words"]):
         body = text.partition("\n")[2]
