@@ -135,9 +135,9 @@ class _Reading:
                 sent = self._start(stage)  # the server works on these while we read those
                 for group, rows in found:
                     group.read(rows, self._into)
-            while wanted := self._into.patterns.wanted():
-                printed = self._send(DEFINITIONS, {"indexes": wanted})
-                self._into.patterns.read(printed.fetchall())
+            indexes = self._into.indexes
+            while wanted := indexes.wanted():
+                indexes.read(self._send(DEFINITIONS, {"wanted": wanted}).fetchall())
             if self._into.orphans:
                 cursor = self._send(comments.UNKNOWN, comments.unknown(self._into))
                 comments.read_unknown(cursor.fetchall(), self._into)

@@ -43,8 +43,19 @@ class Snapshot:
 
     @cached_property
     def _canonical(self) -> str:
-        facts = [[*id, payload] for id, payload in sorted(self.facts.items(), key=_id)]
-        return json.dumps(facts, sort_keys=True, separators=(",", ":"))
+        """All facts as JSON, one way only: sorted by code point, no blanks."""
+        quote = json.encoder.encode_basestring_ascii
+        encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+        texts: dict[int, str] = {}  # payloads that many columns share are written once
+        facts = []
+        for key in sorted(self.facts):
+            payload = self.facts[key]
+            text = texts.get(id(payload))
+            if text is None:
+                text = texts[id(payload)] = encode(payload)
+            kind, schema, name, sub = map(quote, key)
+            facts.append(f"[{kind},{schema},{name},{sub},{text}]")
+        return f"[{','.join(facts)}]"
 
     @cached_property
     def tables(self) -> Mapping[str, Table]:

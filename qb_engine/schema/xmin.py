@@ -9,29 +9,35 @@ from psycopg import rows
 
 from qb_engine.schema.catalog.collector import FIRST_USER_OID
 
-# Relations that nobody's schema consists of: temporary ones, toast, and the excluded schemas.
-# What hangs on them (columns, triggers, constraints) is left out with them.
-ASIDE = """
+# Nobody's schema consists of temporary tables; they and the excluded schemas are left out with
+# all that hangs on them, down to the columns of the index of a toast table.
+OUTSIDE = """
 WITH aside AS MATERIALIZED (
     SELECT n.oid FROM pg_catalog.pg_namespace n
     WHERE n.nspname = ANY (%(excluded)s)
-       OR pg_catalog.starts_with(n.nspname::text, 'pg_temp')
-       OR pg_catalog.starts_with(n.nspname::text, 'pg_toast')
-), relation AS MATERIALIZED (
-    SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relnamespace IN (SELECT oid FROM aside)
+       OR pg_catalog.starts_with(n.nspname::text, 'pg_temp_')
+       OR pg_catalog.starts_with(n.nspname::text, 'pg_toast_temp_')
+), away AS MATERIALIZED (
+    SELECT c.oid, c.reltoastrelid AS toast
+    FROM pg_catalog.pg_class c WHERE c.relnamespace IN (SELECT oid FROM aside)
+), outside AS MATERIALIZED (
+    SELECT away.oid FROM away
+    UNION ALL SELECT away.toast FROM away WHERE away.toast <> 0
+    UNION ALL SELECT i.indexrelid FROM away JOIN pg_catalog.pg_index i ON i.indrelid = away.toast
 )
 """
 
-# catalog, identity of a row, what it belongs to (a schema, a relation, or nothing), a condition
-_SCHEMA, _RELATION = "NOT IN (SELECT oid FROM aside)", "NOT IN (SELECT oid FROM relation)"
+# catalog, what identifies a row, what it belongs to, a condition
+_SCHEMA, _RELATION = "NOT IN (SELECT oid FROM aside)", "NOT IN (SELECT oid FROM outside)"
+_EITHER = "NOT IN (SELECT oid FROM outside UNION ALL SELECT oid FROM aside)"
 CATALOGS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("pg_namespace", ("oid",), f"oid {_SCHEMA}", ""),
-    ("pg_class", ("oid",), f"relnamespace {_SCHEMA}", ""),
+    ("pg_class", ("oid",), f"relnamespace {_SCHEMA}", "relnamespace <> 99"),
     ("pg_attribute", ("attrelid", "attnum"), f"attrelid {_RELATION}", "attnum > 0"),
     ("pg_attrdef", ("oid",), f"adrelid {_RELATION}", ""),
     ("pg_constraint", ("oid",), f"connamespace {_SCHEMA}", ""),
-    ("pg_index", ("indexrelid",), f"indexrelid {_RELATION}", ""),
-    ("pg_inherits", ("inhrelid", "inhparent"), f"inhrelid {_RELATION}", ""),
+    ("pg_index", ("indexrelid",), f"indrelid {_RELATION}", ""),
+    ("pg_inherits", ("inhrelid", "inhparent"), "", ""),
     ("pg_sequence", ("seqrelid",), f"seqrelid {_RELATION}", ""),
     ("pg_trigger", ("oid",), f"tgrelid {_RELATION}", ""),
     ("pg_rewrite", ("oid",), f"ev_class {_RELATION}", ""),
@@ -67,26 +73,24 @@ CATALOGS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("pg_publication_namespace", ("oid",), "", ""),
     ("pg_transform", ("oid",), "", ""),
     ("pg_default_acl", ("oid",), "", ""),
-    (
-        "pg_description",
-        ("objoid", "classoid", "objsubid"),
-        f"objoid {_RELATION} AND objoid {_SCHEMA}",
-        "",
-    ),
-    ("pg_seclabel", ("objoid", "classoid", "objsubid"), f"objoid {_RELATION}", ""),
+    ("pg_description", ("objoid", "classoid", "objsubid"), f"objoid {_EITHER}", ""),
+    ("pg_seclabel", ("objoid", "classoid", "objsubid"), f"objoid {_EITHER}", ""),
 )
 
 # What only pg_depend knows: members of extensions, who owns a sequence, user mappings.
 DEPENDENCIES = f"""
 SELECT 'pg_depend', pg_catalog.count(*), pg_catalog.bit_xor(
-    pg_catalog.hash_record_extended(ROW(d.classid, d.objid, d.refobjid, d.refobjsubid, d.xmin), 0))
-FROM pg_catalog.pg_depend d
-WHERE d.objid >= {FIRST_USER_OID}
-  AND (d.deptype IN ('e', 'x') OR d.classid = 1418
-       OR (d.deptype = 'a' AND d.classid = 1259
-           AND d.objid IN (SELECT seqrelid FROM pg_catalog.pg_sequence)
-           AND d.objid {_RELATION}))
-"""
+    pg_catalog.hash_record_extended(
+        ROW(d.classid, d.objid, d.refclassid, d.refobjid, d.refobjsubid, d.xmin), 0))
+FROM (
+    SELECT d.classid, d.objid, d.refclassid, d.refobjid, d.refobjsubid, d.xmin
+    FROM pg_catalog.pg_depend d WHERE d.refclassid IN (3079, 1417)
+    UNION ALL
+    SELECT d.classid, d.objid, d.refclassid, d.refobjid, d.refobjsubid, d.xmin
+    FROM pg_catalog.pg_sequence s
+    JOIN pg_catalog.pg_depend d ON d.classid = 1259 AND d.objid = s.seqrelid AND d.objsubid = 0
+    WHERE d.refobjsubid > 0 AND s.seqrelid {_RELATION}
+) d"""
 
 
 def _catalog(name: str, key: tuple[str, ...], belongs: str, condition: str) -> str:
@@ -103,7 +107,7 @@ SELECT '{name}', pg_catalog.count(*), pg_catalog.bit_xor(
 FROM pg_catalog.{name} WHERE {conditions}"""
 
 
-PROBE = f"""{ASIDE}
+PROBE = f"""{OUTSIDE}
 SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat_ws(' ', r.*), ',' ORDER BY r.c))
 FROM (
     {" UNION ALL ".join(_catalog(*catalog) for catalog in CATALOGS)}

@@ -54,7 +54,7 @@ def read_constraints(rows: Sequence[Row], into: Collector) -> None:
         if relation is None or (contype == "f" and parent and of.get(parent) == table_oid):
             continue
         # an expression of an exclusion constraint has the number 0 and no name
-        names = [columns[table_oid, number] for number in key or () if number > 0]
+        names = [columns[table_oid, number].sub for number in key or () if number > 0]
         payload: Payload = {"columns": names, "definition": definition, "kind": KIND[contype]}
         if referenced:
             target = relations.get(referenced)
@@ -63,7 +63,7 @@ def read_constraints(rows: Sequence[Row], into: Collector) -> None:
         if not valid:
             payload["valid"] = False
             if contype == "n":
-                column = ObjectId("column", relation.schema, relation.name, names[0])
+                column = columns[table_oid, key[0]]
                 facts[column] = {**facts[column], "nullable": True}
         if deferrable:
             payload["deferrable"] = True

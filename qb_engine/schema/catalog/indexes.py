@@ -8,11 +8,10 @@ from qb_engine.schema.catalog.collector import (
     FIRST_USER_OID,
     Collector,
     Group,
-    Payload,
     Row,
     present,
 )
-from qb_engine.schema.catalog.patterns import KEYWORDS, Index, Quote, Shape
+from qb_engine.schema.catalog.patterns import KEYWORDS, Index, Shape
 from qb_engine.schema.ids import ObjectId
 
 # The definition is asked for when it is special: with expressions, or INCLUDE. Others are written
@@ -25,7 +24,7 @@ SELECT i.indexrelid, i.indrelid, c.relname::text, k.oid,
        nullif(i.indisclustered, false), nullif(i.indisreplident, false),
        space.spcname::text, c.reloptions::text[], parent.inhparent,
        i.indisunique, i.indnullsnotdistinct, i.indkey::int2[],
-       pg_catalog.concat_ws(',', c.relkind, c.relam, i.indclass, i.indoption, i.indcollation),
+       c.relkind = 'I', c.relam, i.indclass, i.indoption, i.indcollation,
        CASE WHEN i.indexprs IS NULL AND k.oid IS NULL
             THEN pg_catalog.pg_get_expr(i.indpred, i.indrelid) END
 FROM pg_catalog.pg_index i
@@ -41,7 +40,7 @@ WHERE i.indexrelid >= {FIRST_USER_OID}
 
 
 def read_keywords(rows: Sequence[Row], into: Collector) -> None:
-    into.patterns.quote = Quote(rows[0][0])
+    into.quote.keywords = frozenset(rows[0][0])
 
 
 def read_indexes(rows: Sequence[Row], into: Collector) -> None:
@@ -50,7 +49,8 @@ def read_indexes(rows: Sequence[Row], into: Collector) -> None:
     for row in rows:
         (
             oid, table_oid, name, constraint_oid, definition, valid, clustered, identity, space,
-            options, parent, unique, not_distinct, key, shape, predicate,
+            options, parent, unique, not_distinct, key, partitioned, method, classes, orders,
+            collations, predicate,
         ) = row  # fmt: skip
         table = relations.get(table_oid)
         if table is None:
@@ -59,13 +59,13 @@ def read_indexes(rows: Sequence[Row], into: Collector) -> None:
             id = ObjectId("index", table.schema, table.name, name)
             payload = facts[id] = {"definition": definition}
             if definition is None:
-                names = [columns[table_oid, number] for number in key]
+                ids = [columns[table_oid, number] for number in key]
                 # an operator class and a collation are printed if the column's is another
-                of = [facts[ObjectId("column", table.schema, table.name, n)] for n in names]
-                kinds = (shape, not_distinct, str(options), *[_kind(c) for c in of])
-                into.patterns.add(
-                    Shape(unique, shape[0] == "I", kinds),
-                    Index(oid, name, table, names, predicate, payload),
+                kinds = [(facts[c]["type"], facts[c].get("collation")) for c in ids]
+                rest = (method, classes, orders, collations, not_distinct, str(options), *kinds)
+                into.indexes.add(
+                    Shape(unique, partitioned, rest),
+                    Index(oid, name, table, [c.sub for c in ids], predicate, payload),
                 )
         else:
             id = into.constraints.get(constraint_oid, table)
@@ -84,10 +84,6 @@ def read_indexes(rows: Sequence[Row], into: Collector) -> None:
     for payload, parent in attached:
         if parent in relations:
             payload["attached_to"] = relations[parent].sub
-
-
-def _kind(column: Payload) -> tuple[str, str | None]:
-    return column["type"], column.get("collation")
 
 
 GROUPS = (Group(KEYWORDS, read_keywords), Group(INDEXES, read_indexes))

@@ -1,7 +1,8 @@
 """index definitions, printed once for all indexes that differ in nothing but names
 
-pg_get_indexdef is the slowest part of a snapshot: it looks for the operator class of every column
-again. So one index of each shape is asked for its definition, and the others are written like it.
+Printing definitions is the slowest part of a snapshot: pg_get_indexdef alone, which looks for the
+operator class of every column again, takes a third of it. So the server is asked for the
+definition of one index of each shape, and the others are written like it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ KEYWORDS = """
 SELECT pg_catalog.array_agg(k.word::text) FROM pg_catalog.pg_get_keywords() k WHERE k.catcode <> 'U'
 """
 DEFINITIONS = """
-SELECT o.oid, pg_catalog.pg_get_indexdef(o.oid) FROM pg_catalog.unnest(%(indexes)s::oid[]) o (oid)
+SELECT o.oid, pg_catalog.pg_get_indexdef(o.oid) FROM pg_catalog.unnest(%(wanted)s::oid[]) o (oid)
 """
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
@@ -48,10 +49,10 @@ class Shape(NamedTuple):
 
 
 @dataclass(slots=True)
-class Patterns:
+class Indexes:
     """The indexes whose definitions are still to be written, by shape."""
 
-    quote: Quote = field(default_factory=lambda: Quote(()))
+    quote: Quote
     shapes: defaultdict[Shape, list[Index]] = field(default_factory=lambda: defaultdict(list))
     single: list[Index] = field(default_factory=list)
 
@@ -116,14 +117,14 @@ def _end(index: Index) -> str:
 class Quote:
     """Writes identifiers as the server's quote_identifier does."""
 
-    def __init__(self, keywords: Iterable[str]) -> None:
-        self._keywords = frozenset(keywords)
+    def __init__(self) -> None:
+        self.keywords: frozenset[str] = frozenset()  # those that need quotes
         self._known: dict[str, str] = {}
 
     def __call__(self, name: str) -> str:
         quoted = self._known.get(name)
         if quoted is None:
-            plain = _PLAIN.fullmatch(name) and name not in self._keywords
+            plain = _PLAIN.fullmatch(name) and name not in self.keywords
             quoted = name if plain else '"' + name.replace('"', '""') + '"'
             self._known[name] = quoted
         return quoted

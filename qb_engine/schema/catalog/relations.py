@@ -68,15 +68,20 @@ SELECT a.attrelid, a.attnum, a.attname::text, pg_catalog.format_type(a.atttypid,
             WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, 0)
             ELSE pg_catalog.pg_get_expr(d.adbin, d.adrelid) END,
        nullif(a.attidentity, '')::text, nullif(a.attgenerated, '')::text,
-       CASE WHEN a.attcollation <> t.typcollation THEN (
-            SELECT n.nspname::text || '.' || l.collname::text
-            FROM pg_catalog.pg_collation l JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace
-            WHERE l.oid = a.attcollation) END,
-       CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage::text END,
-       nullif(a.attcompression, '')::text, CASE WHEN NOT a.attislocal THEN true END,
-       CASE WHEN a.attstattarget >= 0 THEN a.attstattarget::int END,
-       pg_catalog.to_json(a.attoptions)::text, pg_catalog.to_json(a.attfdwoptions)::text,
-       pg_catalog.to_json(a.attacl::text[])::text
+       CASE WHEN a.attcollation <> t.typcollation OR a.attstorage <> t.typstorage
+              OR a.attcompression <> '' OR NOT a.attislocal OR a.attstattarget >= 0
+              OR a.attoptions IS NOT NULL OR a.attfdwoptions IS NOT NULL OR a.attacl IS NOT NULL
+       THEN pg_catalog.json_build_object(
+            'collation', CASE WHEN a.attcollation <> t.typcollation THEN (
+                SELECT n.nspname::text || '.' || l.collname::text FROM pg_catalog.pg_collation l
+                JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace
+                WHERE l.oid = a.attcollation) END,
+            'storage', CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage::text END,
+            'compression', nullif(a.attcompression, '')::text,
+            'inherited', CASE WHEN NOT a.attislocal THEN true END,
+            'statistics', CASE WHEN a.attstattarget >= 0 THEN a.attstattarget::int END,
+            'options', a.attoptions, 'foreign_options', a.attfdwoptions,
+            'acl', a.attacl::text[])::text END
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
@@ -148,47 +153,47 @@ def read_columns(rows: Sequence[Row], into: Collector) -> None:
     order: list[str] | None = None
     known: dict[Row, Payload] = {}
     for row in sorted(rows, key=itemgetter(0, 1)):
-        if row[0] != at:
-            at = row[0]
+        oid, number, name, *_, rare = row
+        if oid != at:
+            at = oid
             relation = relations.get(at)
             if relation is not None:
                 whole = facts[relation]
                 order = whole.get("columns")
         if relation is None:
             continue
-        name = row[2]
-        columns[at, row[1]] = name
+        id = columns[at, number] = ObjectId("column", relation.schema, relation.name, name)
         payload = known.get(row[3:])  # thousands of columns say the same: they share a payload
         if payload is None:
-            payload = known[row[3:]] = _column(row[3:])
-        if row[-1] is not None:
-            id = ObjectId("column", relation.schema, relation.name, name)
-            add_grants(into, id, str(whole.get("owner", "")), json.loads(row[-1]))
-        if relation.kind == "composite":
+            payload = known[row[3:]] = _column(*row[3:])
+        if rare is not None and (acl := json.loads(rare)["acl"]) is not None:
+            add_grants(into, id, str(whole.get("owner", "")), acl)
+        if order is None:
             whole["attributes"].append({"name": name, **payload})
-            continue
-        if order is not None:
+        else:
             order.append(name)
-        facts[ObjectId("column", relation.schema, relation.name, name)] = payload
+            facts[id] = payload
 
 
-def _column(values: Row) -> Payload:
-    (
-        type, required, default, identity, generated, collation, storage, compression, inherited,
-        statistics, options, foreign_options, _,
-    ) = values  # fmt: skip
-    return {"nullable": not required, "type": type} | present(
-        default=default,
-        identity=identity,
-        generated=generated,
-        collation=collation,
-        storage=storage,
-        compression=compression,
-        inherited=inherited,
-        statistics=statistics,
-        options=options and sorted(json.loads(options)),
-        foreign_options=foreign_options and shown_options(json.loads(foreign_options)),
-    )
+def _column(
+    type: str,
+    required: bool,
+    default: str | None,
+    identity: str | None,
+    generated: str | None,
+    rare: str | None,
+) -> Payload:
+    payload = {"nullable": not required, "type": type}
+    payload |= present(default=default, identity=identity, generated=generated)
+    if rare is not None:
+        more = json.loads(rare)
+        del more["acl"]
+        if more["options"]:
+            more["options"].sort()
+        if more["foreign_options"]:
+            more["foreign_options"] = shown_options(more["foreign_options"])
+        payload |= present(**more)
+    return payload
 
 
 GROUPS = (

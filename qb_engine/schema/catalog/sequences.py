@@ -58,24 +58,23 @@ def read_sequences(rows: Sequence[Row], into: Collector) -> None:
         table = into.relations.get(table_oid)
         column = into.columns.get((table_oid, number))
         if dependency == "i" and table is not None and column is not None:
-            id = ObjectId("column", table.schema, table.name, column)
-            payload = into.facts[id]
+            payload = into.facts[column]
             usual = _usual(type, step)
             special = {k: v for k, v in options.items() if v != usual[k]}
             if special.pop("type", type) != payload["type"]:
                 special["type"] = type
-            if name != f"{table.name}_{column}_seq" or schema != table.schema:
+            if name != f"{table.name}_{column.sub}_seq" or schema != table.schema:
                 special["name"] = name if schema == table.schema else f"{schema}.{name}"
             if special:
-                into.facts[id] = {**payload, "sequence": special}
-            into.relations[oid] = id
+                into.facts[column] = {**payload, "sequence": special}
+            into.relations[oid] = column
             continue
         id = ObjectId("sequence", schema, name)
         payload = {"owner": owner, **options}
         if persistence == "u":
             payload["persistence"] = "unlogged"
         if table is not None and column is not None:
-            payload["owned_by"] = [table.schema, table.name, column]
+            payload["owned_by"] = [table.schema, table.name, column.sub]
         into.facts[id] = payload
         into.relations[oid] = id
         if acl is not None:
