@@ -1,5 +1,6 @@
 # Everything is made in .venv/ on first use: a Python 3.11+, make and a package index are enough.
 .DEFAULT_GOAL := help
+unexport PYTHONDONTWRITEBYTECODE # .venv and the caches are ours, and starts are quicker
 .PHONY: help setup demo test lint format lab bench lock clean
 
 help:

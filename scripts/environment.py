@@ -31,6 +31,14 @@ UV_NAMES = {
     "default-timeout": "UV_HTTP_TIMEOUT",
 }
 
+# Compiled at set-up: our own packages, and what most commands of qb import.
+PACKAGES = ("qb_engine", "qb_magic")
+OFTEN = (
+    *("alembic.autogenerate", "pandas", "postgast", "psycopg", "psycopg_pool", "pydantic"),
+    *("rich.progress", "sqlalchemy.dialects.postgresql.psycopg", "yaml"),
+    *("temporalio.client", "temporalio.worker"),
+)
+
 
 class SetupError(Exception):
     """The environment cannot be built, and why."""
@@ -96,18 +104,34 @@ def install(python: Path, extras: str) -> None:
             )
             return done.returncode == 0
 
-        # Every kernel, worker and test process imports these; compiling them once pays at once.
-        settings = {"UV_COMPILE_BYTECODE": "1"} | dict(os.environ) | uv_settings(python)
-        quick = run([*pip, "--quiet", f"uv=={pin('uv')}"]) and run(
-            [*uv, "--python", str(python), "-c", pins, "-b", pins, *packages], settings
+        done = run([*pip, "--quiet", f"uv=={pin('uv')}"]) and run(
+            [*uv, "--python", str(python), "-c", pins, "-b", pins, *packages], uv_settings(python)
         )
-        if quick:
-            return
-        say("uv could not install them; trying pip, which is slower")
-        if run([*pip, "-c", pins, *packages], {"PIP_CONSTRAINT": pins}):
+        if not done:
+            say("uv could not install them; trying pip, which is slower")
+            done = run([*pip, "-c", pins, *packages], {"PIP_CONSTRAINT": pins})
+        if done:
+            warm(python)
             return
     last = "\n  ".join(log.read_text(errors="replace").splitlines()[-12:])
     raise SetupError(f"the packages could not be installed; {log} ends with\n  {last}")
+
+
+def warm(python: Path) -> None:
+    """Compile what most processes of qb import.
+
+    Where Python is told to write no bytecode (as in many images), each would do it again.
+    """
+    code = (
+        "import compileall, importlib, sys\n"
+        f"for package in {PACKAGES!r}:\n"
+        "    compileall.compile_dir(package, quiet=2)\n"
+        f"for module in {OFTEN!r}:\n"
+        "    try: importlib.import_module(module)\n"
+        "    except ImportError: continue\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run([str(python), "-c", code], cwd=ROOT, env=environment, check=False)
 
 
 def uv_settings(python: Path) -> dict[str, str]:

@@ -69,7 +69,6 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     }
     short = tempfile.mkdtemp(prefix="qb-binder-")  # sockets need a short path
     ours = {"PATH": f"{venv / 'bin'}{os.pathsep}/usr/bin{os.pathsep}/bin", "TMPDIR": short}
-    ours["UV_COMPILE_BYTECODE"] = "0"  # for whom it pays is not here
     built = Image(repository, venv / "bin" / "python", inherited | ours)
     done = built.run("bash", "binder/postBuild")
     assert done.returncode == 0, done.stdout
