@@ -13,7 +13,7 @@ from psycopg.pq import TransactionStatus
 
 from qb_engine.errors import ServerError
 from qb_engine.schema.blockers import locked
-from qb_engine.schema.catalog import PRESENCE, RARE, STAGES, Collector, Group, comments
+from qb_engine.schema.catalog import LAST, PRESENCE, RARE, STAGES, Collector, Group, comments
 from qb_engine.schema.catalog.patterns import DEFINITIONS
 from qb_engine.schema.catalog.rare import Rare
 from qb_engine.schema.state import Snapshot, frozen
@@ -129,7 +129,7 @@ class _Reading:
             self._moment = moment.fetchall()[0][0]
             present = presence.fetchall()[0][0]
             rare = [kind for kind in RARE if kind.of in present]
-            stages: list[Sequence[Group | Rare]] = [*STAGES[1:], rare, ()]
+            stages: list[Sequence[Group | Rare]] = [*STAGES[1:], rare, LAST, ()]
             for stage in stages:
                 found = [(group, cursor.fetchall()) for group, cursor in sent]
                 sent = self._start(stage)  # the server works on these while we read those

@@ -25,7 +25,8 @@ STAGES: tuple[tuple[Group, ...], ...] = (
     (*schemas.GROUPS, *relations.GROUPS),
     (*types.GROUPS, *constraints.GROUPS),
     (*indexes.GROUPS, *sequences.GROUPS),
-    (*functions.GROUPS, *rules.GROUPS, *comments.GROUPS, *sweep.GROUPS),
+    (*functions.GROUPS, *rules.GROUPS, *sweep.GROUPS),
 )
+LAST: tuple[Group, ...] = comments.GROUPS  # on objects of whatever kind
 
-__all__ = ["PRESENCE", "RARE", "STAGES", "Collector", "Group"]
+__all__ = ["LAST", "PRESENCE", "RARE", "STAGES", "Collector", "Group"]

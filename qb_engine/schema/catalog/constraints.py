@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qb_engine.schema.catalog.collector import (
-    CONSTRAINT,
     FIRST_USER_OID,
     Collector,
     Group,
@@ -47,7 +46,7 @@ def read_constraints(rows: Sequence[Row], into: Collector) -> None:
             domain = into.ids.get((1247, domain_oid))
             if domain is not None and contype != "n":
                 facts[domain].setdefault("constraints", {})[name] = definition
-                into.ids[CONSTRAINT, oid] = domain
+                into.constraints[oid] = ObjectId("constraint", domain.schema, domain.name, name)
             continue
         relation = relations.get(table_oid)
         # a foreign key to a partitioned table has one more row for each of its partitions

@@ -39,7 +39,8 @@ def shown_options(options: Iterable[str]) -> list[str]:
 WRAPPERS = f"""
 SELECT w.oid, 0::oid, w.fdwname::text, '', pg_catalog.pg_get_userbyid(w.fdwowner)::text,
        pg_catalog.jsonb_build_object(
-           'handler', w.fdwhandler::text, 'validator', w.fdwvalidator::text,
+           'handler', nullif(w.fdwhandler::pg_catalog.regproc::text, '-'),
+           'validator', nullif(w.fdwvalidator::pg_catalog.regproc::text, '-'),
            'options', w.fdwoptions),
        w.fdwacl::text[], pg_catalog.acldefault('F', w.fdwowner)::text[]
 FROM pg_catalog.pg_foreign_data_wrapper w WHERE {own("pg_foreign_data_wrapper", "w.oid")}

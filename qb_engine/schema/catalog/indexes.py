@@ -63,10 +63,8 @@ def read_indexes(rows: Sequence[Row], into: Collector) -> None:
                 # an operator class and a collation are printed if the column's is another
                 kinds = [(facts[c]["type"], facts[c].get("collation")) for c in ids]
                 rest = (method, classes, orders, collations, not_distinct, str(options), *kinds)
-                into.indexes.add(
-                    Shape(unique, partitioned, rest),
-                    Index(oid, name, table, [c.sub for c in ids], predicate, payload),
-                )
+                index = Index(oid, name, table, [c.sub for c in ids], predicate, payload)
+                into.indexes.shapes[Shape(unique, partitioned, rest)].append(index)
         else:
             id = into.constraints.get(constraint_oid, table)
             payload = facts[id]

@@ -42,14 +42,12 @@ SELECT f.oid, f.opfnamespace, f.opfname::text, am.amname::text,
            'operators', ARRAY(
                SELECT o.amopstrategy || ' ' || o.amoppurpose::text || ' '
                       || o.amopopr::pg_catalog.regoperator::text
-               FROM pg_catalog.pg_amop o WHERE o.amopfamily = f.oid
-               ORDER BY 1 COLLATE "C"),
+               FROM pg_catalog.pg_amop o WHERE o.amopfamily = f.oid),
            'functions', ARRAY(
                SELECT p.amprocnum || ' (' || pg_catalog.format_type(p.amproclefttype, NULL) || ', '
                       || pg_catalog.format_type(p.amprocrighttype, NULL) || ') '
                       || p.amproc::pg_catalog.regprocedure::text
-               FROM pg_catalog.pg_amproc p WHERE p.amprocfamily = f.oid
-               ORDER BY 1 COLLATE "C")), {NO_ACL}
+               FROM pg_catalog.pg_amproc p WHERE p.amprocfamily = f.oid)), {NO_ACL}
 FROM pg_catalog.pg_opfamily f JOIN pg_catalog.pg_am am ON am.oid = f.opfmethod
 WHERE {own("pg_opfamily", "f.oid")}
 """

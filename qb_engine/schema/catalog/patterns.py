@@ -56,13 +56,6 @@ class Indexes:
     shapes: defaultdict[Shape, list[Index]] = field(default_factory=lambda: defaultdict(list))
     single: list[Index] = field(default_factory=list)
 
-    def add(self, shape: Shape, index: Index) -> None:
-        # the server prints a predicate of several lines in one line, in an index
-        if index.predicate and "\n" in index.predicate:
-            self.single.append(index)
-        else:
-            self.shapes[shape].append(index)
-
     def wanted(self) -> list[int]:
         """The indexes to ask the server about."""
         return [i.oid for i in self.single] + [like[0].oid for like in self.shapes.values()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from qb_engine.schema.catalog.collector import FIRST_USER_OID, Collector, Row
+from qb_engine.schema.catalog.collector import FIRST_USER_OID, Collector, Row, present
 from qb_engine.schema.catalog.grants import add_grants
 from qb_engine.schema.ids import ObjectId
 
@@ -37,8 +37,9 @@ class Rare:
             if schema is None:
                 continue
             id = ObjectId(self.kind, schema, name, sub or "")
-            facts = {"owner": owner, **(payload or {})} if owner else payload or {}
-            into.add(id, facts, of=self.of, oid=oid)
+            # nothing that is rare is a list with an order of its own
+            values = {k: sorted(v) if isinstance(v, list) else v for k, v in payload.items()}
+            into.add(id, present(owner=owner, **values), of=self.of, oid=oid)
             add_grants(into, id, owner or "", acl, default_acl)
 
 

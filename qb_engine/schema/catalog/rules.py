@@ -13,6 +13,7 @@ from qb_engine.schema.catalog.collector import (
     Group,
     Payload,
     Row,
+    present,
 )
 from qb_engine.schema.ids import ObjectId
 
@@ -67,13 +68,13 @@ def read_policies(rows: Sequence[Row], into: Collector) -> None:
         relation = into.relations.get(relation_oid)
         if relation is None:
             continue
-        payload: Payload = {
-            "check": check,
-            "command": COMMAND[command],
-            "permissive": permissive,
-            "roles": sorted(roles),
-            "using": using,
-        }
+        payload = present(
+            check=check,
+            command=COMMAND[command],
+            permissive=permissive,
+            roles=sorted(roles),
+            using=using,
+        )
         id = ObjectId("policy", relation.schema, relation.name, name)
         into.add(id, payload, of=POLICY, oid=oid)
 

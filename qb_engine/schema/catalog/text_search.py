@@ -14,7 +14,7 @@ SELECT c.oid, c.cfgnamespace, c.cfgname::text, '', pg_catalog.pg_get_userbyid(c.
                           m.mapdict::pg_catalog.regdictionary::text, ', ' ORDER BY m.mapseqno)
                FROM pg_catalog.pg_ts_config_map m
                JOIN pg_catalog.ts_token_type(p.oid) k ON k.tokid = m.maptokentype
-               WHERE m.mapcfg = c.oid GROUP BY k.alias ORDER BY k.alias COLLATE "C")), {NO_ACL}
+               WHERE m.mapcfg = c.oid GROUP BY k.alias)), {NO_ACL}
 FROM pg_catalog.pg_ts_config c
 JOIN pg_catalog.pg_ts_parser p ON p.oid = c.cfgparser
 JOIN pg_catalog.pg_namespace n ON n.oid = p.prsnamespace

@@ -64,11 +64,11 @@ SELECT p.oid, 0::oid, p.pubname::text, '', pg_catalog.pg_get_userbyid(p.pubowner
                FROM pg_catalog.pg_publication_rel r
                JOIN pg_catalog.pg_class c ON c.oid = r.prrelid
                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-               WHERE r.prpubid = p.oid ORDER BY 1 COLLATE "C"),
+               WHERE r.prpubid = p.oid),
            'schemas', ARRAY(
                SELECT n.nspname::text FROM pg_catalog.pg_publication_namespace r
                JOIN pg_catalog.pg_namespace n ON n.oid = r.pnnspid
-               WHERE r.pnpubid = p.oid ORDER BY 1 COLLATE "C")), {NO_ACL}
+               WHERE r.pnpubid = p.oid)), {NO_ACL}
 FROM pg_catalog.pg_publication p WHERE {own("pg_publication", "p.oid")}
 """
 
