@@ -35,28 +35,17 @@ class Controls:
     """All widgets of one panel."""
 
     def __init__(self) -> None:
-        wide = w.Layout(width="auto", min_width="0")
         self.head = w.HTML()
-        self.chosen = w.Select(
-            options=(), rows=7, description="Migrations", layout=w.Layout(width="auto"),
-            style={"description_width": "0px"},
-        )  # fmt: skip
-        self.name = w.Text(
-            description="Draft name", placeholder="add_user_email", layout=wide,
-            continuous_update=True, style={"description_width": "84px"},
-        )  # fmt: skip
-        self.sql = w.Textarea(
-            description="Draft SQL", placeholder="ALTER TABLE users ADD COLUMN email text;",
-            rows=5, layout=wide, continuous_update=True, style={"description_width": "84px"},
-        )  # fmt: skip
-        self.python = w.Textarea(
-            description="Backfill", placeholder="optional: class Fill(Backfill): ...",
-            rows=3, layout=wide, continuous_update=True, style={"description_width": "84px"},
-        )  # fmt: skip
-        self.confirm = w.Text(
-            description="Type the alias to change production", layout=wide,
-            continuous_update=True, style={"description_width": "initial"},
-        )  # fmt: skip
+        self.chosen = w.Select(options=(), rows=7, description="Migrations")
+        self.chosen.layout.width = "auto"
+        self.name = _field(w.Text, "Draft name", "add_user_email")
+        self.sql = _field(
+            w.Textarea, "Draft SQL", "ALTER TABLE users ADD COLUMN email text;", rows=5
+        )
+        self.python = _field(
+            w.Textarea, "Draft backfill (optional, Python)", "class Fill(Backfill): ...", rows=4
+        )
+        self.confirm = _field(w.Text, "Type the alias to change production", "")
         self.fields: dict[str, w.Widget] = {
             "name": self.name, "sql": self.sql, "python": self.python, "typed": self.confirm,
         }  # fmt: skip
@@ -118,6 +107,18 @@ def _button(label: str, verb: str) -> w.Button:
         button_style=STRESSED.get(verb, ""),
         layout=w.Layout(width="auto", margin="2px 4px 2px 0"),
     )
+
+
+def _field(kind: type[w.Widget], label: str, example: str, **options: int) -> w.Widget:
+    field = kind(
+        description=label,
+        placeholder=example,
+        continuous_update=True,
+        layout=w.Layout(width="auto", height="auto", min_width="0"),
+        **options,
+    )
+    field.add_class("qb-field")
+    return field
 
 
 def _heading(title: str) -> w.HTML:

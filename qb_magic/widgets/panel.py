@@ -192,14 +192,19 @@ class Panel:
             facts = report.as_dict() if report is not None else {}
             if error is not None:
                 facts = {**self.state.fills.get(focus.id, {}), "note": error.what}
-            with self._lock:
-                self._change(fills={**self.state.fills, focus.id: facts})
-                ended = facts.get("state") not in (None, focus.backfill)
-                idle = not self.state.doing
-            if ended and idle:
-                self.press("refresh")
+            self._change(fills={**self.state.fills, focus.id: facts})
+            if facts.get("state") not in (None, focus.backfill):
+                self._look()  # other buttons may be pressed now
         else:
             self._change()
+
+    def _look(self) -> None:
+        """See how everything stands by now, without a word."""
+        now, error = self._tried(lambda: invoke(self._watching, ["panel"]))
+        with self._lock:
+            if isinstance(now, PanelReport):
+                self.state = self.state.with_report(now)
+            self._change(error=self.state.error or error)
 
     def _clear(self, *fields: str) -> None:
         """Empty text fields: on the page, and through their observers in the state."""
