@@ -49,6 +49,8 @@ class TerminalFace(Face):
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
             console=_console(stderr=True),
+            transient=True,  # the report that follows says how it ended
+            disable=not sys.stderr.isatty(),
         )
         with bars:
             task = bars.add_task(mask(label), total=total, note="")
