@@ -42,9 +42,15 @@ SETTINGS = {
     "max_parallel_workers_per_gather": "0",
 }
 BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-PREPARE = "SELECT " + ", ".join(
-    f"pg_catalog.set_config('{name}', '{value}', true)" for name, value in SETTINGS.items()
-)
+
+
+def prepared() -> str:
+    """The settings as one statement, for the transaction."""
+    settings = (f"pg_catalog.set_config('{key}', '{text}', true)" for key, text in SETTINGS.items())
+    return f"SELECT {', '.join(settings)}"
+
+
+PREPARE = prepared()
 MOMENT = "SELECT pg_catalog.pg_current_snapshot()::text"
 # age() counts from the next transaction id, which is newer than the transaction's snapshot
 CLOCK = "SELECT pg_catalog.age('3'::xid) + 3::bigint"
