@@ -12,7 +12,7 @@ from qb_engine.backfill import statements
 from qb_engine.backfill.spec import Spec
 
 RANGES_PER_LANE = 4  # a lane that is done early takes a range that is still open
-EXACT_ROWS = 5_000_000  # up to this many keys are counted through: a second or two
+EXACT_ROWS = 5_000_000  # up to this many keys are counted through: some seconds
 SMALL = 4  # batches; a table of fewer is one range
 
 # The rows of a table and its partitions as the planner knows them; null when never analyzed.
@@ -47,7 +47,7 @@ def estimate(conn: psycopg.Connection[Any], spec: Spec) -> int:
 
 def how_many(rows: int, batch_size: int, parallel: int) -> int:
     """Into how many ranges a table is split."""
-    if rows <= batch_size * SMALL:
+    if parallel == 1 or rows <= batch_size * SMALL:
         return 1
     return max(1, min(parallel * RANGES_PER_LANE, rows // batch_size))
 
@@ -57,15 +57,15 @@ def bounds(
 ) -> list[Sequence[str]]:
     """The last keys of the ranges, in order; the last of them is `upper`.
 
-    Counted off in the index when that is quick, else from the planner's histogram, else one range.
+    From the planner's histogram, which costs nothing; counted off in the index of a table without
+    one, when it is not large; else one range.
     """
     wanted = how_many(rows, spec.batch_size, spec.parallel)
     if wanted == 1:
         return [upper]
-    if rows <= EXACT_ROWS:
+    inner = _sampled(conn, spec, upper, wanted)
+    if not inner and rows <= EXACT_ROWS:
         inner = _counted(conn, spec, upper, wanted)
-    else:
-        inner = _sampled(conn, spec, upper, wanted)
     return [*inner, upper]
 
 

@@ -13,13 +13,16 @@ import pytest
 
 import qb_engine.ledger
 from qb_engine import backfill
-from qb_engine.backfill import Done, Progress
+from qb_engine.backfill import Done, Progress, names, records, segment
+from qb_engine.backfill.advance import advance
+from qb_engine.backfill.batch import Limits
+from qb_engine.backfill.spec import describe
 from qb_engine.database import Target
 from qb_engine.migrations import LoadedMigration, load_one
 from qb_engine.project import FILE, Project
 
 LEDGER = Path(qb_engine.ledger.__file__).parent
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 ID = "20240316090000_fill"
 
 
@@ -48,6 +51,16 @@ class Case:
     def one(self, text: str) -> Any:
         return self.sql(text)[0][0]
 
+    def counted(self, rows: int) -> None:
+        """A table `t` whose rows count how often they were written."""
+        self.sql("CREATE TABLE t (id int PRIMARY KEY, v text, writes int NOT NULL DEFAULT 0)")
+        self.sql(f"INSERT INTO t (id) SELECT generate_series(1, {rows})")
+        self.ledger()
+
+    def writes(self) -> dict[int, int]:
+        """How many rows were written how often."""
+        return dict(self.sql("SELECT writes, count(*) FROM t GROUP BY 1"))
+
     def ledger(self, status: str = "applied") -> None:
         """Make the ledger, with the migration as a run would leave it."""
         for name in ("schema.sql", "backfill.sql"):
@@ -71,6 +84,13 @@ class Case:
         )
         return load_one(folder)
 
+    def filling(self, slow: float = 0.0, **given: Any) -> LoadedMigration:
+        """A declaration that fills `t` and counts; `slow` seconds for each row, on the server."""
+        wait = f" || (SELECT '' FROM pg_sleep({slow}) WHERE t.id > 0)" if slow else ""
+        return self.declare(
+            **{"table": "t", "set": {"v": f"'v' || id{wait}", "writes": "writes + 1"}, **given}
+        )
+
     def start(self, migration: LoadedMigration, **options: Any) -> Done:
         return backfill.start(self.project, self.target, migration, conn=self.conn, **options)
 
@@ -84,19 +104,37 @@ class Case:
         until("the backfill ends", lambda: self.progress().ended)
         return self.progress()
 
+    def written_down(self, migration: LoadedMigration) -> None:
+        """The backfill in the ledger, as a start leaves it, with nobody to drive it."""
+        queue = names.task_queue(self.project, self.target)
+        records.make(self.conn, describe(self.conn, migration), 0, queue, "nobody")
+
+    def driven_here(self, migration: LoadedMigration) -> Progress:
+        """Drive a backfill to its end in this process: the same ledger, without Temporal."""
+        self.written_down(migration)
+        while (step := advance(self.conn, ID, lambda: True)) and step.lanes:
+            for lane in range(step.lanes):
+                segment.run_lane(
+                    self.conn, ID, lane, worker="test", limits=Limits(), wait=lambda seconds: True
+                )
+        self.sql("RESET datestyle")  # psycopg reads times in ISO only
+        return self.progress()
+
 
 @pytest.fixture
 def case(
-    project: Project,
-    database: Target,
-    connection: psycopg.Connection[Any],
-    temporal: str,
-    monkeypatch: pytest.MonkeyPatch,
+    project: Project, database: Target, connection: psycopg.Connection[Any]
 ) -> Iterator[Case]:
-    """A database with a project that uses the run's Temporal; its workers end with the test."""
+    """A database and a project; the workers of it end with the test."""
+    yield Case(project, database, connection)
+    backfill.stop_worker(project)
+
+
+@pytest.fixture
+def driven(case: Case, temporal: str, monkeypatch: pytest.MonkeyPatch) -> Case:
+    """A case whose project uses the run's Temporal, which soon misses a killed worker."""
     monkeypatch.setenv("QB_BACKFILL_HEARTBEAT_S", "3")
-    with (project.root / FILE).open("a", encoding="utf-8") as file:
+    with (case.project.root / FILE).open("a", encoding="utf-8") as file:
         file.write(f'\n[temporal]\naddress = "{temporal}"\n')
-    fresh = Project(project.root)
-    yield Case(fresh, database, connection)
-    backfill.stop_worker(fresh)
+    case.project = Project(case.project.root)
+    return case
