@@ -37,8 +37,12 @@ def report_html(report: Report) -> str:
 def report_body(report: Report) -> str:
     """A report without its frame and style, to stand inside something larger."""
     state = word("OK" if report.ok else "NOT OK")
-    parts = [f'<p class="qb-head">{state} {text(report.headline())}</p>']
-    parts += [table_html(table) for table in report.tables()]
+    return f'<p class="qb-head">{state} {text(report.headline())}</p>{report_rest(report)}'
+
+
+def report_rest(report: Report) -> str:
+    """A report without its headline: the tables, the notes."""
+    parts = [table_html(table) for table in report.tables()]
     notes = "".join(f"<li>{text(note)}</li>" for note in report.notes())
     if notes:
         parts.append(f'<ul class="qb-notes">{notes}</ul>')

@@ -13,10 +13,10 @@ from qb_engine.commands import Face, invoke, unforeseen
 from qb_engine.commands.panel import PanelReport
 from qb_engine.errors import QbError
 from qb_engine.report import Report, plain
-from qb_magic.render.html import report_body, report_html
+from qb_magic.render.html import report_html, report_rest
 from qb_magic.render.image import charts_html
 from qb_magic.session import NotebookSession
-from qb_magic.widgets.controls import Controls, Root
+from qb_magic.widgets.controls import ACTIONS, Controls, Root
 from qb_magic.widgets.state import PanelState, Result
 from qb_magic.widgets.view import View, view
 from qb_magic.widgets.worker import Pulse, Worker
@@ -147,23 +147,21 @@ class Panel:
         before = {m.id for m in self.state.report.migrations}
         changes: dict[str, Any] = {"doing": ""}
         report, changes["error"] = self._tried(work)
+        result = result_of(verb, label, report) if report is not None else None
         if report is not None:
             changes["said"] = f"{label}: {report.headline()}"
         now, error = self._tried(lambda: invoke(self._session, ["panel"]))
         changes["error"] = changes["error"] or error
         with self._lock:
-            state = self.state
+            state, written = self.state, ["typed"]  # production asks again each time
             if isinstance(now, PanelReport):
                 state = state.with_report(now)
                 new = [m.id for m in now.migrations if m.id not in before]
                 if verb == "generate" and new:
                     state = replace(state, chosen=new[-1])
-                    self._clear("name", "sql", "python")
-            if report is not None:
-                html = report_body(report) + charts_html(report)
-                state = state.with_result(state.chosen, Result(verb, label, report.ok, html))
-            self.state = state
-            self._clear("typed")  # production asks again each time
+                    written += ["name", "sql", "python"]
+            self.state = state if result is None else state.with_result(state.chosen, result)
+            self._clear(*written)
             self._change(**changes)
 
     def _tried(self, work: Callable[[], Report | None]) -> tuple[Report | None, QbError | None]:
@@ -193,18 +191,21 @@ class Panel:
             if error is not None:
                 facts = {**self.state.fills.get(focus.id, {}), "note": error.what}
             self._change(fills={**self.state.fills, focus.id: facts})
-            if facts.get("state") not in (None, focus.backfill):
-                self._look()  # other buttons may be pressed now
+            if report is not None and facts["state"] != focus.backfill:
+                self._look(focus.id, report)  # other buttons may be pressed now
         else:
             self._change()
 
-    def _look(self) -> None:
-        """See how everything stands by now, without a word."""
+    def _look(self, migration: str, fill: Report) -> None:
+        """See how everything stands once a backfill is in another state."""
         now, error = self._tried(lambda: invoke(self._watching, ["panel"]))
+        result = result_of("start", "Backfill", fill)
         with self._lock:
             if isinstance(now, PanelReport):
                 self.state = self.state.with_report(now)
-            self._change(error=self.state.error or error)
+            self.state = self.state.with_result(migration, result)
+            said = self.state.said if self.state.doing else f"Backfill: {result.headline}"
+            self._change(error=self.state.error or error, said=said)
 
     def _clear(self, *fields: str) -> None:
         """Empty text fields: on the page, and through their observers in the state."""
@@ -241,6 +242,14 @@ class Panel:
         finally:
             self._shower = 0
         self._shown = now
+
+
+def result_of(verb: str, label: str, report: Report) -> Result:
+    """A report as a panel keeps it; what is said of a backfill replaces what was said before."""
+    kind = "backfill" if verb in ACTIONS["Backfill"] else verb
+    label = "Backfill" if kind == "backfill" else label
+    html = report_rest(report) + charts_html(report)
+    return Result(kind, label, report.ok, report.headline(), html)
 
 
 def _like(session: Session) -> NotebookSession:

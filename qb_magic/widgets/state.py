@@ -14,9 +14,10 @@ from qb_engine.errors import QbError
 class Result:
     """What one action came to, as HTML that was made when it ended."""
 
-    verb: str
+    kind: str
     label: str
     ok: bool
+    headline: str
     html: str
 
 
@@ -58,6 +59,6 @@ class PanelState:
         return replace(self, report=report, chosen=chosen)
 
     def with_result(self, migration: str, result: Result) -> PanelState:
-        """The same panel with a new result on top; one per action is kept."""
-        kept = [r for r in self.results.get(migration, ()) if r.verb != result.verb]
+        """The same panel with a new result on top; one per kind is kept."""
+        kept = [r for r in self.results.get(migration, ()) if r.kind != result.kind]
         return replace(self, results={**self.results, migration: (result, *kept)})

@@ -191,7 +191,8 @@ def results(found: tuple[Result, ...]) -> str:
     """The results of the actions, the newest open."""
     parts = [
         f'<details class="qb-result"{" open" if i == 0 else ""}>'
-        f"<summary>{text(r.label)} {word('OK' if r.ok else 'NOT OK')}</summary>{r.html}</details>"
+        f"<summary>{text(r.label)} {word('OK' if r.ok else 'NOT OK')} "
+        f"<span>{text(r.headline)}</span></summary>{r.html}</details>"
         for i, r in enumerate(found)
     ]
     return framed("".join(parts)) if parts else ""
