@@ -28,7 +28,7 @@ LIMIT 3
 """
 
 
-def locked(conn: psycopg.Connection[Any], waited_ms: int) -> ServerError:
+def locked(conn: psycopg.Connection[Any], waited_s: float) -> ServerError:
     """An error that names who holds locks that keep the schema from being read."""
     with psycopg.Cursor(conn, row_factory=rows.tuple_row) as cursor:
         holders = cursor.execute(HOLDERS, prepare=False).fetchall()
@@ -41,7 +41,7 @@ def locked(conn: psycopg.Connection[Any], waited_ms: int) -> ServerError:
         "the schema cannot be read: a table is locked",
         where=f"database {conn.info.dbname}",
         why="\n".join(lines)
-        or f"an ACCESS EXCLUSIVE lock was held for more than {waited_ms / 1000:.0f} s; "
+        or f"an ACCESS EXCLUSIVE lock was held for more than {waited_s:.0f} s; "
         "its holder has ended since",
         todo="wait for that transaction, or end it"
         + (f" with SELECT pg_terminate_backend({holders[0][1]})" if holders else "")

@@ -14,12 +14,16 @@ from psycopg.pq import TransactionStatus
 from qb_engine.errors import ServerError
 from qb_engine.schema.blockers import locked
 from qb_engine.schema.catalog import LAST, PRESENCE, RARE, STAGES, Collector, Group, comments
+from qb_engine.schema.catalog.collector import Row
 from qb_engine.schema.catalog.patterns import DEFINITIONS
 from qb_engine.schema.catalog.rare import Rare
 from qb_engine.schema.state import Snapshot, frozen
 from qb_engine.schema.xmin import PROBE
 
-LOCK_TIMEOUT_MS = 3000  # definitions queue behind ACCESS EXCLUSIVE; longer waits help nobody
+# Definitions queue behind ACCESS EXCLUSIVE. Each try is shorter than the usual deadlock_timeout:
+# it lets go of its locks before whoever waits for them looks for a victim.
+LOCK_TIMEOUT_MS = 500
+LOCK_PATIENCE_S = 3.0  # how long a lock may be in the way before we say whose it is
 STATEMENT_TIMEOUT_MS = 120_000  # a snapshot of 10,000 tables takes seconds
 PATIENCE_S = 15.0  # how long a schema may keep changing before we give up
 BACKOFF_S = (0.002, 0.25)  # first and longest pause between two tries
@@ -67,13 +71,15 @@ def snapshot(
     if not conn.autocommit or conn.info.transaction_status != TransactionStatus.IDLE:
         raise ValueError("a snapshot needs an idle connection in autocommit mode")
     excluded = {"excluded": list(exclude_schemas)}
-    deadline = time.monotonic() + PATIENCE_S
+    started = time.monotonic()
     pause, longest = BACKOFF_S
     while True:
         try:
             found = _Reading(conn, excluded).result()
-        except errors.LockNotAvailable as error:
-            raise locked(conn, LOCK_TIMEOUT_MS) from error
+        except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
+            if time.monotonic() - started > LOCK_PATIENCE_S:
+                raise locked(conn, LOCK_PATIENCE_S) from error
+            found = None
         except psycopg.Error as error:
             raise ServerError(
                 "the catalog cannot be read",
@@ -82,7 +88,7 @@ def snapshot(
             ) from error
         if found is not None:
             return found
-        if time.monotonic() > deadline:
+        if time.monotonic() - started > PATIENCE_S:
             raise ServerError(
                 "the schema keeps changing while it is read",
                 where=f"database {conn.info.dbname}",
@@ -105,7 +111,7 @@ class _Reading:
         self._conn = conn
         self._excluded = excluded
         self._into = Collector()
-        self._moment = ""
+        self._moment: psycopg.Cursor[Row] | None = None
         self._hash = ""  # the probe as the transaction sees it; only asked of a busy server
 
     def result(self) -> Snapshot | None:
@@ -113,7 +119,7 @@ class _Reading:
         trouble: psycopg.Error | None = None
         try:
             self._read()
-        except (errors.LockNotAvailable, psycopg.OperationalError):
+        except psycopg.OperationalError:  # a lock, a timeout, a broken connection
             self._leave()
             raise
         except psycopg.Error as error:  # perhaps an object that went while we looked at it
@@ -130,10 +136,9 @@ class _Reading:
         with self._conn.pipeline():
             self._send(BEGIN)
             self._send(PREPARE)
-            moment, presence = self._send(MOMENT), self._send(PRESENCE)
+            self._moment, presence = self._send(MOMENT), self._send(PRESENCE)
             sent = self._start(STAGES[0])
-            self._moment = moment.fetchall()[0][0]
-            present = presence.fetchall()[0][0]
+            moment, present = self._moment.fetchall()[0][0], presence.fetchall()[0][0]
             rare = [kind for kind in RARE if kind.of in present]
             stages: list[Sequence[Group | Rare]] = [*STAGES[1:], rare, LAST, ()]
             for stage in stages:
@@ -148,19 +153,25 @@ class _Reading:
                 cursor = self._send(comments.UNKNOWN, comments.unknown(self._into))
                 comments.read_unknown(cursor.fetchall(), self._into)
             next_xid = self._send(CLOCK).fetchall()[0][0]
-            if not _still(self._moment, next_xid):
+            if not _still(moment, next_xid):
                 self._hash = self._send(PROBE, self._excluded).fetchall()[0][0]
 
     def _moved(self) -> bool:
         """True when the schema may have changed since the transaction began."""
-        if not self._moment or self._send(MOMENT).fetchall()[0][0] == self._moment:
+        if self._moment is None or self._moment.pgresult is None:
+            return False
+        self._moment.scroll(0, "absolute")
+        now, then = self._send(MOMENT).fetchall(), self._moment.fetchall()
+        if now == then:
             return False
         return not self._hash or self._send(PROBE, self._excluded).fetchall()[0][0] != self._hash
 
-    def _start(self, stage: Sequence[Group | Rare]) -> list[tuple[Group | Rare, Any]]:
+    def _start(
+        self, stage: Sequence[Group | Rare]
+    ) -> list[tuple[Group | Rare, psycopg.Cursor[Row]]]:
         return [(group, self._send(group.sql, self._excluded)) for group in stage]
 
-    def _send(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
+    def _send(self, sql: str, parameters: Mapping[str, Any] | None = None) -> psycopg.Cursor[Row]:
         cursor = psycopg.Cursor(self._conn, row_factory=rows.tuple_row)
         used = parameters if "%(" in sql else None
         return cursor.execute(sql, used, prepare=False, binary=True)
