@@ -13,8 +13,9 @@ from qb_engine.execution import Executor, Observation, blocks
 from qb_engine.execution.executor import StepFailed
 
 if TYPE_CHECKING:
+    from qb_engine.execution import Step
     from qb_engine.execution.place import Place
-    from qb_engine.migrations import LoadedMigration
+    from qb_engine.migrations import LoadedMigration, Part
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,17 @@ class DryRun:
     failure: StepFailed | None = None
 
 
-def dry_run(place: Place, migration: LoadedMigration, *, here: bool = False) -> DryRun:
-    """Run a migration on the target in one transaction that is always rolled back.
+def dry_run(
+    place: Place,
+    migration: LoadedMigration,
+    parts: tuple[Part, ...],
+    *,
+    here: bool = False,
+) -> DryRun:
+    """Run the parts of a migration that are next on the target, in a transaction rolled back.
 
-    Its locks are real while it runs: every wait is bounded by lock_timeout, nothing is retried.
+    The other parts are listed as not run. Its locks are real while it runs: every wait is bounded
+    by lock_timeout, nothing is retried.
     Statements that refuse a transaction are not run. Refused on production unless `here`.
     """
     if place.target.production and not here:
@@ -41,7 +49,9 @@ def dry_run(place: Place, migration: LoadedMigration, *, here: bool = False) -> 
             todo="see the locks with qb plan, which touches nothing; or say --here",
         )
     with place.connected("qb dry run") as acting, place.connected("qb watch") as watching:
-        verified = verify(watching, migration)
+        first = parts[:1] == migration.parts[:1]
+        verified = verify(watching, migration) if first else Verified(migration.id, ())
+        files = {part.file for part in parts}
         executor = Executor(
             acting,
             watching,
@@ -53,7 +63,10 @@ def dry_run(place: Place, migration: LoadedMigration, *, here: bool = False) -> 
         failure = None
         try:
             for block in blocks(migration.parts):
-                seen += executor.run(block)
+                if block.steps[0].part in files:
+                    seen += executor.run(block)
+                else:
+                    seen += [_other(step, after=first) for step in block.steps]
         except StepFailed as failed:
             if isinstance(failed.cause, psycopg.errors.QueryCanceled) and acting.closed:
                 raise
@@ -62,3 +75,15 @@ def dry_run(place: Place, migration: LoadedMigration, *, here: bool = False) -> 
         finally:
             executor.close()
     return DryRun(migration, verified, tuple(seen), failure)
+
+
+def _other(step: Step, *, after: bool) -> Observation:
+    """A step that is not run now: it comes after the backfill, or was applied before it."""
+    return Observation(
+        step.number,
+        step.statement.sql,
+        str(step.statement.source),
+        step.part,
+        None,
+        skipped="comes after the backfill" if after else "applied already",
+    )

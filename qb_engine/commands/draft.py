@@ -71,7 +71,8 @@ def command(
         saved = part or "migration"
         drafting.save(session.project, name, text, part=saved, python=python)
     draft = drafting.get(session.project, name)
-    return DraftReport(name, tuple(draft.parts.items()), saved)
+    parts = tuple((each, kept.rstrip()) for each, kept in draft.parts.items())
+    return DraftReport(name, parts, saved)
 
 
 def read_text(file: str | None) -> str | None:

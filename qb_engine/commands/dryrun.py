@@ -80,11 +80,18 @@ def command(session: Session, migration: str | None, here: bool) -> Report:
     """
     from qb_engine.analysis import dry_run
     from qb_engine.commands._place import alone, next_pending, pending, place_of
+    from qb_engine.database.connect import server_errors
+    from qb_engine.runner import next_parts
 
     chosen = next_pending(session, migration)
     others = 0
     if not migration:
         others = max(len(pending(session)[1]) - 1, 0)
+    with (
+        session.connect(application_name="qb dry run") as conn,
+        server_errors("reading the ledger", session.target),
+    ):
+        parts = next_parts(conn, chosen)
     label = f"dry run of {chosen.name}"
     total = len(chosen.up)
     with session.face.progress(label, total) as bar:
@@ -95,4 +102,4 @@ def command(session: Session, migration: str | None, here: bool) -> Report:
                 step.number - (state == "running"), total, step.statement.first_line[:50]
             ),
         )
-        return DryRunReport(session.target.name, dry_run(place, chosen, here=here), others)
+        return DryRunReport(session.target.name, dry_run(place, chosen, parts, here=here), others)

@@ -30,7 +30,9 @@ class GenerateReport(Report):
 
     def tables(self) -> Sequence[Table]:
         columns = (Column("file"), Column("text", "code"))
-        files = tuple((path.name, path.read_text(encoding="utf-8")) for path in self._files())
+        files = tuple(
+            (path.name, path.read_text(encoding="utf-8").rstrip()) for path in self._files()
+        )
         return (Table("files", columns, files),)
 
     def notes(self) -> Sequence[str]:

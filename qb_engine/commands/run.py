@@ -39,7 +39,10 @@ class RunReport(Report):
         return f"{len(done)} {word} applied on {self.target}"
 
     def tables(self) -> Sequence[Table]:
-        rows = tuple((r.migration, r.status, len(r.seen), r.seconds, r.note) for r in self.ran)
+        rows = tuple(
+            (r.migration, r.status, len(r.seen), r.seconds if r.seen else None, r.note)
+            for r in self.ran
+        )
         columns = (
             Column("migration"), Column("status"), Column("statements", "count"),
             Column("time", "seconds"), Column("next"),
@@ -103,7 +106,7 @@ def command(
             migrations,
             on_step=lambda m, step, state: bar.update(
                 step.number - (state == "running"),
-                len(m.up),
+                max(step.number, sum(len(p.up) for p in m.before_backfill())),
                 f"{m.name}: {step.statement.first_line[:50]}",
             ),
         )

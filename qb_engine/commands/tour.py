@@ -36,7 +36,7 @@ POST = "ALTER TABLE users ALTER COLUMN email SET NOT NULL;\n"
 BROKEN = """\
 ALTER TABLE orders ADD COLUMN gift boolean;
 CREATE INDEX orders_gift ON orders (gift) WHERE gift;
-UPDATE orders SET gift = totl > 100;
+ALTER TABLE orders ADD CONSTRAINT orders_total_small CHECK (total < 100);
 """
 
 
@@ -113,9 +113,10 @@ def stops(rows: int) -> tuple[Stop, ...]:
         ),
         Stop("Run on", "the part that waited for the rows", ("run",)),
         Stop("Validate", "is the schema what the migrations say?", ("validate",)),
-        Stop("A mistake", "a column that is misspelt", ("draft", "mark_gifts"), BROKEN),
-        Stop("Written down", "nothing warns yet: the SQL parses", ("generate", "mark_gifts")),
-        Stop("And run", "it fails at the third statement; nothing is kept", ("run",), fails=True),
+        Stop("A mistake", "a rule that the rows of today break", ("draft", "limit"), BROKEN),
+        Stop("Written down", "on an empty copy it runs up and down", ("generate", "limit")),
+        Stop("Dry run", "on the target it is found out, before it hurts", ("dryrun",)),
+        Stop("Run it anyway", "it fails, and nothing of it is kept", ("run",), fails=True),
         Stop("Status", "so it is still pending", ("status",)),
         Stop("Roll back", "the way back was written with the migration", ("rollback",)),
         Stop("History", "everything that happened is in the ledger", ("history",)),

@@ -34,7 +34,7 @@ class ValidateReport(Report):
             return f"the applied migrations cannot be replayed: {v.failure.splitlines()[0]}"
         if v.differences:
             return f"{self.target} differs from its migrations in {len(v.differences)} places"
-        return f"{self.target} is what its {len(v.applied)} {word} make of it"
+        return f"the schema of {self.target} is what {len(v.applied)} applied {word} say"
 
     def tables(self) -> Sequence[Table]:
         if not self.validation.differences:

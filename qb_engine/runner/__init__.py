@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from qb_engine.runner.rollback import roll_back
-from qb_engine.runner.run import Ran, run
+from qb_engine.runner.run import Ran, next_parts, run
 from qb_engine.runner.status import State, Status, status
 from qb_engine.runner.validate import Validation, validate
 
-__all__ = ["Ran", "State", "Status", "Validation", "roll_back", "run", "status", "validate"]
+__all__ = [
+    "Ran",
+    "State",
+    "Status",
+    "Validation",
+    "next_parts",
+    "roll_back",
+    "run",
+    "status",
+    "validate",
+]

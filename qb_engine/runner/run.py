@@ -88,6 +88,13 @@ def _state(control: Connection, migration: LoadedMigration) -> Status:
     return one(migration, ledger.standing(control).get(migration.id), fills.get(migration.id, ""))
 
 
+def next_parts(control: Connection, migration: LoadedMigration) -> tuple[Part, ...]:
+    """What would be run next of a migration: up to its backfill, or what comes after it."""
+    if not ledger.exists(control):
+        return migration.before_backfill()
+    return _parts(control, migration, _state(control, migration))
+
+
 def _parts(control: Connection, migration: LoadedMigration, state: Status) -> tuple[Part, ...]:
     """What is to be run: up to the backfill, or the post part after it."""
     if state.state == "partial":
