@@ -87,6 +87,12 @@ def stop_servers_below(folder: Path) -> None:
         folders[:] = [name for name in folders if name not in ("postgres", "temporal")]
 
 
+@pytest.fixture(autouse=True)
+def _passwords_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test gave as a password may be a word of another's message."""
+    monkeypatch.setattr("qb_engine.secrets._known", set())
+
+
 # -- servers -----------------------------------------------------------------------------------
 
 
