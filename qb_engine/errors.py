@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 from qb_engine.secrets import mask
+
+
+def nearby(text: str) -> str:
+    """A text with the paths below the current folder written relative to it."""
+    return text.replace(os.getcwd() + os.sep, "")
+
 
 
 class QbError(Exception):
@@ -16,7 +24,7 @@ class QbError(Exception):
 
     def __init__(self, what: str, *, where: str = "", why: str = "", todo: str = "") -> None:
         self.what = mask(what)
-        self.where = mask(where)
+        self.where = mask(nearby(where))
         self.why = mask(why)
         self.todo = mask(todo)
         super().__init__(self.what)

@@ -35,7 +35,7 @@ def charts(title: str, seen: Sequence[Observation]) -> list[Chart]:
     """Statement times, the lock timeline, and the plans of DML."""
     ran = [o for o in seen if not o.skipped and not o.error]
     found: list[Chart] = []
-    if ran:
+    if len(ran) > 1:
         labels = tuple(f"{o.number} {short(o.sql, 34)}" for o in ran)
         found.append(Bars(f"{title}: time per statement", labels, tuple(o.seconds for o in ran)))
     if spans := lock_spans(ran):

@@ -11,6 +11,7 @@ import click
 
 from qb_engine.commands import Session, qb_command
 from qb_engine.commands.draft import read_text
+from qb_engine.errors import nearby
 from qb_engine.report import Column, Report, Table
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class GenerateReport(Report):
     generated: Generated
 
     def headline(self) -> str:
-        return f"wrote {self.generated.paths[0]}"
+        return nearby(f"wrote {self.generated.paths[0]}")
 
     def tables(self) -> Sequence[Table]:
         columns = (Column("file"), Column("text", "code"))

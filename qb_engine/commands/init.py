@@ -10,6 +10,7 @@ from typing import ClassVar
 import click
 
 from qb_engine.commands import Session, qb_command
+from qb_engine.errors import nearby
 from qb_engine.project import Project
 from qb_engine.report import Report
 
@@ -23,7 +24,7 @@ class InitReport(Report):
     migrations: str
 
     def headline(self) -> str:
-        return f"project made: {self.file}"
+        return nearby(f"project made: {self.file}")
 
     def notes(self) -> Sequence[str]:
         return ("next: qb demo, or qb connect TARGET, then qb generate NAME --sql FILE",)

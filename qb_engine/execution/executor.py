@@ -216,9 +216,13 @@ class Executor:
             assert row is not None
             found = explained(row[0], ran=True)
             return found.tree, found.rows, found.wal_bytes, found.buffers
+        tree = None
+        if self.policy.explain and step.statement.has_plan:
+            row = self.acting.execute(b"EXPLAIN (FORMAT JSON) " + sql.encode()).fetchone()
+            tree = explained(row[0], ran=False).tree if row else None
         cursor = self.acting.execute(sql.encode())
         rows = cursor.rowcount if step.statement.is_dml and cursor.rowcount >= 0 else None
-        return None, rows, None, None
+        return tree, rows, None, None
 
     def _commit(self, block: Block) -> None:
         try:

@@ -10,7 +10,7 @@ from typing import Any
 import postgast
 from postgast import pg_query_pb2 as pb
 
-from qb_engine.errors import InputError
+from qb_engine.errors import InputError, nearby
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Source:
     line: int = 1
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}" if self.file else f"line {self.line}"
+        return nearby(f"{self.file}:{self.line}") if self.file else f"line {self.line}"
 
 
 class SqlError(InputError):
@@ -51,6 +51,11 @@ class Statement:
         return isinstance(
             self.node, pb.InsertStmt | pb.UpdateStmt | pb.DeleteStmt | pb.MergeStmt | pb.SelectStmt
         )
+
+    @property
+    def has_plan(self) -> bool:
+        """True for what EXPLAIN can plan without being DML: CREATE TABLE AS, a view made whole."""
+        return isinstance(self.node, pb.CreateTableAsStmt)
 
     @cached_property
     def refuses_transaction(self) -> str:

@@ -87,6 +87,32 @@ def test_a_dry_run_observes_and_rolls_back(qb, write, connection) -> None:
     assert len(report.charts()) == 3
 
 
+def test_a_table_made_from_a_query_shows_its_plan(qb, write, connection) -> None:
+    connection.execute("CREATE TABLE a (id int)")
+    write("20240101_a.sql", "CREATE TABLE b AS SELECT id FROM a")
+    seen = qb("dryrun").dry.seen
+    assert seen[0].explain is not None
+    assert "Seq Scan on a" in seen[0].explain.label
+
+
+def test_what_waits_for_the_backfill_is_listed_and_not_run(qb, write, connection) -> None:
+    connection.execute("CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)")
+    folder = "20240101000000_fill"
+    write(f"{folder}/migration.sql", "ALTER TABLE a ADD b text")
+    write(f"{folder}/post.sql", "ALTER TABLE a ALTER b SET NOT NULL")
+    write(
+        f"{folder}/backfill.py",
+        "from qb_engine import Backfill\n"
+        "class Fill(Backfill):\n    table = 'a'\n    set = {'b': \"'x'\"}\n",
+    )
+    report = qb("dryrun")
+    assert report.ok
+    assert [o.skipped for o in report.dry.seen] == ["", "comes after the backfill"]
+    assert [r.status for r in qb("run").ran] == ["expanded"]
+    assert [r.status for r in qb("run").ran] == ["expanded"]
+    assert [s.state for s in qb("status").migrations] == ["expanded"]
+
+
 def test_a_failing_dry_run_is_a_report_with_the_place(qb, write) -> None:
     write("20240101_a.sql", "CREATE TABLE a ();\nSELECT 1/0;")
     report = qb("dryrun")
