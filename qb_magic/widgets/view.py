@@ -87,7 +87,7 @@ def head(state: PanelState) -> str:
 def option(migration: PanelMigration) -> str:
     """A migration on one line of the list, its state in words."""
     fill = f", backfill {migration.backfill}" if migration.backfill else ""
-    return f"{migration.id}  ({migration.state}{fill})"
+    return f"{migration.id} ({migration.state}{fill})"
 
 
 def buttons(state: PanelState) -> dict[str, Control]:
