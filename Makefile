@@ -15,13 +15,13 @@ help:
 	@echo 'make clean    remove .venv and caches'
 
 setup:
-	@sh scripts/setup
+	@sh .ci/setup
 
 demo: setup
 	@.venv/bin/qb tour
 
 test: lint
-	@.venv/bin/python -m scripts.run_tests $(ARGS)
+	@.venv/bin/python .ci/run_tests.py $(ARGS)
 
 lint: setup
 	@.venv/bin/ruff format --check .
@@ -42,7 +42,7 @@ bench: setup
 	@.venv/bin/python -m tests.benchmarks $(ARGS)
 
 lock: setup
-	@sh scripts/lock
+	@sh .ci/lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build

@@ -15,9 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import environment
 import pytest
-
-from scripts import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 TRACKED = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others"]

@@ -8,9 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import chromium
+import environment
 import pytest
-
-from scripts import chromium, environment, run_tests
+import run_tests
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,7 +87,7 @@ def test_a_machine_without_a_fitting_python_is_told_so(tmp_path: Path) -> None:
     old.chmod(0o755)
     (tmp_path / "dirname").symlink_to("/usr/bin/dirname")
     ran = subprocess.run(
-        ["/bin/sh", "scripts/setup"],
+        ["/bin/sh", ".ci/setup"],
         cwd=ROOT,
         env={"PATH": str(tmp_path)},
         capture_output=True,

@@ -1,6 +1,6 @@
 """run the tests as one pytest run, and see that nothing is left running
 
-python -m scripts.run_tests [arguments of pytest]
+python .ci/run_tests.py [arguments of pytest]
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 import uuid
 from pathlib import Path
 
-from scripts import chromium
+import chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = "QB_TEST_RUN"  # every process of a run inherits it, so that its leftovers are known
