@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from qb_engine.schema.ids import RELATIONS, ObjectId, parents
+from qb_engine.schema.ids import PARTS, RELATIONS, ObjectId, parents
 from qb_engine.schema.state import Snapshot
 
 Change = Literal["missing", "unexpected", "changed"]
@@ -14,7 +14,7 @@ Payload = Mapping[str, Any]
 
 LONG = 100  # characters; a longer value is not put into a sentence
 # What to say of an object that is missing or not expected, besides its name.
-GIST = ("type", "definition", "text", "labels", "version")
+GIST = ("type", "definition", "text", "labels", "version", "privileges")
 YES_NO = {
     "nullable": ("allows NULL", "NOT NULL"),
     "valid": ("valid", "not valid"),
@@ -40,6 +40,7 @@ USUAL: dict[str, Any] = {
     "persistence": "permanent",
     "replica_identity": "default",
 }
+ABSENT = {"partition_of": "not a partition", "owned_by": "not owned by a column"}
 WORDS = {
     "identity": {"a": "always", "d": "by default"},
     "generated": {"s": "stored", "v": "virtual"},
@@ -106,14 +107,13 @@ def diff(
     for id, payload in expected.facts.items():
         other = found.facts.get(id)
         if other is not None and other != payload:
-            changed[id] = (payload, other, _fields(id, payload, other, ignore))
-    for id, (payload, other, fields) in changed.items():
-        # the columns of a view follow from its definition
-        of_view = id.kind == "column" and any(
-            ObjectId(kind, id.schema, id.name) in changed for kind in ("view", "matview")
-        )
-        if fields and not of_view:
-            differences.append(Difference("changed", id, payload, other, fields))
+            changed[id] = _fields(id, payload, other, ignore)
+    differences += [
+        Difference("changed", id, expected.facts[id], found.facts[id], told)
+        for id, fields in changed.items()
+        if (told := tuple(f for f in fields if not _follows(f, id, changed)))
+    ]
+    differences = [d for d in differences if not _of_changed_view(d.id, changed)]
     kept = (d for d in differences if d.id.kind not in ignore)
     return tuple(sorted(kept, key=lambda d: (d.id.schema, d.id.name, d.id.kind, d.id.sub)))
 
@@ -143,6 +143,22 @@ def _fields(
     )
 
 
+def _follows(field: str, id: ObjectId, changed: Mapping[ObjectId, Sequence[str]]) -> bool:
+    """True for a part's `inherited` when its table has got, or lost, a parent."""
+    if field != "inherited" or id.kind not in PARTS:
+        return False
+    fields = changed.get(ObjectId("table", id.schema, id.name), ())
+    return "partition_of" in fields or "inherits" in fields
+
+
+def _of_changed_view(id: ObjectId, changed: Mapping[ObjectId, Sequence[str]]) -> bool:
+    """True for a column of a view that is another view now."""
+    return id.kind == "column" and any(
+        "definition" in changed.get(ObjectId(kind, id.schema, id.name), ())
+        for kind in ("view", "matview")
+    )
+
+
 def _same_order(expected: Sequence[str] | None, found: Sequence[str] | None) -> bool:
     """True when the columns that both have stand in the same order; the others are facts."""
     first, second = list(expected or ()), list(found or ())
@@ -158,10 +174,11 @@ def _phrase(key: str, expected: Any, found: Any) -> str:
         here, there = _shown(key, found), _shown(key, expected)
         if "..." in (here, there):
             return f"{label} differs"
-        return f"{label} is {here}, expected {there}"
+        verb = "are" if isinstance(found, list | tuple) and label.endswith("s") else "is"
+        return f"{label} {verb} {here}, expected {there}"
     if found is None:
         wanted = _shown(key, expected)
-        return f"no {label}" + ("" if wanted == "..." else f", expected {wanted}")
+        return ABSENT.get(key, f"no {label}") + ("" if wanted == "..." else f", expected {wanted}")
     here = _shown(key, found)
     return (f"{label}" if here == "..." else f"{label} is {here}") + ", expected none"
 
@@ -174,6 +191,9 @@ def _shown(key: str, value: Any) -> str:
         text = "yes" if value else "no"
     elif key in ("partition_of", "owned_by", "references"):
         text = ".".join(value)
+    elif key == "privileges":
+        others = {role: what for role, what in value.items() if role != "(owner)"}
+        text = _shown("", others or value)
     elif isinstance(value, Mapping):
         text = "; ".join(f"{name}: {_shown('', item)}" for name, item in value.items()) or "none"
     elif isinstance(value, list | tuple):

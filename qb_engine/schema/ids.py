@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from qb_engine.schema.definitions import split_index
 
 # Kinds that are part of a relation: their `name` is the relation, their `sub` is their own name.
 PARTS = frozenset({"column", "constraint", "index", "trigger", "policy", "rule"})
@@ -102,6 +104,8 @@ def parents(id: ObjectId, payload: Mapping[str, Any]) -> Iterator[ObjectId]:
         if subject.kind in PARTS:
             yield from (ObjectId(kind, id.schema, id.name) for kind in RELATIONS)
     elif id.kind in PARTS:
+        for column in _columns(id, payload):
+            yield ObjectId("column", id.schema, id.name, column)
         yield from (ObjectId(kind, id.schema, id.name) for kind in RELATIONS)
     for key in ("owned_by", "partition_of"):
         if key in payload:
@@ -111,3 +115,12 @@ def parents(id: ObjectId, payload: Mapping[str, Any]) -> Iterator[ObjectId]:
             yield ObjectId("table", schema, name)
     if id.schema:
         yield ObjectId("schema", "", id.schema)
+
+
+def _columns(id: ObjectId, payload: Mapping[str, Any]) -> Sequence[str]:
+    """The columns without which a constraint or an index cannot be."""
+    if id.kind == "constraint":
+        return list(payload.get("columns", ()))
+    if id.kind == "index":
+        return split_index(payload["definition"])[0]
+    return ()
