@@ -17,7 +17,7 @@ from qb_engine.backfill.records import Row
 from qb_engine.backfill.spec import Spec, checksum, describe
 from qb_engine.backfill.temporal import Place
 from qb_engine.database.connect import connect, server_errors
-from qb_engine.errors import InputError, QbError, RefusedError, ServerError
+from qb_engine.errors import InputError, QbError, RefusedError, ServerError, nearby
 
 if TYPE_CHECKING:
     from qb_engine.database.target import Target
@@ -239,7 +239,7 @@ def _drive(
         )
     loop.run(temporal.wake(where, workflow, queue, _job(target, row)))
     found = worker_process.ensure(project, target, where)
-    worker = f"a worker was started (log: {found.log})" if found.started else ""
+    worker = f"a worker was started (log: {nearby(str(found.log))})" if found.started else ""
     return _done(db, project, backfill, said, worker)
 
 
