@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from qb_engine.database.connect import connect
+from qb_engine.database.engine import engine_of
 from qb_engine.drafting.generate import Generated, generate
 from qb_engine.errors import InputError
 from qb_engine.schema import snapshot
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine, MetaData
+    from sqlalchemy import MetaData
 
     from qb_engine.database import Target
     from qb_engine.database.connect import Connection
@@ -102,19 +102,6 @@ def difference(target: Target, metadata: MetaData, *, hidden: set[str] | None = 
         engine.dispose()
 
 
-def engine_of(target: Target) -> Engine:
-    """An engine over qb's own way to connect; every transaction of it is read-only."""
-    from sqlalchemy import create_engine
-    from sqlalchemy.pool import NullPool
-
-    def creator() -> Any:
-        conn = connect(target, autocommit=False)
-        conn.read_only = True
-        return conn
-
-    return create_engine("postgresql+psycopg://", creator=creator, poolclass=NullPool)
-
-
 def _included(
     metadata: MetaData, hidden: set[str]
 ) -> Callable[[str | None, str, Mapping[str, Any]], bool]:
@@ -140,10 +127,15 @@ def _rendered(operations: Any, dialect: Any) -> str:
     """Alembic's operations as SQL text."""
     from alembic.migration import MigrationContext
     from alembic.operations import Operations
+    from sqlalchemy.dialects.postgresql import psycopg
 
+    # a paramstyle without percent signs: the text goes to the server verbatim
+    offline_dialect = psycopg.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+    offline_dialect.server_version_info = dialect.server_version_info
     buffer = io.StringIO()
     context = MigrationContext.configure(
-        dialect=dialect, opts={"as_sql": True, "output_buffer": buffer, "literal_binds": True}
+        dialect=offline_dialect,
+        opts={"as_sql": True, "output_buffer": buffer, "literal_binds": True},
     )
     offline = Operations(context)
     for operation in _flat(operations.ops):
@@ -153,11 +145,28 @@ def _rendered(operations: Any, dialect: Any) -> str:
 
 
 def _flat(found: list[Any]) -> Iterator[Any]:
+    from alembic.operations.ops import AddColumnOp
+
     for operation in found:
         if hasattr(operation, "ops"):
             yield from _flat(operation.ops)
+        elif isinstance(operation, AddColumnOp):
+            # indexes and foreign keys of a new column are operations of their own
+            operation.column = _bare(operation.column)
+            yield operation
         else:
             yield operation
+
+
+def _bare(column: Any) -> Any:
+    """A column without its index, uniqueness and foreign keys."""
+    from sqlalchemy import Column
+
+    parts = [part._copy() for part in (column.computed, column.identity) if part is not None]
+    return Column(
+        column.name, column.type, *parts, nullable=column.nullable, comment=column.comment,
+        server_default=None if column.computed is not None else column.server_default,
+    )  # fmt: skip
 
 
 @contextmanager

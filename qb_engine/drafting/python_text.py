@@ -54,7 +54,7 @@ def from_cell(
     text, documented = _without_docstring(text)
     head = f'"""{_title(name)}"""\n\n' if not documented else f"{documented}\n\n"
     lines = imports(text, extra)
-    return head + "\n".join(lines) + ("\n\n" if lines else "") + _spaced(text)
+    return head + "".join(f"{line}\n" for line in lines) + _spaced(text)
 
 
 def _title(name: str) -> str:
@@ -62,11 +62,12 @@ def _title(name: str) -> str:
 
 
 def _spaced(text: str) -> str:
-    """Two blank lines before a class, imports in front left at the head."""
+    """The text below the imports: its own imports join them, a class keeps its distance."""
     text = text.strip("\n")
     first = ast.parse(text).body[0]
-    blank = "" if isinstance(first, ast.Import | ast.ImportFrom) else "\n"
-    return f"{blank}{text}\n"
+    if isinstance(first, ast.Import | ast.ImportFrom):
+        return f"{text}\n"
+    return f"\n\n{text}\n" if isinstance(first, ast.ClassDef) else f"\n{text}\n"
 
 
 # -- the attributes of the class -------------------------------------------------------------------
@@ -218,7 +219,7 @@ def _as_class(text: str, name: str, added: str) -> str:
     rest = "\n".join(line for i, line in enumerate(lines) if i not in taken).strip("\n")
     body = _pushed_in("\n".join(inside))
     constraints, way = _split_added(added)
-    head = f"{rest}\n\n\n" if rest else "\n"
+    head = f"{rest}\n\n\n" if rest else ""
     return f"{head}class {name}(Migration):\n{constraints}{body}\n{way}"
 
 
