@@ -35,7 +35,7 @@ def copy(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_notebook_gives_the_outputs_that_it_shows(name: str, copy: Path, tmp_path: Path) -> None:
     """Strict: every output of every cell is what the committed notebook holds."""
-    stable = {"QB_STABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    quiet = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     private = {variable: str(tmp_path / variable.lower()) for variable in PRIVATE}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist"]
     command += ["--nbval", "--nbval-current-env", "--nbval-sanitize-with=sanitize.cfg"]
@@ -43,7 +43,7 @@ def test_a_notebook_gives_the_outputs_that_it_shows(name: str, copy: Path, tmp_p
     ran = subprocess.run(
         command,
         cwd=copy,
-        env=os.environ | stable | private,
+        env=os.environ | quiet | private,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
