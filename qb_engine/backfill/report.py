@@ -85,6 +85,7 @@ class BackfillReport(Report):
                     *(s.status, s.rows_done, s.batches, s.epoch, s.note),
                 )
                 for s in self.segments
+                if not _vain(s)
             ),
             empty="none yet",
         )
@@ -93,6 +94,8 @@ class BackfillReport(Report):
     def notes(self) -> Sequence[str]:
         found = [self.error] if self.error else []
         found += self.said
+        if swept := [s for s in self.segments if _vain(s)]:
+            found.append(f"a last look over all {len(swept)} segments found no row that came late")
         if any(s.rows_again for s in self.segments):
             found.append(
                 "written rows still match `where` and would change again, so rows that came late "
@@ -113,6 +116,11 @@ class BackfillReport(Report):
         whole["notes"] = whole.pop("said")
         del whole["curve"]
         return whole
+
+
+def _vain(segment: SegmentProgress) -> bool:
+    """True for the part of a sweep that found nothing to do, as it should be."""
+    return bool(segment.sweep) and segment.status == "done" and not segment.rows_done
 
 
 def report(conn: psycopg.Connection[Any] | None, done: Done, *more: str) -> BackfillReport:

@@ -86,9 +86,11 @@ def status(session: Session) -> Report:
 @qb_command("down", short_help="Stop them; their data stays.")
 @click.option("--purge", is_flag=True, help="Also delete their data: databases and workflows.")
 def down(session: Session, purge: bool) -> Report:
-    """Stop the embedded servers. Their data stays, unless --purge is given."""
+    """Stop the embedded servers, and the worker that backfills started. Their data stays."""
+    from qb_engine.backfill import stop_worker
     from qb_engine.database.embedded import EmbeddedPostgres, EmbeddedTemporal
 
+    stop_worker(session.project)  # first, while there is a ledger to leave in order
     home = session.project.root / HOME
     # Temporal also when qb.toml names another one by now
     servers = (EmbeddedPostgres(home), EmbeddedTemporal(home))
