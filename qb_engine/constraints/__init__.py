@@ -6,6 +6,7 @@ trimmed and kept: `{"users": {"must_exist": True, "columns": {"id": {"type": "bi
 
 from __future__ import annotations
 
+from qb_engine.constraints.course import Course
 from qb_engine.constraints.infer import infer
 from qb_engine.constraints.shape import check_shape, table_key
 from qb_engine.constraints.types import type_names
@@ -14,6 +15,7 @@ from qb_engine.constraints.verify import Check, verify
 
 __all__ = [
     "Check",
+    "Course",
     "Use",
     "check_shape",
     "infer",

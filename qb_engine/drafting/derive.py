@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from qb_engine import operations
-from qb_engine.constraints import Use, uses
+from qb_engine.constraints import Course, Use, uses
 from qb_engine.database.connect import lost, server_error
 from qb_engine.drafting.overlay import after
 from qb_engine.operations import Inverse, Irreversible, Operation, Schema
@@ -71,15 +71,24 @@ def derive(
 
 
 def _on_paper(parts: Sequence[Sequence[Statement]], start: Snapshot) -> Iterable[WayBack]:
-    schema = start
+    schema, course = start, Course(start)
     for statements in parts:
         steps: list[Inverse | Irreversible] = []
         for statement in statements:
-            found = operations.read(statement)
-            steps += [operation.inverse(schema) for operation in found]
-            for operation in found:
+            steps += _inverses(statement, schema, course)
+            for operation in operations.read(statement):
                 schema = after(schema, operation)
         yield _composed(steps)
+
+
+def _inverses(statement: Statement, schema: Schema, course: Course) -> list[Inverse | Irreversible]:
+    """The inverses of a statement's commands; rows in what the migration makes need none."""
+    own = course.only_own(statement)
+    found: list[Inverse | Irreversible] = []
+    for operation in operations.read(statement):
+        found.append(Inverse(()) if own else operation.inverse(schema))
+        course.after(operation)
+    return found
 
 
 def _composed(inverses: Sequence[Inverse | Irreversible]) -> WayBack:
@@ -134,6 +143,7 @@ def _on_scratch(parts: Sequence[Sequence[Statement]], scratch: Connection) -> De
     told: dict[Statement, tuple[Use, ...] | None] = {}
     found: list[WayBack] = []
     notes: list[str] = []
+    course = Course(before)
     for statements in parts:
         steps: list[Inverse | Irreversible] = []
         for statement in statements:
@@ -141,7 +151,7 @@ def _on_scratch(parts: Sequence[Sequence[Statement]], scratch: Connection) -> De
                 told[statement] = uses(scratch, statement)
             now: Schema = _Now(scratch)
             # the inverses are made before the statement runs: they read the schema before it
-            steps += [operation.inverse(now) for operation in operations.read(statement)]
+            steps += _inverses(statement, now, course)
             if statement.kind in SERVER_WIDE:
                 notes.append(
                     f"not tried, since it changes the whole server: {statement.first_line}"

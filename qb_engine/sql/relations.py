@@ -171,3 +171,19 @@ def _written(node: Any) -> list[str]:
         for target in clause.target_list
         if only(target).name
     ]
+
+
+def writes(node: Any) -> tuple[tuple[Place, tuple[str, ...]], ...]:
+    """The tables that a statement writes rows of, in WITH queries too; the columns of an UPDATE.
+
+    An INSERT, DELETE, MERGE or TRUNCATE writes whole rows: no columns are told.
+    """
+    found: list[tuple[Place, tuple[str, ...]]] = []
+    for each in walk(node):
+        if isinstance(each, pb.UpdateStmt):
+            found.append((relation(each.relation), tuple(_written(each))))
+        elif isinstance(each, pb.InsertStmt | pb.DeleteStmt | pb.MergeStmt):
+            found.append((relation(each.relation), ()))
+        elif isinstance(each, pb.TruncateStmt):
+            found += [(relation(only(item)), ()) for item in each.relations]
+    return tuple(found)

@@ -92,14 +92,15 @@ def test_down_of_a_sequence_uses_the_schema_before_each_statement(
     ALTER TABLE users ADD COLUMN email text DEFAULT 'a', ADD COLUMN phone text;
     CREATE INDEX ON users (lower(email));
     UPDATE users SET email = lower(name);
+    UPDATE users SET age = 1;
     ALTER TABLE users ALTER COLUMN email SET NOT NULL;
     ALTER TABLE users DROP COLUMN age;
     ALTER TABLE users RENAME COLUMN name TO "naïve""quote";
     ALTER TABLE users ALTER COLUMN "naïve""quote" SET DEFAULT E'it''s \\\\ "%s" :x';
     """
-    # the UPDATE has no way back of its own
+    # what an UPDATE overwrites is lost; what it writes into a new column goes with the column
     assert "overwrites" in drafting.generate(home, "reshape", sql=sql, conn=target).irreversible
-    sql = "\n".join(line for line in sql.split("\n") if "UPDATE" not in line)
+    sql = "\n".join(line for line in sql.split("\n") if "age = 1" not in line)
     before = snapshot(target)
     found = drafting.generate(home, "reshape_schema", sql=sql, conn=target, scratch=scratch)
     text, loaded = generated(home, found)
@@ -112,6 +113,26 @@ def test_down_of_a_sequence_uses_the_schema_before_each_statement(
     assert {k: v for k, v in after.facts.items() if k.kind != "table"} == {
         k: v for k, v in before.facts.items() if k.kind != "table"
     }
+
+
+@pytest.mark.parametrize(
+    ("sql", "irreversible"),
+    [
+        ("CREATE TABLE t (a int); INSERT INTO t VALUES (1); DELETE FROM t; TRUNCATE t", False),
+        ("ALTER TABLE users ADD a int; ALTER TABLE users RENAME TO u; UPDATE u SET a = 1", False),
+        ("ALTER TABLE users ADD a int; UPDATE users SET a = 1, age = 2", True),
+        ("ALTER TABLE users ADD a int; DELETE FROM users", True),
+        ("CREATE TABLE t (a int); WITH x AS (DELETE FROM users RETURNING 1) INSERT INTO t "
+         "SELECT * FROM x", True),
+    ],
+)  # fmt: skip
+def test_rows_in_what_the_migration_makes_need_no_way_back(
+    home: Project, target: Connection, scratch: Connection, sql: str, irreversible: bool
+) -> None:
+    """They go with the table or column; rows that were there before do not come back."""
+    found = drafting.generate(home, "rows", sql=sql, conn=target, scratch=scratch)
+    assert bool(found.irreversible) is irreversible
+    assert found.proven is not irreversible
 
 
 def test_without_a_scratch_what_is_not_known_is_not_guessed(
@@ -292,7 +313,10 @@ def test_a_python_cell_keeps_its_own_python(
         "UPDATE users SET email='100% :x'",
     ]
     assert "'a\n    b'" in loaded.up[1].sql
-    assert "overwrites" in loaded.irreversible
+    assert [s.sql for s in loaded.down] == [
+        'DROP INDEX "naïve""quote"',
+        "ALTER TABLE users DROP COLUMN email",
+    ]
     assert loaded.constraints["users"]["columns"]["email"] == {"must_exist": False}
 
 
