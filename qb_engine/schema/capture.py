@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -112,13 +114,15 @@ class _Reading:
         self._excluded = excluded
         self._into = Collector()
         self._moment: psycopg.Cursor[Row] | None = None
+        self._now: list[Row] = []  # the moment when the transaction had ended
         self._hash = ""  # the probe as the transaction sees it; only asked of a busy server
 
     def result(self) -> Snapshot | None:
         """The snapshot, or None when the schema moved meanwhile."""
         trouble: psycopg.Error | None = None
         try:
-            self._read()
+            with no_collection():
+                self._read()
         except psycopg.OperationalError:  # a lock, a timeout, a broken connection
             self._leave()
             raise
@@ -140,29 +144,32 @@ class _Reading:
             sent = self._start(STAGES[0])
             moment, present = self._moment.fetchall()[0][0], presence.fetchall()[0][0]
             rare = [kind for kind in RARE if kind.of in present]
-            stages: list[Sequence[Group | Rare]] = [*STAGES[1:], rare, LAST, ()]
+            stages: list[Sequence[Group | Rare]] = [*STAGES[1:], (*rare, *LAST), ()]
             for stage in stages:
                 found = [(group, cursor.fetchall()) for group, cursor in sent]
                 sent = self._start(stage)  # the server works on these while we read those
                 for group, rows in found:
                     group.read(rows, self._into)
-            indexes = self._into.indexes
-            while wanted := indexes.wanted():
-                indexes.read(self._send(DEFINITIONS, {"wanted": wanted}).fetchall())
+            self._print_indexes()
             if self._into.orphans:
                 cursor = self._send(comments.UNKNOWN, comments.unknown(self._into))
                 comments.read_unknown(cursor.fetchall(), self._into)
-            next_xid = self._send(CLOCK).fetchall()[0][0]
-            if not _still(moment, next_xid):
+            if not _still(moment, self._send(CLOCK).fetchall()[0][0]):
                 self._hash = self._send(PROBE, self._excluded).fetchall()[0][0]
+            self._send("ROLLBACK")
+            self._now = self._send(MOMENT).fetchall()
+
+    def _print_indexes(self) -> None:
+        indexes = self._into.indexes
+        while wanted := indexes.wanted():
+            indexes.read(self._send(DEFINITIONS, {"wanted": wanted}).fetchall())
 
     def _moved(self) -> bool:
         """True when the schema may have changed since the transaction began."""
         if self._moment is None or self._moment.pgresult is None:
             return False
         self._moment.scroll(0, "absolute")
-        now, then = self._send(MOMENT).fetchall(), self._moment.fetchall()
-        if now == then:
+        if self._moment.fetchall() == (self._now or self._send(MOMENT).fetchall()):
             return False
         return not self._hash or self._send(PROBE, self._excluded).fetchall()[0][0] != self._hash
 
@@ -177,7 +184,7 @@ class _Reading:
         return cursor.execute(sql, used, prepare=False, binary=True)
 
     def _leave(self) -> None:
-        if not self._conn.closed:
+        if not self._conn.closed and not self._now:
             self._conn.rollback()
 
 
@@ -185,3 +192,15 @@ def _still(moment: str, next_xid: int) -> bool:
     """True when nobody wrote anything when `moment` was taken, nor has begun to since."""
     _, newest, running = moment.split(":")
     return not running and (int(newest) - next_xid) % 2**32 == 0
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Keep Python from looking for cycles among thousands of new values; there are none."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
