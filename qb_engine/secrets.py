@@ -13,7 +13,8 @@ _lock = threading.Lock()
 # scheme://user:password@host; greedy up to the last @, because raw passwords hold @ and :
 _URL_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s:/@'\"]*):[^\s'\"]*@")
 _KEYWORD_PASSWORD = re.compile(
-    r"(?i)\b((?:ssl)?password|passwd|pwd|api_key)(\s*[=:]\s*)('(?:[^'\\]|\\.)*'|[^\s&'\",}]+)"
+    r"(?i)([a-z_]*(?:password|passwd|pwd|api_key))(\s*[=:]\s*)"
+    r"""('(?:[^'\\]|\\.)*'|"[^"]*"|[^\s&'",}]+)"""
 )
 
 

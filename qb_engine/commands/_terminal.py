@@ -28,7 +28,7 @@ class TerminalFace(Face):
         return sys.stdin is not None and sys.stdin.isatty()
 
     def say(self, text: str) -> None:
-        _console(stderr=True).print(mask(text), style="dim", highlight=False, markup=False)
+        console_for(stderr=True).print(mask(text), style="dim", highlight=False, markup=False)
 
     def ask_password(self, prompt: str) -> str | None:
         return getpass.getpass(mask(prompt)) if self.interactive else None
@@ -48,7 +48,7 @@ class TerminalFace(Face):
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
-            console=_console(stderr=True),
+            console=console_for(stderr=True),
             transient=True,  # the report that follows says how it ended
             disable=not sys.stderr.isatty(),
         )
@@ -64,7 +64,7 @@ class TerminalFace(Face):
 
 def show(report: Report) -> None:
     """Print a report to stdout."""
-    console = _console()
+    console = console_for()
     console.print(renderable(report))
 
 
@@ -113,7 +113,8 @@ def rich_table(table: Table) -> RenderableType:
     return out
 
 
-def _console(*, stderr: bool = False) -> Console:
+def console_for(*, stderr: bool = False) -> Console:
+    """A console as wide as the terminal; wide enough for tables where there is none."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout

@@ -128,15 +128,15 @@ def stops(rows: int) -> tuple[Stop, ...]:
 @click.option("--keep", is_flag=True, help="Leave the servers and the project there afterwards.")
 def command(session: Session, rows: int, keep: bool) -> Report:
     """Show the main job from draft to validated backfill, on real servers, in .qb/tour."""
-    from rich.console import Console
+    from qb_engine.commands._terminal import console_for
 
-    console = Console(stderr=session.json)
+    console = console_for(stderr=session.json)
     home = session.project.home / "tour"
-    with own_project(session, home, keep=keep):
+    with own_project(session, home, keep=keep) as tour:
         times = []
         for number, stop in enumerate(stops(rows), 1):
-            times.append((stop.title, shown(stop), show(session, console, number, stop)))
-        ui = temporal_ui(session)
+            times.append((stop.title, shown(stop), show(tour, console, number, stop)))
+        ui = temporal_ui(tour)
     return TourReport(tuple(times), str(home) if keep else "", ui)
 
 
@@ -151,7 +151,6 @@ def show(session: Session, console: Console, number: int, stop: Stop) -> float:
         console.print(stop.cell.rstrip(), style="dim", highlight=False, markup=False)
     started = time.monotonic()
     session.cell = stop.cell
-    as_json = session.json
     try:
         report = invoke(session, stop.args)
         if report is not None:
@@ -160,9 +159,6 @@ def show(session: Session, console: Console, number: int, stop: Stop) -> float:
         if not stop.fails:
             raise
         console.print("\n".join(error.lines()), style="red", highlight=False, markup=False)
-    finally:
-        session.cell = None
-        session.json = as_json
     return time.monotonic() - started
 
 
@@ -172,29 +168,22 @@ def shown(stop: Stop) -> str:
 
 
 @contextmanager
-def own_project(session: Session, home: Path, *, keep: bool) -> Iterator[None]:
-    """Work in a fresh project of the tour's own; afterwards stop its servers and remove it."""
-    before = session.project
+def own_project(session: Session, home: Path, *, keep: bool) -> Iterator[Session]:
+    """A session in a fresh project of the tour's own; afterwards its servers and folder go."""
     clear(session, home)
-    session.project = Project.create(home)
+    tour = Session(session.face, Project.create(home).root)
     try:
-        yield
+        yield tour
     finally:
         if not keep:
             clear(session, home)
-        session.project = before
 
 
 def clear(session: Session, home: Path) -> None:
-    """Stop what an earlier tour left running, and remove its folder."""
-    if not home.exists():
-        return
-    before, session.project = session.project, Project(home)
-    try:
-        invoke(session, ("dev", "down", "--purge"))
-    finally:
-        session.project = before
-    shutil.rmtree(home, ignore_errors=True)
+    """Stop what a tour left running, and remove its folder."""
+    if home.exists():
+        invoke(Session(session.face, home), ("dev", "down", "--purge"))
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def temporal_ui(session: Session) -> str:
