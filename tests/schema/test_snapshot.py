@@ -175,6 +175,19 @@ def test_excluded_schemas_are_not_there(conn: Connection) -> None:
     assert snapshot(conn, exclude_schemas=("qb", "public")).find("schema", "", "public") is None
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["hstore", "citext", "tablefunc", "btree_gist", "pg_trgm", "ltree", "postgres_fdw", "dict_int"],
+)
+def test_an_extension_is_one_object(conn: Connection, name: str) -> None:
+    conn.execute(f"CREATE EXTENSION {name}")
+    found = snapshot(conn)
+    assert sorted(str(id) for id in found.facts) == sorted(
+        [f"comment on extension {name}", f"extension {name}", "extension plpgsql", "schema public"]
+    )
+    assert found.unmodelled == ()
+
+
 def test_temporary_tables_are_nobodys_schema(conn: Connection) -> None:
     conn.execute("CREATE TEMP TABLE t (id serial PRIMARY KEY)")
     assert snapshot(conn).is_empty

@@ -28,6 +28,7 @@ class Collector:
     schemas: dict[int, str] = field(default_factory=dict)
     relations: dict[int, ObjectId] = field(default_factory=dict)
     columns: dict[tuple[int, int], ObjectId] = field(default_factory=dict)
+    attributes: dict[int, list[Payload]] = field(default_factory=dict)  # of composite types
     quote: Quote = field(default_factory=Quote)
     indexes: Indexes = field(init=False)
     ids: dict[tuple[int, int], ObjectId] = field(default_factory=dict)
@@ -74,6 +75,12 @@ COVERED_SCHEMAS = """
     SELECT n.oid FROM pg_catalog.pg_namespace n
     WHERE n.nspname <> ALL (%(excluded)s) AND n.nspname <> 'information_schema'
       AND NOT pg_catalog.starts_with(n.nspname::text, 'pg_')"""
+
+
+def member(of: int) -> str:
+    """A query for the rows of a catalog that are members of extensions; by index, so it is fast."""
+    return f"""SELECT e.objid FROM pg_catalog.pg_depend e
+        WHERE e.refclassid = {EXTENSION} AND e.classid = {of} AND e.deptype = 'e'"""
 
 
 def own(catalog: str, oid: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qb_engine.schema.catalog.collector import FIRST_USER_OID, Collector, Group, Row
+from qb_engine.schema.catalog.collector import EXTENSION, FIRST_USER_OID, Collector, Group, Row
 from qb_engine.schema.ids import ObjectId
 
 PUBLIC_OID, PUBLIC_COMMENT = 2200, "standard public schema"
@@ -13,8 +13,9 @@ COMMENTS = f"""
 SELECT c.classoid, c.objoid, c.objsubid, c.description
 FROM pg_catalog.pg_description c
 WHERE (c.objoid >= {FIRST_USER_OID} OR c.objoid = {PUBLIC_OID})
-  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                  WHERE d.classid = c.classoid AND d.objid = c.objoid AND d.deptype = 'e')
+  AND (c.classoid, c.objoid) NOT IN (
+       SELECT e.classid, e.objid FROM pg_catalog.pg_depend e
+       WHERE e.refclassid = {EXTENSION} AND e.deptype = 'e')
 """
 
 

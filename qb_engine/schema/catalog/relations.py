@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from operator import itemgetter
 
 from qb_engine.schema.catalog.collector import (
+    CLASS,
     COVERED_SCHEMAS,
     FIRST_USER_OID,
     Collector,
     Group,
     Payload,
     Row,
+    member,
     present,
 )
 from qb_engine.schema.catalog.foreign import shown_options
@@ -50,8 +52,7 @@ LEFT JOIN pg_catalog.pg_foreign_table foreigner ON foreigner.ftrelid = c.oid
 LEFT JOIN pg_catalog.pg_foreign_server server ON server.oid = foreigner.ftserver
 WHERE c.oid >= {FIRST_USER_OID} AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c')
   AND c.relnamespace IN ({COVERED_SCHEMAS})
-  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                  WHERE d.classid = 1259 AND d.objid = c.oid AND d.deptype = 'e')
+  AND c.oid NOT IN ({member(CLASS)})
 """
 
 PARENTS = """
@@ -105,7 +106,7 @@ def read_relations(rows: Sequence[Row], into: Collector) -> None:
         id = ObjectId(KIND[relkind], schema, name)
         into.relations[oid] = id
         if relkind == "c":  # the fact is made with the types, where owner and grants are
-            into.facts[id] = {"attributes": []}
+            into.attributes[oid] = []
             continue
         payload: Payload = {"columns": [], "owner": owner}
         if relkind in TABLE_KIND:
@@ -150,29 +151,30 @@ def read_columns(rows: Sequence[Row], into: Collector) -> None:
     facts, relations, columns = into.facts, into.relations, into.columns
     at = 0
     relation: ObjectId | None = None
-    order: list[str] | None = None
+    whole: Payload = {}
+    order: list[str] = []
     known: dict[Row, Payload] = {}
     for row in sorted(rows, key=itemgetter(0, 1)):
         oid, number, name, *_, rare = row
         if oid != at:
             at = oid
             relation = relations.get(at)
-            if relation is not None:
+            if relation is not None and relation.kind != "composite":
                 whole = facts[relation]
-                order = whole.get("columns")
+                order = whole["columns"]
         if relation is None:
             continue
         id = columns[at, number] = ObjectId("column", relation.schema, relation.name, name)
         payload = known.get(row[3:])  # thousands of columns say the same: they share a payload
         if payload is None:
             payload = known[row[3:]] = _column(*row[3:])
+        if relation.kind == "composite":
+            into.attributes[oid].append({"name": name, **payload})
+            continue
+        order.append(name)
+        facts[id] = payload
         if rare is not None and (acl := json.loads(rare)["acl"]) is not None:
-            add_grants(into, id, str(whole.get("owner", "")), acl)
-        if order is None:
-            whole["attributes"].append({"name": name, **payload})
-        else:
-            order.append(name)
-            facts[id] = payload
+            add_grants(into, id, whole["owner"], acl)
 
 
 def _column(

@@ -11,6 +11,7 @@ from qb_engine.schema.catalog.collector import (
     Collector,
     Group,
     Row,
+    member,
 )
 from qb_engine.schema.catalog.grants import OWNER, PUBLIC, read_acl
 from qb_engine.schema.ids import ObjectId
@@ -21,8 +22,7 @@ PUBLIC_HAS = {OWNER: ["CREATE", "USAGE"], PUBLIC: ["USAGE"]}
 SCHEMAS = f"""
 SELECT n.oid, n.nspname::text, pg_catalog.pg_get_userbyid(n.nspowner)::text, n.nspacl::text[],
        pg_catalog.acldefault('n', n.nspowner)::text[],
-       EXISTS (SELECT FROM pg_catalog.pg_depend d
-               WHERE d.classid = {NAMESPACE} AND d.objid = n.oid AND d.deptype = 'e')
+       n.oid IN ({member(NAMESPACE)})
 FROM pg_catalog.pg_namespace n
 WHERE n.oid IN ({COVERED_SCHEMAS})
 """
@@ -35,9 +35,9 @@ FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extna
 
 
 def read_schemas(rows: Sequence[Row], into: Collector) -> None:
-    for oid, name, owner, acl, default, member in rows:
+    for oid, name, owner, acl, default, of_extension in rows:
         into.schemas[oid] = name
-        if member:
+        if of_extension:
             continue
         id = ObjectId("schema", "", name)
         into.add(id, {"owner": owner}, of=NAMESPACE, oid=oid)

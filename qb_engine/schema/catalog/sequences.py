@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qb_engine.schema.catalog.collector import (
+    CLASS,
     COVERED_SCHEMAS,
     FIRST_USER_OID,
     Collector,
     Group,
     Payload,
     Row,
+    member,
 )
 from qb_engine.schema.catalog.grants import add_grants
 from qb_engine.schema.ids import ObjectId
@@ -32,8 +34,7 @@ LEFT JOIN pg_catalog.pg_depend d
       AND d.refclassid = 1259 AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
 WHERE s.seqrelid >= {FIRST_USER_OID}
   AND c.relnamespace IN ({COVERED_SCHEMAS})
-  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
-                  WHERE e.classid = 1259 AND e.objid = s.seqrelid AND e.deptype = 'e')
+  AND s.seqrelid NOT IN ({member(CLASS)})
 """
 
 

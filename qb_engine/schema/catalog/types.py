@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from qb_engine.schema.catalog.collector import (
     COVERED_SCHEMAS,
+    FIRST_USER_OID,
     TYPE,
     Collector,
     Group,
     Payload,
     Row,
-    own,
+    member,
     present,
 )
 from qb_engine.schema.catalog.grants import add_grants
@@ -65,11 +66,8 @@ LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
 WHERE (t.typrelid = 0 OR c.relkind = 'c')
   AND (t.typtype IN ('e', 'd', 'r', 'c') OR (t.typtype IN ('b', 'p') AND t.typcategory <> 'A'))
   AND t.typnamespace IN ({COVERED_SCHEMAS})
-  AND {own("pg_type", "t.oid")}
+  AND t.oid >= {FIRST_USER_OID} AND t.oid NOT IN ({member(TYPE)})
 """
-
-# The row type of a composite is inside its pg_class entry, so its `own` is asked of that.
-TYPES = TYPES.replace("own.deptype IN ('e', 'i')", "own.deptype = 'e'")
 
 
 def read_types(rows: Sequence[Row], into: Collector) -> None:
@@ -89,7 +87,7 @@ def read_types(rows: Sequence[Row], into: Collector) -> None:
             payload |= {"type": base, "nullable": not required}
             payload |= present(default=default, collation=collation)
         elif typtype == "c":
-            payload |= into.facts.get(into.relations.get(relation, id), {})
+            payload["attributes"] = into.attributes.get(relation, [])
         payload |= details or {}
         into.add(id, payload, of=TYPE, oid=oid)
         add_grants(into, id, owner, acl, default_acl)
