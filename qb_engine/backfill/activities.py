@@ -129,6 +129,17 @@ def _handed_back() -> ApplicationError:
     )
 
 
+def _called_off() -> bool:
+    """Whether Temporal ended this activity: not when it only was not heard of, for that is safe.
+
+    While Temporal is away the rows go on being written; when it is back and gives the lane to
+    somebody else, the epoch fences this one off.
+    """
+    details = activity.cancellation_details()
+    missed = details is not None and details.timed_out and not details.cancel_requested
+    return activity.is_cancelled() and not missed
+
+
 @contextmanager
 def _beating(stop: threading.Event) -> Iterator[Callable[[float], bool]]:
     """Heartbeat on a timer, however long a batch takes; give the wait that hears of a stop."""
@@ -142,7 +153,7 @@ def _beating(stop: threading.Event) -> Iterator[Callable[[float], bool]]:
     def wait(seconds: float) -> bool:
         if seconds:
             stop.wait(seconds)
-        return not (stop.is_set() or activity.is_cancelled() or activity.is_worker_shutdown())
+        return not (stop.is_set() or _called_off() or activity.is_worker_shutdown())
 
     timer = threading.Thread(target=beat, name="qb-heartbeat", daemon=True)
     timer.start()

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 THREADS = 16  # segments and looks at the ledger that run at once
 GRACE_S = 30.0  # as long as a statement of a batch may run
 TICK_S = 0.5
+START_POLL_S = 0.05
 
 LIVE = """
 SELECT EXISTS (SELECT FROM qb.backfill
@@ -92,9 +93,13 @@ async def _serve(
         waits: list[asyncio.Task[object]] = [running, asyncio.create_task(stop.wait())]
         if idle_s is not None:
             waits.append(asyncio.create_task(_idle(activities, target, idle_s, may_leave)))
-        log.info("polling %s at %s", queue, where.address)
-        ready()
         try:
+            while not running.done() and temporal.identity() not in await temporal.pollers(
+                where, queue
+            ):
+                await asyncio.sleep(START_POLL_S)
+            log.info("polling %s at %s", queue, where.address)
+            ready()
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             activities.stop()

@@ -42,18 +42,12 @@ class BackfillWorkflow:
                 workflow.continue_as_new(job)
             heard = self._wakes  # a wake during the look at the ledger makes it look again
             step = await self._advance(job)
-            if step.state == "failed":
-                raise ApplicationError(
-                    "the backfill failed; qb backfill status says why",
-                    type="BackfillFailed",
-                    non_retryable=True,
-                )
-            if step.state in ENDED:
-                return step.state
             if step.lanes:
                 await self._run(job, step)
-            else:
+            elif step.state not in ENDED:
                 await workflow.wait_condition(lambda seen=heard: self._wakes > seen)  # type: ignore[misc]
+            elif self._wakes == heard:  # else somebody has started it again meanwhile
+                return _ended(step.state)
 
     @workflow.signal
     def wake(self) -> None:
@@ -88,3 +82,14 @@ class BackfillWorkflow:
                 not isinstance(outcome, ActivityError) or is_cancelled_exception(outcome)
             ):
                 raise outcome
+
+
+def _ended(state: str) -> str:
+    """The workflow's result; a failure ends it as failed. Why is in the ledger, not here."""
+    if state == "failed":
+        raise ApplicationError(
+            "the backfill failed; qb backfill status says why",
+            type="BackfillFailed",
+            non_retryable=True,
+        )
+    return state

@@ -86,7 +86,7 @@ class Case:
 
     def filling(self, slow: float = 0.0, **given: Any) -> LoadedMigration:
         """A declaration that fills `t` and counts; `slow` seconds for each row, on the server."""
-        wait = f" || (SELECT '' FROM pg_sleep({slow}) WHERE t.id > 0)" if slow else ""
+        wait = f" || pg_sleep({slow})::text" if slow else ""
         return self.declare(
             **{"table": "t", "set": {"v": f"'v' || id{wait}", "writes": "writes + 1"}, **given}
         )
@@ -122,9 +122,7 @@ class Case:
 
 
 @pytest.fixture
-def case(
-    project: Project, database: Target, connection: psycopg.Connection[Any]
-) -> Iterator[Case]:
+def case(project: Project, database: Target, connection: psycopg.Connection[Any]) -> Iterator[Case]:
     """A database and a project; the workers of it end with the test."""
     yield Case(project, database, connection)
     backfill.stop_worker(project)

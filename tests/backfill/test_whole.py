@@ -97,4 +97,3 @@ def test_an_edited_declaration_is_noticed(driven: Case) -> None:
     assert driven.ended().state == "completed"
     assert driven.one("SELECT count(*) FROM t WHERE v = 'other'") == 1_000
     assert driven.one(f"SELECT sum(rows)::int FROM qb.batch WHERE backfill = '{ID}'") == 1_000
-
