@@ -98,9 +98,10 @@ def error_html(error: QbError) -> str:
     where = f" <code>{text(error.where)}</code>" if error.where else ""
     parts = [f'<p class="qb-head">{word("FAIL")} {text(error.what)}{where}</p>']
     if error.why:
-        parts.append(f'<p class="qb-why">why: {text(error.why)}</p>')
+        block = ("pre", "\n") if "\n" in error.why else ("p", "")  # a caret points at its column
+        parts.append(f"<{block[0]}>why: {block[1]}{text(error.why)}</{block[0]}>")
     if error.todo:
-        parts.append(f'<p class="qb-next">next: {text(error.todo)}</p>')
+        parts.append(f"<p>next: {text(error.todo)}</p>")
     return f'<div role="alert">{"".join(parts)}</div>'
 
 
