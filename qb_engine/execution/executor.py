@@ -84,7 +84,7 @@ class Executor:
         self._tell = tell or (lambda text: None)
         self._on_step = on_step or (lambda step, state: None)
         self._observer = Observer(acting, watching)
-        self._origin = time.monotonic()
+        self._origin = 0.0  # when the first step began
         self._stopped = threading.Event()
         self._blockers: list[tuple[Any, ...]] = []
         self._messages: list[str] = []
@@ -98,6 +98,7 @@ class Executor:
         StepFailed with the observations so far; nothing of a transactional block is kept then.
         """
         if not block.transactional:
+            self._origin = self._origin or time.monotonic()
             return self._outside(block.steps[0])
         started, attempt = time.monotonic(), 1
         while True:
@@ -173,8 +174,9 @@ class Executor:
         name = f"qb_{step.number}".encode()
         self._on_step(step, "running")
         self._messages.clear()
-        start = time.monotonic()
         before = self._wal()
+        start = time.monotonic()
+        self._origin = self._origin or start
         try:
             if block.savepoints:
                 self.acting.execute(b"SAVEPOINT " + name)
