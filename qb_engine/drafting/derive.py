@@ -15,7 +15,7 @@ from qb_engine.database.connect import lost, server_error
 from qb_engine.drafting.overlay import after
 from qb_engine.operations import Inverse, Irreversible, Operation, Schema
 from qb_engine.schema import ObjectId, Snapshot, diff, snapshot
-from qb_engine.sql import Statement
+from qb_engine.sql import SqlError, Statement
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -86,7 +86,10 @@ def _inverses(statement: Statement, schema: Schema, course: Course) -> list[Inve
     own = course.only_own(statement)
     found: list[Inverse | Irreversible] = []
     for operation in operations.read(statement):
-        found.append(Inverse(()) if own else operation.inverse(schema))
+        try:
+            found.append(Inverse(()) if own else operation.inverse(schema))
+        except SqlError as error:
+            found.append(Irreversible(f"its way back cannot be written: {error.what}"))
         course.after(operation)
     return found
 

@@ -22,7 +22,7 @@ from qb_engine.operations.operation import (
     Schema,
     Sql,
 )
-from qb_engine.sql import Statement
+from qb_engine.sql import SqlError, Statement, deparse
 from qb_engine.sql.tree import equal, parse, pb
 
 __all__ = [
@@ -60,10 +60,11 @@ def read(statement: Statement) -> tuple[Operation, ...]:
 
     A command that no operation can write back exactly is a Generic one.
     """
-    commands = _commands(statement.node)
-    if len(commands) == 1:
+    nodes = _commands(statement.node)
+    if len(nodes) == 1:
         return (_read(statement.node) or Generic(statement.sql),)
-    return tuple(_read(node) or next(Generic.read(node)) for node in commands)
+    found = [operation for node in nodes if (operation := _read(node) or _generic(node))]
+    return tuple(found) if len(found) == len(nodes) else (Generic(statement.sql),)
 
 
 def _commands(node: Any) -> list[Any]:
@@ -87,10 +88,22 @@ def _commands(node: Any) -> list[Any]:
 def _read(node: Any) -> Operation | None:
     """The operation that a statement with one command is, when it says all that is in it."""
     for kind in all_operations()[:-1]:
-        for found in kind.read(node):
-            if equal(parse(found.write()), node):
+        try:
+            found = next(kind.read(node), None)
+            if found is not None and equal(parse(found.write()), node):
                 return found
+        except SqlError:
+            continue  # a part of it cannot be printed, so it cannot be written by us
     return None
+
+
+def _generic(node: Any) -> Operation | None:
+    """One command of several as a statement of its own, when it can be printed."""
+    text = deparse(node)
+    try:
+        return Generic(text) if equal(parse(text), node) else None
+    except SqlError:
+        return None
 
 
 def __getattr__(name: str) -> Any:

@@ -17,8 +17,8 @@ from qb_engine.operations.operation import (
     normalise,
     operation,
 )
-from qb_engine.sql import deparse, qualified, read_one
-from qb_engine.sql.tree import only, parse, pb, relation
+from qb_engine.sql import deparse, qualified
+from qb_engine.sql.tree import only, parse, pb, printed, relation
 
 
 @operation
@@ -36,7 +36,7 @@ class CreateTableAs(Operation):
     KIND: ClassVar[str] = "TABLE"
 
     def __post_init__(self) -> None:
-        normalise(self, "query", lambda query: deparse(read_one(query).node))
+        normalise(self, "query", printed)
 
     @classmethod
     def read(cls, node: Any) -> Iterator[Self]:

@@ -19,8 +19,8 @@ from qb_engine.operations.operation import (
     normalise,
     operation,
 )
-from qb_engine.sql import deparse, ident, qualified, read_one
-from qb_engine.sql.tree import only, parse, pb, relation, strings
+from qb_engine.sql import deparse, ident, qualified
+from qb_engine.sql.tree import only, parse, pb, printed, relation, strings
 
 
 @operation
@@ -41,7 +41,7 @@ class CreateView(Operation):
 
     def __post_init__(self) -> None:
         normalise(self, "columns", names)
-        normalise(self, "query", lambda query: deparse(read_one(query).node))
+        normalise(self, "query", printed)
 
     @classmethod
     def read(cls, node: Any) -> Iterator[Self]:

@@ -9,12 +9,13 @@ from typing import Any
 import postgast
 from postgast import pg_query_pb2 as pb
 
-from qb_engine.sql.statement import SqlError, read_one
+from qb_engine.sql.statement import SqlError, deparse, read_one
 
 __all__ = [
     "clause_of",
     "column_clause_of",
     "definition",
+    "drop_of",
     "element_of",
     "equal",
     "expression",
@@ -24,6 +25,7 @@ __all__ = [
     "only",
     "parse",
     "pb",
+    "printed",
     "relation",
     "strings",
     "type_name",
@@ -74,13 +76,41 @@ def parse(sql: str) -> Any:
     return read_one(sql).node
 
 
+def drop_of(sql: str) -> str:
+    """The DROP for what a CREATE FUNCTION or CREATE PROCEDURE makes."""
+    tree = postgast.to_drop(sql)
+    return str(tree if isinstance(tree, str) else postgast.deparse(tree))
+
+
 # -- printing parts: the deparser prints statements, so a part is printed inside one -------------
+
+
+def printed(text: str) -> str:
+    """A statement as the grammar prints it; as it stands when it would not print exactly."""
+    statement = read_one(text)
+    try:
+        found = deparse(statement.node)
+    except postgast.PgQueryError:
+        return statement.sql
+    return found if _faithful(found, statement.node) else statement.sql
+
+
+def _faithful(text: str, node: Any) -> bool:
+    """True when a printed text reads back as the tree (the printer forgets some quotes)."""
+    try:
+        return equal(read_one(text).node, node)
+    except SqlError:
+        return False
 
 
 def _inside(statement: Any, name: str, before: str, after: str = "") -> str:
     whole = pb.ParseResult()
     getattr(whole.stmts.add().stmt, name).CopyFrom(statement)
     text: str = postgast.deparse(whole)
+    if not _faithful(text, statement):
+        raise SqlError(
+            "this SQL cannot be printed exactly", why=text, todo="write the statement as SQL text"
+        )
     if not text.startswith(before) or not text.endswith(after):
         raise AssertionError(f"{text!r} is not printed as {before!r} ... {after!r}")
     return text[len(before) : len(text) - len(after)]
