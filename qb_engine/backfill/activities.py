@@ -90,6 +90,8 @@ class Activities:
                 yield conn
         except ApplicationError:
             raise
+        except segment.Stopped as stopped:
+            raise self._judged(job, stopped.error, stopped.row) from None
         except (psycopg.Error, QbError) as error:
             raise self._judged(job, error) from None
         except Exception as error:
@@ -102,11 +104,12 @@ class Activities:
             with self._lock:
                 self.busy -= 1
 
-    def _judged(self, job: Job, error: psycopg.Error | QbError) -> ApplicationError:
+    def _judged(self, job: Job, error: psycopg.Error | QbError, row: str = "") -> ApplicationError:
         final = failures.judge(error) is Verdict.STOP
-        log.warning("%s: %s", job.backfill, mask(failures.told(error)))
+        told = failures.told(error)
+        log.warning("%s: %s", job.backfill, mask(told))
         if final:
-            self._fail(job, failures.told(error))
+            self._fail(job, f"{told}, at {row}" if row else told)
         return ApplicationError(
             failures.named(error), type=type(error).__name__, non_retryable=final
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from qb_engine.backfill import batch, failures, pace, records
+from qb_engine.backfill import batch, failures, pace, poison, records
 from qb_engine.backfill.batch import Fenced, Halted, Limits
 from qb_engine.backfill.failures import Verdict
 from qb_engine.backfill.spec import Spec
@@ -24,13 +24,23 @@ Wait = Callable[[float], bool]
 """Waits some seconds, less when told to stop; True when the segment shall go on."""
 
 
+class Stopped(Exception):
+    """A batch failed in a way that trying again cannot mend; `row` says on which row, if known."""
+
+    def __init__(self, error: psycopg.Error, row: str) -> None:
+        super().__init__(failures.told(error))
+        self.error = error
+        self.row = row
+
+
 def run_lane(
     conn: Connection, backfill: str, lane: int, *, worker: str, limits: Limits, wait: Wait
 ) -> str:
     """Work through segments, one after the other; return why that ended.
 
     `done` (no segment is left); `stopped` (by `wait`); or what the ledger wants instead: `pause`,
-    `cancel`, or a state in which nothing runs. Raise psycopg's error when it cannot go on.
+    `cancel`, or a state in which nothing runs. Raise Stopped or psycopg's error when it cannot go
+    on.
     """
     row = records.read(conn, backfill)
     while row is not None and wait(0):
@@ -59,6 +69,8 @@ def run(
         except (psycopg.Error, QbError) as error:
             tries += 1
             verdict = failures.judge(error)
+            if verdict is Verdict.STOP and isinstance(error, psycopg.Error) and not conn.closed:
+                raise Stopped(error, poison.find(conn, spec, held, size, limits, error)) from None
             if verdict not in (Verdict.AGAIN, Verdict.FEWER) or tries > TRIES or conn.closed:
                 raise
             size, limits = _gentler(size, limits, verdict)

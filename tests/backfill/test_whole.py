@@ -72,6 +72,7 @@ def test_a_failed_backfill_says_why_and_goes_on_when_the_reason_is_gone(driven: 
     assert failed.state == "failed"
     assert 'violates check constraint "small"' in failed.error
     assert failed.rows_done == driven.writes()[1] < 70
+    assert failed.error.endswith("at row id = 70 of public.t")
 
     driven.sql("ALTER TABLE t DROP CONSTRAINT small")
     driven.start(migration)
