@@ -10,7 +10,6 @@ from qb_engine.report import Bars, Chart, Column, Span, Table, Timeline, Tree
 if TYPE_CHECKING:
     from qb_engine.execution import Observation
 
-PAGE = 8192  # bytes of one of PostgreSQL's pages
 WIDTH = 60  # characters of SQL in a table cell
 
 
@@ -20,13 +19,13 @@ def steps_table(title: str, seen: Iterable[Observation], *, timed: bool) -> Tabl
     columns += [Column("locks on what was there"), Column("work")]
     if timed:
         columns += [Column("time", "seconds"), Column("rows", "count"), Column("WAL", "bytes")]
-        columns += [Column("buffers", "bytes")]
+        columns += [Column("pages", "count")]
     rows = []
     for o in seen:
         row: list[object] = [o.number, _transaction(o), short(o.sql), _locks(o), _work(o, timed)]
         if timed:
             ran = not (o.skipped or o.error)
-            row += [o.seconds if ran else None, o.rows, o.wal_bytes if ran else None, _bytes(o)]
+            row += [o.seconds if ran else None, o.rows, o.wal_bytes if ran else None, o.buffers]
         rows.append(tuple(row))
     return Table(title, tuple(columns), tuple(rows), empty="no statement to run")
 
@@ -88,11 +87,8 @@ def _work(o: Observation, timed: bool) -> str:
     if o.skipped or o.error:
         return o.skipped or o.error
     lines = [f"rewrites {name}" for name in o.rewrites]
+    if o.rebuilds:
+        lines.append(f"rebuilds {len(o.rebuilds)} index" + ("es" if len(o.rebuilds) > 1 else ""))
     for scan in o.scans:
         lines.append(f"scans {scan.relation}" + (f" ({scan.rows:,} rows)" if timed else ""))
     return "\n".join(lines) or "-"
-
-
-def _bytes(o: Observation) -> int | None:
-    """The pages that a statement touched, as bytes."""
-    return None if o.buffers is None else o.buffers * PAGE

@@ -13,6 +13,7 @@ from qb_engine.commands._panel_actions import APPLIED, MOVING, WAITING, Action, 
 from qb_engine.report import Column, Report, Table, format_value
 
 if TYPE_CHECKING:
+    from qb_engine.database import Target
     from qb_engine.migrations import LoadedMigration, Migrations
     from qb_engine.runner import Status
 
@@ -40,7 +41,10 @@ class PanelMigration:
 
 @dataclass(frozen=True)
 class PanelReport(Report):
-    """The migrations of a project on one target, one of them chosen."""
+    """The migrations of a project on one target, one of them chosen.
+
+    `on` is the target itself, for what goes on working on it; it may hold a password.
+    """
 
     name: ClassVar[str] = "panel"
     target: str
@@ -48,6 +52,7 @@ class PanelReport(Report):
     chosen: str
     migrations: tuple[PanelMigration, ...]
     runner: str = ""
+    on: Target | None = field(default=None, repr=False, compare=False)
 
     @property
     def focus(self) -> PanelMigration | None:
@@ -116,6 +121,7 @@ def command(session: Session, migration: str | None) -> Report:
         chosen,
         tuple(_described(migrations, states, running, target.production)),
         running,
+        target,
     )
 
 

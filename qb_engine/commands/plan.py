@@ -69,6 +69,7 @@ class PlanReport(Report):
                         "locks": one["locks"],
                         "index_locks": one["index_locks"],
                         "rewrites": one["rewrites"],
+                        "index_rebuilds": one["index_rebuilds"],
                         "scans": one["scans"],
                         "messages": one["messages"],
                         "error": one["error"],

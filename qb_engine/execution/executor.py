@@ -202,6 +202,7 @@ class Executor:
             rows=rows,
             locks=seen.locks,
             rewrites=seen.rewrites,
+            rebuilds=seen.rebuilds,
             scans=seen.scans,
             wal_bytes=wal if wal is not None else max(after - before, 0),
             buffers=buffers,

@@ -58,7 +58,8 @@ class Observation:
     """What one step did.
 
     `seconds` is wall time in the client. `start` counts seconds from the first step of the run.
-    `locks` are those first taken or strengthened by this step. `wal_bytes` is exact for what
+    `locks` are those first taken or strengthened by this step. `rewrites` are tables that were
+    written anew, `rebuilds` indexes. `wal_bytes` is exact for what
     EXPLAIN ANALYZE ran, otherwise what the whole server wrote meanwhile. `buffers` counts pages
     of 8 kB touched, where EXPLAIN ANALYZE could count them.
     """
@@ -74,6 +75,7 @@ class Observation:
     rows: int | None = None
     locks: tuple[Lock, ...] = ()
     rewrites: tuple[str, ...] = ()
+    rebuilds: tuple[str, ...] = ()
     scans: tuple[Scan, ...] = ()
     wal_bytes: int | None = None
     buffers: int | None = None
@@ -104,6 +106,7 @@ class Observation:
             "locks": self.table_locks,
             "index_locks": self.index_locks,
             "rewrites": list(self.rewrites),
+            "index_rebuilds": list(self.rebuilds),
             "scans": [scan.relation for scan in self.scans],
             "wal_bytes": self.wal_bytes,
             "buffers": self.buffers,

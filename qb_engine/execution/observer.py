@@ -42,6 +42,7 @@ class Seen:
 
     locks: tuple[Lock, ...]
     rewrites: tuple[str, ...]
+    rebuilds: tuple[str, ...]
     scans: tuple[Scan, ...]
 
 
@@ -71,20 +72,22 @@ class Observer:
             if strength(mode) > strength(self._held.get((relation, index), "")):
                 self._held[relation, index] = mode
                 locks.append(Lock(relation, mode, index))
-        rewrites, scans = self._inside(found)
-        return Seen(strongest(locks), tuple(sorted(rewrites)), tuple(scans))
+        rewrites, rebuilds, scans = self._inside(found)
+        return Seen(
+            strongest(locks), tuple(sorted(rewrites)), tuple(sorted(rebuilds)), tuple(scans)
+        )
 
-    def _inside(self, found: list[tuple[Any, ...]]) -> tuple[list[str], list[Scan]]:
+    def _inside(self, found: list[tuple[Any, ...]]) -> tuple[list[str], list[str], list[Scan]]:
         names = {oid: f"{schema}.{name}" for oid, schema, name, *_ in found}
         before = {oid: file for oid, _s, _n, _k, file, _m in found}
         kinds = {oid: kind for oid, _s, _n, kind, _f, _m in found}
-        rewrites, scans = [], []
+        rewrites, rebuilds, scans = [], [], []
         for oid, file, count, rows in self._acting.execute(NOW, [list(names)]).fetchall():
             if file != self._files.get(oid, before[oid]):
-                rewrites.append(names[oid])
+                (rebuilds if kinds[oid] in ("i", "I") else rewrites).append(names[oid])
                 self._files[oid] = file
             scans_before, rows_before = self._scans.get(oid, (0, 0))
             if kinds[oid] in ("r", "m", "p") and count > scans_before:
                 scans.append(Scan(names[oid], rows - rows_before))
             self._scans[oid] = (count, rows)
-        return rewrites, scans
+        return rewrites, rebuilds, scans
