@@ -81,7 +81,9 @@ class Observer:
         names = {oid: f"{schema}.{name}" for oid, schema, name, *_ in found}
         before = {oid: file for oid, _s, _n, _k, file, _m in found}
         kinds = {oid: kind for oid, _s, _n, kind, _f, _m in found}
-        rewrites, rebuilds, scans = [], [], []
+        rewrites: list[str] = []
+        rebuilds: list[str] = []
+        scans: list[Scan] = []
         for oid, file, count, rows in self._acting.execute(NOW, [list(names)]).fetchall():
             if file != self._files.get(oid, before[oid]):
                 (rebuilds if kinds[oid] in ("i", "I") else rewrites).append(names[oid])
