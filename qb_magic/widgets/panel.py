@@ -23,6 +23,7 @@ from qb_magic.widgets.worker import Pulse, Worker
 
 if TYPE_CHECKING:
     from qb_engine.commands import Session
+    from qb_engine.database import Target
 
 PULSE_S = 0.4  # between two looks at a backfill; four updates a second is the most that helps
 
@@ -41,12 +42,12 @@ class Panel:
     """
 
     def __init__(self, report: PanelReport, session: Session) -> None:
-        self._session = _like(session)
-        self._watching = _like(session)
+        target = report.on or session.target
+        self._session, self._watching = (_like(session, target) for _ in range(2))
         self._lock = threading.RLock()
         self._shower = 0  # the thread that is writing to the widgets right now
         self._shown: View | None = None
-        self.state = PanelState(report, place=session.target.display, chosen=report.chosen)
+        self.state = PanelState(report, place=target.display, chosen=report.chosen)
         self.controls = Controls()
         self.root.plain, self.root.html = plain(report), report_html(report)
         self._worker = Worker("qb panel")
@@ -252,8 +253,8 @@ def result_of(verb: str, label: str, report: Report) -> Result:
     return Result(kind, label, report.ok, report.headline(), html)
 
 
-def _like(session: Session) -> NotebookSession:
-    """A session of the panel's own on the same project and target."""
+def _like(session: Session, target: Target) -> NotebookSession:
+    """A session of the panel's own on the same project: each of its threads needs one."""
     made = NotebookSession(PanelFace(), session.project.root)
-    made.use(session.target)
+    made.use(target)
     return made

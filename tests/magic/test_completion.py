@@ -28,6 +28,7 @@ def ready(shell: InteractiveShell) -> InteractiveShell:
     for name in ("20240101000000_add_users", "20240102000000_add_email"):
         (root / "migrations" / f"{name}.sql").write_text("-- qb:up\nSELECT 1\n")
     (root / "migrations" / "20240103000000_fill").mkdir()
+    (root / ".qb" / "drafts" / "add_phone").mkdir(parents=True)
     loaded = shell.magics_manager.registry["QbMagics"]
     assert isinstance(loaded, QbMagics)
     loaded.session.project = type(loaded.session.project).find(root)
@@ -56,6 +57,9 @@ def offered(shell: InteractiveShell, code: str) -> list[str]:
         ("%qb connect ", {"staging", "embedded"}),
         ("%qb plan ", {"add_users", "add_email", "fill"}),
         ("%qb plan -c staging add_", {"add_users", "add_email"}),
+        ("%qb generate add", {"add_phone"}),
+        ("%qb backfill ", {"start", "pause", "cancel"}),
+        ("%qb backfill status fi", {"fill"}),
         ("%qb dev ", {"up", "status", "down"}),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from qb_engine.backfill import stop_worker
 from qb_engine.commands import Session, invoke
 from qb_engine.commands.panel import PanelReport
 from qb_engine.project import FILE, Project
@@ -169,6 +170,76 @@ def test_production_asks_for_the_alias_each_time(
     assert connection.execute("SELECT to_regclass('users') IS NOT NULL").fetchone() == (True,)
     assert hand.panel.controls.confirm.value == ""
     assert not hand.may("rollback")
+
+
+def test_it_does_not_matter_which_thread_calls(
+    opened: Callable[[], Hand], project: Project
+) -> None:
+    """Kernels call back on the main thread or on a thread of their own, depending on version."""
+    write(project, "20240101000000_add_users", "CREATE TABLE users (id int);")
+    hand = opened()
+    button = hand.panel.controls.buttons["verify"]
+    caller = threading.Thread(target=button.click)
+    caller.start()
+    caller.join(PATIENCE_S)
+    until(lambda: hand.panel.state.results and not hand.panel.state.doing, "the result")
+    assert hand.panel.state.error is None
+
+
+def test_the_panel_stays_on_its_target(
+    opened: Callable[[], Hand], project: Project, connection: psycopg.Connection[Any]
+) -> None:
+    """A later choice of another target in the notebook does not move an open panel."""
+    session = Session(root=project.root)
+    report = invoke(session, ["panel"])
+    assert isinstance(report, PanelReport)
+    session.option = "host=/nowhere"
+    write(project, "20240101000000_add_users", "CREATE TABLE users (id int);")
+    panel = Panel(report, session)
+    try:
+        hand = Hand(panel)
+        hand.press("refresh")
+        hand.press("run")
+        assert panel.state.error is None
+        assert connection.execute("SELECT to_regclass('users') IS NOT NULL").fetchone() == (True,)
+    finally:
+        panel.close()
+
+
+def test_a_backfill_is_followed_by_itself(
+    opened: Callable[[], Hand],
+    project: Project,
+    temporal: str,
+    connection: psycopg.Connection[Any],
+) -> None:
+    """Also by a panel that was opened while it runs: the ledger knows, not the widget."""
+    with (project.root / FILE).open("a") as config:
+        config.write(f'\n[temporal]\naddress = "{temporal}"\n')
+    connection.execute(
+        "CREATE TABLE users (id int PRIMARY KEY, name text);"
+        "INSERT INTO users SELECT i, 'name ' || i FROM generate_series(1, 3000) i"
+    )
+    hand = opened()
+    hand.type(
+        name="add_greeting",
+        sql="ALTER TABLE users ADD COLUMN greeting text;",
+        python='class Fill(Backfill):\n    table = "users"\n    where = "greeting IS NULL"\n'
+        "    batch_size = 100\n"
+        '    set = {"greeting": "\'hello \' || name || pg_sleep(0.001)::text"}\n',
+    )
+    hand.press("generate")
+    hand.press("run")
+    try:
+        hand.press("start")
+        assert hand.panel.state.error is None
+        late = opened()
+        for each in (hand, late):
+            until(lambda each=each: each.may("rollback"), "the end of the backfill")
+            assert "completed" in each.panel.controls.fill.value
+            assert 'max="3000" value="3000"' in each.panel.controls.fill.value
+            assert each.sees("<img")
+    finally:
+        stop_worker(project)
 
 
 def test_closing_ends_the_threads(opened: Callable[[], Hand]) -> None:
