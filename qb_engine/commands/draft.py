@@ -56,6 +56,7 @@ def command(
 ) -> Report:
     """Keep the cell's text (or FILE) as a part of draft NAME; without a text, show what is kept."""
     from qb_engine import drafting
+    from qb_engine.sql import Source
 
     text = session.cell if session.cell is not None else read_text(file)
     if name is None:
@@ -69,7 +70,9 @@ def command(
         return DraftReport(name, ())
     if text is not None:
         saved = part or "migration"
-        drafting.save(session.project, name, text, part=saved, python=python)
+        # the first line of a cell is the magic itself
+        source = Source("the cell", 2) if session.cell is not None else Source(file or "")
+        drafting.save(session.project, name, text, part=saved, python=python, source=source)
     draft = drafting.get(session.project, name)
     parts = tuple((each, kept.rstrip()) for each, kept in draft.parts.items())
     return DraftReport(name, parts, saved)
