@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
+from json.encoder import encode_basestring_ascii
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -44,18 +47,24 @@ class Snapshot:
     @cached_property
     def _canonical(self) -> str:
         """All facts as JSON, one way only: sorted by code point, no blanks."""
-        quote = json.encoder.encode_basestring_ascii
-        encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-        texts: dict[int, str] = {}  # payloads that many columns share are written once
-        facts = []
-        for key in sorted(self.facts):
+        ids = sorted(self.facts)
+        kinds = (self._written(kind, list(of)) for kind, of in groupby(ids, itemgetter(0)))
+        return f"[{','.join(kinds)}]"
+
+    def _written(self, kind: str, ids: Sequence[ObjectId]) -> str:
+        """The facts of one kind as items of a JSON list."""
+        if kind != "column":
+            return _encode([[*id, self.facts[id]] for id in ids])[1:-1]
+        texts: dict[int, str] = {}  # columns are many and share their payloads
+        items = []
+        for key in ids:
             payload = self.facts[key]
             text = texts.get(id(payload))
             if text is None:
-                text = texts[id(payload)] = encode(payload)
-            kind, schema, name, sub = map(quote, key)
-            facts.append(f"[{kind},{schema},{name},{sub},{text}]")
-        return f"[{','.join(facts)}]"
+                text = texts[id(payload)] = _encode(payload)
+            schema, name, sub = map(encode_basestring_ascii, key[1:])
+            items.append(f'["column",{schema},{name},{sub},{text}]')
+        return ",".join(items)
 
     @cached_property
     def tables(self) -> Mapping[str, Table]:
@@ -116,5 +125,4 @@ def frozen(
     return Snapshot(MappingProxyType(facts), tuple(sorted(unmodelled)), server_version)
 
 
-def _id(item: tuple[ObjectId, Payload]) -> ObjectId:
-    return item[0]
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode

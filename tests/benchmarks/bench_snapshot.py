@@ -43,7 +43,10 @@ CREATE INDEX ON t{n} (lower(b));
 
 
 def run(conninfo: str | None = None, pg_dump: str | None = None) -> list[Ratio]:
-    """Measure on a server, or on one of its own; each round opens a connection, as pg_dump does."""
+    """Measure on a server, or on one of its own.
+
+    Each snapshot opens its connection, as pg_dump does; the probe is polled on one that is open.
+    """
     if conninfo is None or pg_dump is None:
         with tempfile.TemporaryDirectory(prefix="qb-bench-") as folder:
             Path(folder).chmod(0o755)  # as root, the server is another user
@@ -73,9 +76,10 @@ def measure(conninfo: str, pg_dump: str) -> list[Ratio]:
         with psycopg.connect(conninfo, autocommit=True) as conn:
             assert snapshot(conn).fingerprint
 
+    poller = psycopg.connect(conninfo, autocommit=True)
+
     def look() -> None:
-        with psycopg.connect(conninfo, autocommit=True) as conn:
-            assert probe(conn)
+        assert probe(poller)
 
     taken: dict[Callable[[], None], list[float]] = {dump: [], read: [], look: []}
     for _ in range(ROUNDS):
@@ -83,6 +87,7 @@ def measure(conninfo: str, pg_dump: str) -> list[Ratio]:
             started = time.perf_counter()
             work()
             seconds.append(time.perf_counter() - started)
+    poller.close()
     dumped, read_, looked = (statistics.median(seconds) for seconds in taken.values())
     return [
         Ratio(

@@ -24,6 +24,7 @@ KIND = {
 
 # Constraint triggers ('t') are triggers. NOT NULL constraints (PostgreSQL 18) are what the column
 # says, under names that nobody chose: only those that say more than the column are read.
+# Sorted, and not by an index: so all are printed before the first is sent, while we do other work.
 CONSTRAINTS = f"""
 SELECT k.oid, k.conrelid, k.contypid, k.conname::text, k.contype::text, k.conkey, k.confrelid,
        k.convalidated, k.condeferrable, k.condeferred, k.conparentid, k.conislocal,
@@ -31,6 +32,7 @@ SELECT k.oid, k.conrelid, k.contypid, k.conname::text, k.contype::text, k.conkey
 FROM pg_catalog.pg_constraint k
 WHERE k.oid >= {FIRST_USER_OID} AND k.contype <> 't'
   AND (k.contype <> 'n' OR NOT k.convalidated OR k.connoinherit)
+ORDER BY k.oid::bigint
 """
 
 

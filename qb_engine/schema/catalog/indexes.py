@@ -16,6 +16,7 @@ from qb_engine.schema.ids import ObjectId
 
 # The definition is asked for when it is special: with expressions, or INCLUDE. Others are written
 # by pattern, from the columns that make their shape.
+# Sorted, and not by an index: so all are printed before the first is sent, while we do other work.
 INDEXES = f"""
 SELECT i.indexrelid, i.indrelid, c.relname::text, k.oid,
        CASE WHEN k.oid IS NULL AND (i.indexprs IS NOT NULL OR i.indnatts <> i.indnkeyatts)
@@ -36,6 +37,7 @@ LEFT JOIN pg_catalog.pg_inherits parent
 LEFT JOIN pg_catalog.pg_tablespace space ON space.oid = c.reltablespace
 WHERE i.indexrelid >= {FIRST_USER_OID}
   AND c.relnamespace <> (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'pg_toast')
+ORDER BY i.indexrelid::bigint
 """
 
 
