@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from qb_engine.backfill import records, statements
+from qb_engine.backfill import failures, records, statements
+from qb_engine.backfill.failures import Verdict
 from qb_engine.backfill.records import Row
 from qb_engine.backfill.spec import Spec, checksum
 from qb_engine.database.connect import server_error
@@ -15,6 +16,8 @@ from qb_engine.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
     from qb_engine.migrations import LoadedMigration
+
+LOCK_MS = 2_000  # EXPLAIN takes the lock of the statement for a moment
 
 Connection = psycopg.Connection[Any]
 
@@ -50,11 +53,12 @@ def writable(db: Connection, spec: Spec) -> None:
     for part, query in checks:
         try:
             with db.transaction():
+                db.execute("SELECT set_config('lock_timeout', %s, true)", [str(LOCK_MS)])
                 db.execute(sql.SQL("EXPLAIN ") + query)
         except psycopg.errors.InsufficientPrivilege as error:
             raise server_error(f"checking the backfill of {spec.id}", error) from None
         except psycopg.Error as error:
-            if error.sqlstate is None:
+            if failures.judge(error) is not Verdict.STOP:
                 raise
             raise InputError(
                 f"the SQL of the backfill of {spec.id} cannot run",

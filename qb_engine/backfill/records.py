@@ -44,7 +44,7 @@ WHERE backfill = %(backfill)s AND number = (
     SELECT number FROM qb.segment WHERE backfill = %(backfill)s AND {which}
     ORDER BY number LIMIT 1 FOR UPDATE {skip})
 RETURNING number, epoch, lo, hi, cursor, pass,
-    coalesce(size, (SELECT max(size) FROM qb.segment WHERE backfill = s.backfill AND pass = s.pass))
+    coalesce(size, (SELECT max(size) FROM qb.segment WHERE backfill = s.backfill))
 """
 CLAIM_OWN = CLAIM.format(which="status = 'running' AND lane = %(lane)s", skip="")
 CLAIM_OPEN = CLAIM.format(which="status = 'open'", skip="SKIP LOCKED")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -75,18 +75,11 @@ class BackfillReport(Report):
         segments = Table(
             "Segments",
             (
-                *(Column("segment", "count"), Column("pass"), Column("after"), Column("up to")),
-                *(Column("cursor"), Column("status"), Column("rows", "count")),
+                *(Column("segment"), Column("after"), Column("up to"), Column("cursor")),
+                *(Column("status"), Column("rows", "count")),
                 *(Column("batches", "count"), Column("epoch", "count"), Column("note")),
             ),
-            tuple(
-                (
-                    *(s.number, f"sweep {s.sweep}" if s.sweep else "main", s.lo, s.hi, s.cursor),
-                    *(s.status, s.rows_done, s.batches, s.epoch, s.note),
-                )
-                for s in self.segments
-                if not _vain(s)
-            ),
+            tuple(_rows(self.segments)),
             empty="none yet",
         )
         return (facts, segments)
@@ -135,6 +128,24 @@ def report(conn: psycopg.Connection[Any] | None, done: Done, *more: str) -> Back
         finished_at=found.finished_at, said=said,
         curve=curve(conn, found.id) if conn and found.batches else (),
     )  # fmt: skip
+
+
+def _rows(segments: Sequence[SegmentProgress]) -> Iterator[tuple[Any, ...]]:
+    """A row per segment; the segments of a sweep, which mostly find nothing, in one row."""
+    for s in segments:
+        if not s.sweep:
+            yield (
+                *(str(s.number), s.lo, s.hi, s.cursor, s.status, s.rows_done, s.batches, s.epoch),
+                s.note,
+            )
+    for sweep in sorted({s.sweep for s in segments if s.sweep}):
+        of = [s for s in segments if s.sweep == sweep]
+        done = sum(s.status == "done" for s in of)
+        yield (
+            *(f"sweep {sweep}", None, None, None, f"{done} of {len(of)} done"),
+            *(sum(s.rows_done for s in of), sum(s.batches for s in of), max(s.epoch for s in of)),
+            "; ".join(s.note for s in of if s.note),
+        )
 
 
 def curve(conn: psycopg.Connection[Any], backfill: str) -> tuple[tuple[float, float], ...]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CONNECT_S = 5.0
-CALL_S = 5.0
+CALL_S = 3.0
 POLL_S = 70.0  # a worker asks again at least once a minute, even when there is nothing to do
 SETTINGS = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")
 OWN = "127.0.0.1"

@@ -51,7 +51,10 @@ def test_a_claim_waits_for_the_batch_in_flight(case: Case) -> None:
         writing.start()
         until(
             "the batch writes",
-            lambda: case.one("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'UPDATE%t%'"),
+            lambda: case.one(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event = 'PgSleep'"
+            ),
         )
         heir = claim(case)
         writing.join()
