@@ -12,7 +12,6 @@ def nearby(text: str) -> str:
     return text.replace(os.getcwd() + os.sep, "")
 
 
-
 class QbError(Exception):
     """An error that a user reads. Each kind has an exit code of its own.
 
