@@ -40,7 +40,9 @@ def status(conn: Connection, migrations: Migrations) -> tuple[Status, ...]:
     known = ledger.standing(conn) if ledger.exists(conn) else {}
     fills = backfill_states(conn)
     found = [one(m, known.get(m.id), fills.get(m.id, "")) for m in migrations.all]
-    found += [Status(b.id, "broken", note=b.error.what) for b in migrations.broken]
+    found += [
+        Status(b.id, "broken", note=f"{b.error.what} [{b.error.where}]") for b in migrations.broken
+    ]
     present = {s.migration for s in found}
     for name, standing in known.items():
         if name not in present and standing.status != "rolled back":
