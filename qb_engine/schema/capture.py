@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -15,11 +16,21 @@ from psycopg.pq import TransactionStatus
 
 from qb_engine.errors import ServerError
 from qb_engine.schema.blockers import locked
-from qb_engine.schema.catalog import LAST, PRESENCE, RARE, STAGES, Collector, Group, comments
+from qb_engine.schema.catalog import (
+    LAST,
+    PRESENCE,
+    RARE,
+    SETTLED,
+    SETTLED_AFTER,
+    STAGES,
+    Collector,
+    Group,
+    comments,
+)
 from qb_engine.schema.catalog.collector import Row
 from qb_engine.schema.catalog.patterns import DEFINITIONS
 from qb_engine.schema.catalog.rare import Rare
-from qb_engine.schema.state import Snapshot, frozen
+from qb_engine.schema.state import Snapshot, write
 from qb_engine.schema.xmin import PROBE
 
 # Definitions queue behind ACCESS EXCLUSIVE. Each try is shorter than the usual deadlock_timeout:
@@ -114,6 +125,7 @@ class _Reading:
         self._excluded = excluded
         self._into = Collector()
         self._moment: psycopg.Cursor[Row] | None = None
+        self._written: dict[str, str] = {}
         self._now: list[Row] = []  # the moment when the transaction had ended
         self._hash = ""  # the probe as the transaction sees it; only asked of a busy server
 
@@ -133,8 +145,12 @@ class _Reading:
             return None
         if trouble is not None:
             raise trouble
-        version = self._conn.info.server_version
-        return frozen(self._into.facts, self._into.unmodelled, version)
+        return Snapshot(
+            MappingProxyType(self._into.facts),
+            tuple(sorted(self._into.unmodelled)),
+            self._conn.info.server_version,
+            written=self._written,
+        )
 
     def _read(self) -> None:
         with self._conn.pipeline():
@@ -145,11 +161,13 @@ class _Reading:
             moment, present = self._moment.fetchall()[0][0], presence.fetchall()[0][0]
             rare = [kind for kind in RARE if kind.of in present]
             stages: list[Sequence[Group | Rare]] = [*STAGES[1:], (*rare, *LAST), ()]
-            for stage in stages:
+            for number, stage in enumerate(stages):
                 found = [(group, cursor.fetchall()) for group, cursor in sent]
                 sent = self._start(stage)  # the server works on these while we read those
                 for group, rows in found:
                     group.read(rows, self._into)
+                if number == SETTLED_AFTER:  # there is time: indexes take long to print
+                    self._written = {kind: write(kind, self._into.facts) for kind in SETTLED}
             self._print_indexes()
             if self._into.orphans:
                 cursor = self._send(comments.UNKNOWN, comments.unknown(self._into))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
 from json.encoder import encode_basestring_ascii
-from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -38,6 +36,8 @@ class Snapshot:
     unmodelled: tuple[str, ...] = ()
     server_version: int = 0
     format_version: int = FORMAT_VERSION
+    # canonical JSON of some kinds, when there was time to write it before it was asked for
+    written: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -47,24 +47,9 @@ class Snapshot:
     @cached_property
     def _canonical(self) -> str:
         """All facts as JSON, one way only: sorted by code point, no blanks."""
-        ids = sorted(self.facts)
-        kinds = (self._written(kind, list(of)) for kind, of in groupby(ids, itemgetter(0)))
-        return f"[{','.join(kinds)}]"
-
-    def _written(self, kind: str, ids: Sequence[ObjectId]) -> str:
-        """The facts of one kind as items of a JSON list."""
-        if kind != "column":
-            return _encode([[*id, self.facts[id]] for id in ids])[1:-1]
-        texts: dict[int, str] = {}  # columns are many and share their payloads
-        items = []
-        for key in ids:
-            payload = self.facts[key]
-            text = texts.get(id(payload))
-            if text is None:
-                text = texts[id(payload)] = _encode(payload)
-            schema, name, sub = map(encode_basestring_ascii, key[1:])
-            items.append(f'["column",{schema},{name},{sub},{text}]')
-        return ",".join(items)
+        kinds = sorted({id.kind for id in self.facts})
+        known = self.written
+        return f"[{','.join(known.get(kind) or write(kind, self.facts) for kind in kinds)}]"
 
     @cached_property
     def tables(self) -> Mapping[str, Table]:
@@ -118,11 +103,21 @@ class Snapshot:
         return f"<Snapshot of {len(self.facts)} objects, {self.fingerprint[:12]}>"
 
 
-def frozen(
-    facts: dict[ObjectId, dict[str, Any]], unmodelled: Iterable[str], server_version: int
-) -> Snapshot:
-    """A snapshot of collected facts."""
-    return Snapshot(MappingProxyType(facts), tuple(sorted(unmodelled)), server_version)
+def write(kind: str, facts: Mapping[ObjectId, Payload]) -> str:
+    """The facts of one kind as items of a JSON list, in the one order."""
+    ids = sorted([id for id in facts if id.kind == kind])
+    if kind != "column":
+        return _encode([[*id, facts[id]] for id in ids])[1:-1]
+    texts: dict[int, str] = {}  # columns are many and share their payloads
+    items = []
+    for key in ids:
+        payload = facts[key]
+        text = texts.get(id(payload))
+        if text is None:
+            text = texts[id(payload)] = _encode(payload)
+        schema, name, sub = map(encode_basestring_ascii, key[1:])
+        items.append(f'["column",{schema},{name},{sub},{text}]')
+    return ",".join(items)
 
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode

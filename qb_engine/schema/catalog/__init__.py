@@ -23,10 +23,11 @@ from qb_engine.schema.catalog.sweep import PRESENCE, RARE
 # Sent one stage ahead, so that the server works on one while the rows of another become facts.
 STAGES: tuple[tuple[Group, ...], ...] = (
     (*schemas.GROUPS, *relations.GROUPS),
-    (*types.GROUPS, *constraints.GROUPS),
-    (*indexes.GROUPS, *sequences.GROUPS),
+    (*types.GROUPS, *sequences.GROUPS, *constraints.GROUPS),
+    indexes.GROUPS,
     (*functions.GROUPS, *rules.GROUPS, *sweep.GROUPS),
 )
+SETTLED, SETTLED_AFTER = ("column", "table"), 1  # facts that no stage after this one changes
 LAST: tuple[Group, ...] = comments.GROUPS  # on objects of whatever kind
 
-__all__ = ["LAST", "PRESENCE", "RARE", "STAGES", "Collector", "Group"]
+__all__ = ["LAST", "PRESENCE", "RARE", "SETTLED", "SETTLED_AFTER", "STAGES", "Collector", "Group"]

@@ -67,9 +67,11 @@ def read_indexes(rows: Sequence[Row], into: Collector) -> None:
                 rest = (method, classes, orders, collations, not_distinct, str(options), *kinds)
                 index = Index(oid, name, table, [c.sub for c in ids], predicate, payload)
                 into.indexes.shapes[Shape(unique, partitioned, rest)].append(index)
-        else:
-            id = into.constraints.get(constraint_oid, table)
+        elif constraint_oid in into.constraints:
+            id = into.constraints[constraint_oid]
             payload = facts[id]
+        else:
+            continue
         relations[oid] = id
         if not (valid is clustered is identity is space is options is parent is None):
             payload |= present(
