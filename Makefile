@@ -1,12 +1,13 @@
 # Everything is made in .venv/ on first use: a Python 3.11+, make and a package index are enough.
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE # .venv and the caches are ours, and starts are quicker
-.PHONY: help setup demo test lint format lab bench lock clean
+.PHONY: help setup demo test lint format lab notebooks bench lock clean
 
 help:
 	@echo 'make demo     the main job, headless, in the terminal'
 	@echo 'make test     formatting, lint, types, rooms, then every test'
 	@echo 'make lab      JupyterLab on notebooks/, with the embedded servers running'
+	@echo 'make notebooks run the notebooks anew and keep their outputs'
 	@echo 'make bench    the benchmarks, as ratios of one run'
 	@echo 'make lint     what `make test` checks before the tests'
 	@echo 'make format   format the code and mend what can be mended'
@@ -37,6 +38,9 @@ lab: setup
 	@cd notebooks && ../.venv/bin/qb dev up && \
 	if [ "$$(id -u)" = 0 ]; then set -- --allow-root; else set --; fi && \
 	exec ../.venv/bin/jupyter lab "$$@" $(ARGS) 01_quickstart.ipynb
+
+notebooks: setup
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python .ci/run_notebooks.py $(ARGS)
 
 bench: setup
 	@.venv/bin/python -m tests.benchmarks $(ARGS)
