@@ -14,7 +14,7 @@ from qb_engine.backfill import checks, loop, names, records, split, temporal, wo
 from qb_engine.backfill.measure import Progress, progress
 from qb_engine.backfill.payloads import Job
 from qb_engine.backfill.records import Row
-from qb_engine.backfill.spec import Spec, checksum, describe
+from qb_engine.backfill.spec import Spec, batch_limit, checksum, describe
 from qb_engine.backfill.temporal import Place
 from qb_engine.database.connect import connect, server_errors
 from qb_engine.errors import InputError, QbError, RefusedError, ServerError, nearby
@@ -316,8 +316,8 @@ def _pace(db: Connection, migration: LoadedMigration, backfill: str) -> None:
     """Take over how fast the declaration says it goes: that may be edited at any time."""
     if declared := migration.backfill:
         db.execute(
-            "UPDATE qb.backfill SET batch_size = %s, parallel = %s WHERE id = %s",
-            [declared.batch_size, declared.parallel, backfill],
+            "UPDATE qb.backfill SET batch_size = %s, batch_limit = %s, parallel = %s WHERE id = %s",
+            [declared.batch_size, batch_limit(declared), declared.parallel, backfill],
         )
 
 

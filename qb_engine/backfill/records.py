@@ -20,17 +20,17 @@ THERE = "SELECT to_regclass('qb.backfill') IS NOT NULL"
 
 MAKE = """
 INSERT INTO qb.backfill (id, checksum, schema_name, table_name, key_columns, key_types,
-    set_columns, set_types, set_sql, where_sql, validate_sql, batch_size, parallel, rows_total,
-    task_queue, workflow_id)
+    set_columns, set_types, set_sql, where_sql, validate_sql, batch_size, batch_limit, parallel,
+    rows_total, task_queue, workflow_id)
 VALUES (%(id)s, %(checksum)s, %(schema)s, %(table)s, %(key_columns)s, %(key_types)s,
     %(set_columns)s, %(set_types)s, %(set_sql)s, %(where)s, %(validate)s, %(batch_size)s,
-    %(parallel)s, %(rows_total)s, %(task_queue)s, %(workflow_id)s)
+    %(batch_limit)s, %(parallel)s, %(rows_total)s, %(task_queue)s, %(workflow_id)s)
 ON CONFLICT (id) DO NOTHING
 """
 
 READ = """
 SELECT id, checksum, schema_name, table_name, key_columns, key_types, set_columns, set_types,
-    set_sql, where_sql, validate_sql, batch_size, parallel,
+    set_sql, where_sql, validate_sql, batch_size, batch_limit, parallel,
     state, wanted, frozen_at IS NOT NULL AS frozen, upper_bound, task_queue, workflow_id, error
 FROM qb.backfill WHERE id = %s
 """
@@ -124,6 +124,7 @@ def make(conn: Connection, spec: Spec, rows_total: int, task_queue: str, workflo
             "where": spec.where,
             "validate": spec.validate,
             "batch_size": spec.batch_size,
+            "batch_limit": spec.batch_limit,
             "parallel": spec.parallel,
             "rows_total": rows_total,
             "task_queue": task_queue,
@@ -139,7 +140,8 @@ def read(conn: Connection, backfill: str, *, lock: bool = False) -> Row | None:
         return None
     (
         name, checksum, schema, table, key_columns, key_types, set_columns, set_types, set_sql,
-        where, validate, batch_size, parallel, state, wanted, frozen, upper, queue, workflow, error,
+        where, validate, batch_size, limit, parallel, state, wanted, frozen, upper, queue, workflow,
+        error,
     ) = found  # fmt: skip
     spec = Spec(
         name,
@@ -151,6 +153,7 @@ def read(conn: Connection, backfill: str, *, lock: bool = False) -> Row | None:
         where,
         validate,
         batch_size,
+        limit,
         parallel,
     )
     return Row(spec, state, wanted, frozen, upper, queue, workflow, error)

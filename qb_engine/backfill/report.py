@@ -87,8 +87,9 @@ class BackfillReport(Report):
     def notes(self) -> Sequence[str]:
         found = [self.error] if self.error else []
         found += self.said
-        if swept := [s for s in self.segments if _vain(s)]:
-            found.append(f"a last look over all {len(swept)} segments found no row that came late")
+        sweeps = _sweeps(self.segments)
+        if sweeps and _vain(sweeps[-1]):
+            found.append("a last look over the whole table found no row that came late")
         if any(s.rows_again for s in self.segments):
             found.append(
                 "written rows still match `where` and would change again, so rows that came late "
@@ -111,9 +112,15 @@ class BackfillReport(Report):
         return whole
 
 
-def _vain(segment: SegmentProgress) -> bool:
-    """True for the part of a sweep that found nothing to do, as it should be."""
-    return bool(segment.sweep) and segment.status == "done" and not segment.rows_done
+def _sweeps(segments: Sequence[SegmentProgress]) -> list[list[SegmentProgress]]:
+    """The segments of each sweep, in order."""
+    numbers = sorted({s.sweep for s in segments if s.sweep})
+    return [[s for s in segments if s.sweep == number] for number in numbers]
+
+
+def _vain(sweep: Sequence[SegmentProgress]) -> bool:
+    """True for a sweep that found nothing to do, as it should be."""
+    return all(s.status == "done" and not s.rows_done for s in sweep)
 
 
 def report(conn: psycopg.Connection[Any] | None, done: Done, *more: str) -> BackfillReport:
@@ -131,18 +138,19 @@ def report(conn: psycopg.Connection[Any] | None, done: Done, *more: str) -> Back
 
 
 def _rows(segments: Sequence[SegmentProgress]) -> Iterator[tuple[Any, ...]]:
-    """A row per segment; the segments of a sweep, which mostly find nothing, in one row."""
+    """A row per segment, and one per sweep that is on its way or found something."""
     for s in segments:
         if not s.sweep:
             yield (
                 *(str(s.number), s.lo, s.hi, s.cursor, s.status, s.rows_done, s.batches, s.epoch),
                 s.note,
             )
-    for sweep in sorted({s.sweep for s in segments if s.sweep}):
-        of = [s for s in segments if s.sweep == sweep]
+    for of in _sweeps(segments):
+        if _vain(of):
+            continue
         done = sum(s.status == "done" for s in of)
         yield (
-            *(f"sweep {sweep}", None, None, None, f"{done} of {len(of)} done"),
+            *(f"sweep {of[0].sweep}", None, None, None, f"{done} of {len(of)} done"),
             *(sum(s.rows_done for s in of), sum(s.batches for s in of), max(s.epoch for s in of)),
             "; ".join(s.note for s in of if s.note),
         )

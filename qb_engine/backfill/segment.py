@@ -48,7 +48,8 @@ def run_lane(
         if claimed is None:
             return "done"
         held, size = claimed
-        ended = run(conn, row.spec, held, size or row.spec.batch_size, limits, wait)
+        size = pace.bounded(size or pace.FIRST, row.spec.batch_limit)
+        ended = run(conn, row.spec, held, size, limits, wait)
         if ended not in ("done", "fenced"):
             return ended
     return "stopped" if row else "cancelled"
@@ -80,7 +81,7 @@ def run(
         if did.last:
             return "done"
         tries = 0
-        size = pace.next_size(size, did.ms, seen=did.seen)
+        size = pace.next_size(size, did.ms, largest=spec.batch_limit, seen=did.seen)
         held = replace(held, cursor=did.cursor)
     return "stopped"
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from qb_engine.backfill import keys
+from qb_engine.backfill import keys, pace
 from qb_engine.backfill.keys import KeyColumn
 from qb_engine.errors import InputError, RefusedError
+from qb_engine.migrations.declaration import Backfill
 
 if TYPE_CHECKING:
     from qb_engine.migrations import LoadedMigration
-    from qb_engine.migrations.declaration import Backfill
 
 # A table by its bare name, by schema and name, and as SQL writes it, in that order.
 FIND = """
@@ -59,6 +59,7 @@ class Spec:
     where: str = ""
     validate: str = ""
     batch_size: int = 5_000
+    batch_limit: int = pace.LARGEST  # keys; the batch size, where the declaration gives one
     parallel: int = 1
 
 
@@ -102,6 +103,7 @@ def describe(conn: psycopg.Connection[Any], migration: LoadedMigration) -> Spec:
         where=declared.where.strip(),
         validate=declared.validate.strip().rstrip(";"),
         batch_size=declared.batch_size,
+        batch_limit=batch_limit(declared),
         parallel=declared.parallel,
     )
 
@@ -116,6 +118,12 @@ def checksum(declared: Backfill) -> str:
         declared.validate,
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def batch_limit(declared: Backfill) -> int:
+    """The most keys of a batch: as declared; where nothing is, time alone decides."""
+    given = any("batch_size" in vars(cls) for cls in type(declared).__mro__ if cls is not Backfill)
+    return declared.batch_size if given else pace.LARGEST
 
 
 def _table(conn: psycopg.Connection[Any], text: str, where: str) -> tuple[int, str, str]:

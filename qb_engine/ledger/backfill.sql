@@ -11,7 +11,8 @@ CREATE TABLE qb.backfill (
     set_sql text[] NOT NULL,                            -- an expression per column
     where_sql text NOT NULL DEFAULT '',
     validate_sql text NOT NULL DEFAULT '',
-    batch_size integer NOT NULL CHECK (batch_size > 0), -- of the first batch; then time decides
+    batch_size integer NOT NULL CHECK (batch_size > 0),
+    batch_limit integer NOT NULL CHECK (batch_limit > 0), -- keys of a batch; below it time decides
     parallel integer NOT NULL CHECK (parallel > 0),
     state text NOT NULL DEFAULT 'pending' CHECK (state IN
         ('pending', 'running', 'paused', 'verifying', 'completed', 'failed', 'cancelled')),

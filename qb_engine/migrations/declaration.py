@@ -24,7 +24,8 @@ class Backfill:
     """A data change over a whole table, in batches.
 
     `set` maps columns to SQL expressions over the row; `where` says which rows still need it.
-    `key` names the columns to walk by (default: the primary key), `batch_size` is in rows,
+    `key` names the columns to walk by (default: the primary key), `batch_size` is the most rows
+    of a batch (left out: as many as take a quarter of a second),
     `parallel` is how many segments run at once, `validate` an SQL query that must return no row.
     """
 

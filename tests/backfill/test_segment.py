@@ -91,3 +91,19 @@ def test_nothing_that_is_locked_for_long_is_waited_for_without_end(case: Case) -
         app.rollback()
     assert lane(case, Limits()) == "done"
     assert case.writes() == {1: 100}
+
+
+def test_a_declared_batch_size_is_never_exceeded(case: Case) -> None:
+    begun(case, batch_size=7)
+    assert lane(case, Limits()) == "done"
+    assert case.one("SELECT max(rows) FROM qb.batch") == 7
+
+
+def test_without_a_batch_size_time_decides(case: Case) -> None:
+    case.counted(10_000)
+    case.written_down(case.filling())
+    assert advance(case.conn, ID, lambda: True)
+    assert lane(case, Limits()) == "done"
+    sizes = [rows for (rows,) in case.sql("SELECT rows FROM qb.batch ORDER BY segment, number")]
+    assert sizes[0] == 500
+    assert max(sizes) > 1_000
