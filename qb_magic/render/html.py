@@ -22,6 +22,10 @@ _TONE = {word: tone for tone, words in TONES.items() for word in words}
 
 NOWRAP = frozenset({"check", "time"})
 
+# On the cells themselves, because notebooks that are not trusted lose the style sheet.
+LEFT_STYLE = "text-align:left;vertical-align:top"
+RIGHT_STYLE = "text-align:right;vertical-align:top;white-space:nowrap"
+
 
 @functools.cache
 def style() -> str:
@@ -54,12 +58,12 @@ def table_html(table: Table) -> str:
     if not table.rows:
         return f'<p class="qb-empty"><b>{text(table.title)}</b>: {text(table.empty)}</p>'
     head = "".join(
-        f'<th scope="col"{_class(column)}>{text(column.name)}</th>' for column in table.columns
+        f'<th scope="col"{_look(column)}>{text(column.name)}</th>' for column in table.columns
     )
     body = "".join(
         "<tr>"
         + "".join(
-            f"<td{_class(column)}>{cell(value, column)}</td>"
+            f"<td{_look(column)}>{cell(value, column)}</td>"
             for value, column in zip(row, table.columns)
         )
         + "</tr>"
@@ -67,7 +71,7 @@ def table_html(table: Table) -> str:
     )
     return (
         '<div class="qb-scroll"><table class="qb-table">'
-        f"<caption>{text(table.title)}</caption>"
+        f'<caption style="text-align:left">{text(table.title)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -79,7 +83,7 @@ def cell(value: Any, column: Column) -> str:
         return word(shown) if shown != "-" else shown
     if column.kind == "code" and value is not None:
         return f"<code>{text(shown)}</code>"
-    return text(shown)
+    return text(shown).replace("\n", "<br>")
 
 
 def word(state: str) -> str:
@@ -110,7 +114,9 @@ def text(value: str) -> str:
     return escape(mask(value), quote=True)
 
 
-def _class(column: Column) -> str:
+def _look(column: Column) -> str:
+    """The attributes of a column's cells: how they are aligned, with and without style sheet."""
     if column.kind in RIGHT:
-        return ' class="qb-number"'
-    return ' class="qb-nowrap"' if column.kind in NOWRAP else ""
+        return f' class="qb-number" style="{RIGHT_STYLE}"'
+    kept = ' class="qb-nowrap"' if column.kind in NOWRAP else ""
+    return f'{kept} style="{LEFT_STYLE}"'

@@ -54,7 +54,7 @@ def enabled(situation: Situation) -> set[str]:
         (Situation("m", "broken", note="line 3"), set()),
         (Situation("m", "missing"), set()),
     ],
-    ids=str,
+    ids=lambda value: f"{value.state} {value.fill}" if isinstance(value, Situation) else "",
 )
 def test_what_may_be_done(situation: Situation, may: set[str]) -> None:
     assert enabled(situation) == may

@@ -77,14 +77,18 @@ class Kernel:
                     break
             elif message["msg_type"] not in ("execute_input", "comm_open", "comm_msg"):
                 ran.outputs.append(message)
-        reply = self.client.get_shell_msg(timeout=PATIENCE_S)
-        assert reply["parent_header"]["msg_id"] == sent
-        ran.reply = reply["content"]
+        ran.reply = self._reply(sent)
         return ran
 
     def complete(self, code: str) -> list[str]:
         """What Tab offers at the end of `code`."""
-        self.client.complete(code, len(code))
-        reply = self.client.get_shell_msg(timeout=PATIENCE_S)
-        matches: list[str] = reply["content"]["matches"]
+        matches: list[str] = self._reply(self.client.complete(code, len(code)))["matches"]
         return matches
+
+    def _reply(self, sent: str) -> dict[str, Any]:
+        """The answer to a request; answers to earlier ones (the ready check asks often) are left."""
+        while True:
+            reply = self.client.get_shell_msg(timeout=PATIENCE_S)
+            if reply["parent_header"]["msg_id"] == sent:
+                content: dict[str, Any] = reply["content"]
+                return content
