@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
@@ -42,6 +43,12 @@ class Activities:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self.busy = 0
+        self._ended = time.monotonic()
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the last one ended; 0 while one runs."""
+        return 0.0 if self.busy else time.monotonic() - self._ended
 
     def stop(self) -> None:
         """Have the running segments end after their batch."""
@@ -103,6 +110,7 @@ class Activities:
         finally:
             with self._lock:
                 self.busy -= 1
+                self._ended = time.monotonic()
 
     def _judged(self, job: Job, error: psycopg.Error | QbError, row: str = "") -> ApplicationError:
         final = failures.judge(error) is Verdict.STOP

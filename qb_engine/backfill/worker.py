@@ -7,7 +7,6 @@ import contextlib
 import logging
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -118,19 +117,17 @@ async def _idle(
     may_leave: Callable[[], contextlib.AbstractContextManager[object]],
 ) -> None:
     """Return when nothing was done for `limit` seconds, and nothing in the ledger is to be done."""
-    since = time.monotonic()
     while True:
-        await asyncio.sleep(TICK_S)
-        if activities.busy:
-            since = time.monotonic()
-        elif time.monotonic() - since > limit:
-            leaving = contextlib.ExitStack()
-            leaving.enter_context(may_leave())
-            if not activities.busy and not await asyncio.to_thread(_live, target):
-                _left.append(leaving)
-                return
-            leaving.close()
-            since = time.monotonic()
+        await asyncio.sleep(min(TICK_S, limit))
+        if activities.idle_s < limit:
+            continue
+        leaving = contextlib.ExitStack()
+        leaving.enter_context(may_leave())
+        if activities.idle_s >= limit and not await asyncio.to_thread(_live, target):
+            _left.append(leaving)
+            return
+        leaving.close()
+        await asyncio.sleep(limit)
 
 
 # What an idle worker holds while it leaves: released by its end, not a moment before, so that who
@@ -139,7 +136,7 @@ _left: list[contextlib.ExitStack] = []
 
 
 def _live(target: Target) -> bool:
-    """Whether the ledger has something for a worker; True when it cannot be asked."""
+    """Whether the ledger has something for a worker. One that is gone, with its server, has not."""
     try:
         with closing(connect(target, application_name="qb worker")) as conn:
             return bool(conn.execute(LIVE).fetchall()[0][0])
@@ -147,7 +144,7 @@ def _live(target: Target) -> bool:
         return False
     except (psycopg.Error, QbError) as error:
         log.warning("the ledger cannot be asked: %s", type(error).__name__)
-        return True
+        return False
 
 
 @contextlib.contextmanager

@@ -102,6 +102,9 @@ def polls(project: Project, target: Target) -> None:
 @contextlib.contextmanager
 def leaving(project: Project, target: Target) -> Iterator[None]:
     """Hold the right to start a worker, so that nobody counts on one that leaves."""
+    if not (project.root / ".qb" / "worker").is_dir():  # the project was deleted: leave it so
+        yield
+        return
     with _daemon(project, names.digest(project, target)).locked():
         yield
 

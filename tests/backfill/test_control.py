@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -234,3 +235,13 @@ def test_a_backfill_under_another_name_is_driven_once(driven: Case) -> None:
     assert driven.writes() == {1: 1_000}
     with closing(psycopg.connect(driven.target.conninfo)) as conn:
         assert backfill.progress(conn, ID) == driven.progress()
+
+
+def test_an_idle_worker_leaves_when_its_database_is_gone(driven: Case) -> None:
+    gone = make_conninfo(driven.target.conninfo, dbname="not_there")
+    environment = {**os.environ, "QB_WORKER_TARGET": json.dumps({"name": "x", "conninfo": gone})}
+    command = [sys.executable, "-m", "qb_engine.commands", "worker", "--idle", "1"]
+    command += ["--project", str(driven.project.root)]
+    worker = subprocess.run(command, capture_output=True, timeout=120, check=False, env=environment)
+    assert worker.returncode == 0
+    assert b"idle" in worker.stdout
