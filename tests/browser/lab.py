@@ -35,6 +35,20 @@ READY = """async () => {
   return !!kernel && kernel.connectionStatus === 'connected' && kernel.status === 'idle'; }"""
 
 
+# Letters against what is really behind them, as WCAG measures it.
+CONTRAST = """(element) => {
+  const parse = color => { const [r, g, b, a = 1] = color.match(/[\\d.]+/g).map(Number);
+    return [r, g, b, a]; };
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = node => { for (let n = node; n; n = n.parentElement) {
+    const c = parse(getComputedStyle(n).backgroundColor); if (c[3] > 0.5) return c; }
+    return [255, 255, 255, 1]; };
+  const [a, b] = [light(parse(getComputedStyle(element).color)), light(behind(element))];
+  return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); }"""
+
+
 class Lab:
     """A JupyterLab server whose settings, kernels and files are all below one folder."""
 

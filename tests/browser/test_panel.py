@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from qb_engine.project import Project
-from tests.browser.lab import Lab, Notebook, write_notebook
+from tests.browser.lab import CONTRAST, Lab, Notebook, write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -32,19 +32,6 @@ WATCH = """() => {
   new MutationObserver(look).observe(document.body,
     {subtree: true, childList: true, attributes: true, characterData: true});
   look(); }"""
-
-# Letters against what is really behind them, as WCAG measures it.
-CONTRAST = """(element) => {
-  const parse = color => { const [r, g, b, a = 1] = color.match(/[\\d.]+/g).map(Number);
-    return [r, g, b, a]; };
-  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
-    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const behind = node => { for (let n = node; n; n = n.parentElement) {
-    const c = parse(getComputedStyle(n).backgroundColor); if (c[3] > 0.5) return c; }
-    return [255, 255, 255, 1]; };
-  const [a, b] = [light(parse(getComputedStyle(element).color)), light(behind(element))];
-  return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); }"""
 
 
 class OnPage:

@@ -86,7 +86,7 @@ class Kernel:
         return matches
 
     def _reply(self, sent: str) -> dict[str, Any]:
-        """The answer to a request; answers to earlier ones (the ready check asks often) are left."""
+        """The answer to this request; the ready check may have left answers to its own."""
         while True:
             reply = self.client.get_shell_msg(timeout=PATIENCE_S)
             if reply["parent_header"]["msg_id"] == sent:
