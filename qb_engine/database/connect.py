@@ -48,6 +48,8 @@ def connect(
     except psycopg.Error as error:
         raise unreachable(target, error) from None
     secrets.remember(conn.info.password or None)
+    if not (conn.info.parameter_status("DateStyle") or "ISO").startswith("ISO"):
+        conn.execute("SET datestyle TO 'ISO'")  # psycopg reads no other form of a time
     return conn
 
 

@@ -121,7 +121,9 @@ def load_one(path: Path, reader: Reader | None = None) -> LoadedMigration:
         texts.append(text)
     extra = [text for part, text in zip(parts, texts) if part.dynamic]
     if backfill is not None:
-        extra.append(repr([backfill.table, sorted(backfill.set.items()), backfill.where]))
+        fill = backfill
+        said = [fill.table, sorted(fill.set.items()), fill.where, fill.key, fill.validate]
+        extra.append(repr(said))
     return LoadedMigration(
         id=stem,
         stamp=named[0],

@@ -110,3 +110,16 @@ def test_no_form_of_a_url_leaks_its_password(tmp_path: Path, url: str) -> None:
     assert "canary77" not in said
     assert "ry77" not in said
     assert "canary77" not in repr(Target("x", url)) + Target("x", "host=h").display
+
+
+def test_times_are_read_whatever_the_database_prefers(database: Target, connection) -> None:
+    from psycopg import sql
+
+    from qb_engine.database.connect import connect
+
+    name = sql.Identifier(connection.info.dbname)
+    connection.execute(sql.SQL("ALTER DATABASE {} SET datestyle TO 'German'").format(name))
+    with connect(database) as conn:
+        row = conn.execute("SELECT '2024-03-15 10:30:00+00'::timestamptz").fetchone()
+    assert row is not None
+    assert row[0].year == 2024
