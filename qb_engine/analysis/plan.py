@@ -39,7 +39,7 @@ def plan(
     error; the steps after it are listed without observations.
     """
     found = []
-    server = scratch(place.project, place.scratch_url)
+    server = scratch(place.project, place.scratch_url, place.opened)
     with like(server, place.target) as shadow:
         for migration in migrations:
             parts = migration.parts

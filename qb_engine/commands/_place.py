@@ -34,6 +34,7 @@ def place_of(
         on_step=on_step or silent,
         reload=session.reload,
         scratch_url=scratch,
+        opened=session.watch,
     )
 
 

@@ -95,7 +95,7 @@ class Session:
 
         target = self.target
         try:
-            return self._kept(
+            return self.watch(
                 connect(target, autocommit=autocommit, application_name=application_name)
             )
         except QbError as error:
@@ -110,15 +110,20 @@ class Session:
         if self.option is None and self._connected is not None:
             self._connected = kept
         self._resolved[self.option] = kept
-        return self._kept(conn)
+        return self.watch(conn)
 
     def cancel(self) -> None:
         """Cancel on the server whatever statement runs for this session, from any thread."""
-        for conn in list(self._open):
-            if not conn.closed:
-                conn.cancel_safe()
+        from psycopg.pq import TransactionStatus
 
-    def _kept(self, conn: Connection) -> Connection:
+        # chosen before the first is cancelled: what cleans up afterwards is to go on
+        active = TransactionStatus.ACTIVE
+        busy = [c for c in self._open if not c.closed and c.info.transaction_status == active]
+        for conn in busy:
+            conn.cancel_safe()
+
+    def watch(self, conn: Connection) -> Connection:
+        """Remember a connection, so that `cancel` reaches it."""
         self._open = {each for each in self._open if not each.closed} | {conn}
         return conn
 

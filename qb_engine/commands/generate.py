@@ -97,10 +97,13 @@ def command(
 @contextmanager
 def scratch_of(session: Session) -> Iterator[Connection]:
     """A connection to a throw-away database with the target's schema."""
+    from qb_engine.analysis.plan import STATEMENT_S
     from qb_engine.shadow import like, scratch
 
-    with like(scratch(session.project), session.target) as shadow:
+    with like(scratch(session.project, opened=session.watch), session.target) as shadow:
         conn = shadow.connect()
+        # on an empty database nothing honest takes longer
+        conn.execute(f"SET statement_timeout = '{STATEMENT_S}s'".encode())
         try:
             yield conn
         finally:

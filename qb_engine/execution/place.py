@@ -27,7 +27,8 @@ class Place:
 
     `opener` opens an autocommit connection to the target under an application name; `tell` hears
     sentences on the way; `on_step` hears (migration, step, state) as steps start and end; `reload`
-    reads one migration again (its SQL may depend on what the one before it did).
+    reads one migration again (its SQL may depend on what the one before it did); `opened` hears of
+    connections to scratch databases.
     """
 
     project: Project
@@ -38,6 +39,7 @@ class Place:
     on_step: Callable[[LoadedMigration, Step, str], None] = lambda migration, step, state: None
     reload: Callable[[LoadedMigration], LoadedMigration] = lambda migration: migration
     scratch_url: str | None = None
+    opened: Callable[[Connection], object] = lambda conn: None
     executors: list[object] = field(default_factory=list)
 
     @contextmanager

@@ -50,7 +50,7 @@ def validate(place: Place) -> Validation:
         known = ledger.standing(conn)
         base = ledger.baseline(conn).sql
         now = snapshot(conn)
-    server = scratch(place.project, place.scratch_url)
+    server = scratch(place.project, place.scratch_url, place.opened)
     order = sorted(
         (s for s in known.values() if s.status != "rolled back"), key=lambda s: s.last.run
     )

@@ -6,9 +6,9 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from qb_engine.database.connect import connect, server_errors
@@ -31,12 +31,18 @@ STALE_S = 3600  # a clone older than this was left by a crash
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """A server on which databases may be made and dropped."""
+    """A server on which databases may be made and dropped.
+
+    `opened` hears of every connection, so that a user's Stop reaches what runs on it.
+    """
 
     target: Target
+    opened: Callable[[Connection], object] = field(default=lambda conn: None, compare=False)
 
     def connect(self, dbname: str) -> Connection:
-        return connect(self.target, dbname=dbname, application_name="qb shadow")
+        conn = connect(self.target, dbname=dbname, application_name="qb shadow")
+        self.opened(conn)
+        return conn
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +57,17 @@ class Shadow:
         return self.scratch.connect(self.dbname)
 
 
-def scratch(project: Project, url: str | None = None) -> Scratch:
+def scratch(
+    project: Project,
+    url: str | None = None,
+    opened: Callable[[Connection], object] = lambda conn: None,
+) -> Scratch:
     """The scratch server: a URL's, qb.toml's `shadow`, or the embedded one (started if needed)."""
     if url := url or project.config.shadow:
-        return Scratch(from_url(url, origin="--scratch"))
+        return Scratch(from_url(url, origin="--scratch"), opened)
     from qb_engine.database import named
 
-    return Scratch(named(project, "embedded"))
+    return Scratch(named(project, "embedded"), opened)
 
 
 @contextmanager
