@@ -32,6 +32,7 @@ ORDER = [
     "status",
     "history",
     "rollback",
+    "locks",
     "panel",
     "dev",
     "worker",
