@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -32,6 +32,7 @@ def dry_run(
     place: Place,
     migration: LoadedMigration,
     parts: tuple[Part, ...],
+    done: frozenset[int] = frozenset(),
     *,
     here: bool = False,
 ) -> DryRun:
@@ -49,7 +50,12 @@ def dry_run(
             todo="see the locks with qb plan, which touches nothing; or say --here",
         )
     with place.connected("qb dry run") as acting, place.connected("qb watch") as watching:
-        first = parts[:1] == migration.parts[:1]
+        first = parts[:1] == migration.parts[:1] and not done
+        offset = (
+            0
+            if parts[:1] == migration.parts[:1]
+            else len(migration.up) - len([s for part in parts for s in part.up])
+        )
         verified = verify(watching, migration) if first else Verified(migration.id, ())
         files = {part.file for part in parts}
         executor = Executor(
@@ -63,10 +69,14 @@ def dry_run(
         failure = None
         try:
             for block in blocks(migration.parts):
-                if block.steps[0].part in files:
-                    seen += executor.run(block)
-                else:
-                    seen += [_other(step, after=first) for step in block.steps]
+                for step in block.steps:
+                    if step.number - offset in done:
+                        seen.append(_other(step, after=False))
+                    elif step.part not in files:
+                        seen.append(_other(step, after=bool(step.number > offset)))
+                now = [s for s in block.steps if s.part in files and s.number - offset not in done]
+                if now:
+                    seen += executor.run(replace(block, steps=tuple(now)))
         except StepFailed as failed:
             if isinstance(failed.cause, psycopg.errors.QueryCanceled) and acting.closed:
                 raise

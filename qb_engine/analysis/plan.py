@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import psycopg
 
-from qb_engine.execution import Block, Executor, Observation, blocks
+from qb_engine.execution import Block, Executor, Observation, blocks, steps_where
 from qb_engine.execution.executor import StepFailed
 from qb_engine.shadow import like, scratch
 
@@ -31,10 +31,14 @@ class PlannedMigration:
 
 
 def plan(
-    place: Place, migrations: Iterable[LoadedMigration], *, down: bool = False
+    place: Place,
+    migrations: Iterable[LoadedMigration],
+    *,
+    going_on: Mapping[str, tuple[tuple[Part, ...], frozenset[int]]] | None = None,
 ) -> tuple[tuple[PlannedMigration, ...], tuple[str, ...]]:
     """Run migrations on a fresh shadow and return what was seen, and what the shadow lacks.
 
+    `going_on` gives, for a migration that stopped half way, the parts to run and the steps done.
     The target is only read. A step that fails on the shadow ends that migration's plan with the
     error; the steps after it are listed without observations.
     """
@@ -42,8 +46,8 @@ def plan(
     server = scratch(place.project, place.scratch_url, place.opened)
     with like(server, place.target) as shadow:
         for migration in migrations:
-            parts = migration.parts
-            planned = observe(place, shadow, migration, parts, down=down)
+            parts, done = (going_on or {}).get(migration.id, (migration.parts, frozenset()))
+            planned = observe(place, shadow, migration, parts, done)
             found.append(planned)
             if planned.error:
                 break
@@ -54,13 +58,13 @@ def observe(
     place: Place,
     shadow: Shadow,
     migration: LoadedMigration,
-    parts: Iterable[Part],
+    parts: tuple[Part, ...],
+    done: frozenset[int] = frozenset(),
     *,
-    down: bool = False,
     refused: frozenset[int] = frozenset(),
 ) -> PlannedMigration:
     """Run parts of a migration on a shadow, committed there, every step observed."""
-    arranged = blocks(parts, down=down, refused=refused)
+    arranged = steps_where(blocks(parts, refused=refused), lambda step: step.number not in done)
     policy = place.policy(debug=True, stepped=True, statement_timeout=STATEMENT_S)
     acting, watching = shadow.connect(), shadow.connect()
     executor = Executor(acting, watching, policy, opener=shadow.connect)
@@ -76,7 +80,7 @@ def observe(
             # the parser could not know (a procedure that commits, say): the server has told us
             again = refused | {failed.step.number}
             executor.close()
-            return observe(place, shadow, migration, parts, down=down, refused=again)
+            return observe(place, shadow, migration, parts, done, refused=again)
         seen += failed.observations
         error = failed.why
     finally:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from qb_engine.commands._session import Session
 
 if TYPE_CHECKING:
     from qb_engine.execution import Place, Step
-    from qb_engine.migrations import LoadedMigration, Migrations
+    from qb_engine.migrations import LoadedMigration, Migrations, Part
 
 
 def place_of(
@@ -35,6 +35,7 @@ def place_of(
         reload=session.reload,
         scratch_url=scratch,
         opened=session.watch,
+        stop=session.stopping,
     )
 
 
@@ -63,6 +64,18 @@ def pending(
     todo = tuple(m for m in migrations.all if states[m.id] in ("pending", "partial"))
     waiting = tuple(m.id for m in migrations.all if states[m.id] == "expanded")
     return migrations, todo, waiting
+
+
+def going_on(
+    session: Session, migrations: Iterable[LoadedMigration]
+) -> dict[str, tuple[tuple[Part, ...], frozenset[int]]]:
+    """The parts and the finished statements of migrations that stopped half way, by id."""
+    from qb_engine.database.connect import server_errors
+    from qb_engine.runner import next_parts
+
+    with session.connect() as conn, server_errors("reading the ledger", session.target):
+        found = {m.id: next_parts(conn, m) for m in migrations}
+    return {name: (parts, done) for name, (parts, done) in found.items() if done}
 
 
 def next_pending(session: Session, name: str | None) -> LoadedMigration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -58,6 +59,7 @@ class Session:
         self.json = False
         self.debug = False
         self.cell: str | None = None  # the body of the notebook cell this call stands in
+        self.stopping = threading.Event()  # set by `cancel`: waits end
         self._open: set[Connection] = set()
         self._connected: Target | None = None  # chosen by `connect`, kept for later calls
         self._resolved: dict[str | None, Target] = {}
@@ -115,6 +117,8 @@ class Session:
     def cancel(self) -> None:
         """Cancel on the server whatever statement runs for this session, from any thread."""
         from psycopg.pq import TransactionStatus
+
+        self.stopping.set()
 
         # chosen before the first is cancelled: what cleans up afterwards is to go on
         active = TransactionStatus.ACTIVE

@@ -153,6 +153,7 @@ def invoke(session: Session, args: Sequence[str]) -> Report | None:
     Raise QbError for everything that goes wrong, wrong options included.
     """
     session.option, session.json, session.debug = None, False, False
+    session.stopping.clear()
     try:
         with group.make_context("qb", list(args), obj=session) as ctx:
             result = group.invoke(ctx)

@@ -91,7 +91,7 @@ def command(session: Session, migration: str | None, here: bool) -> Report:
         session.connect(application_name="qb dry run") as conn,
         server_errors("reading the ledger", session.target),
     ):
-        parts = next_parts(conn, chosen)
+        parts, done = next_parts(conn, chosen)
     label = f"dry run of {chosen.name}"
     total = len(chosen.up)
     with session.face.progress(label, total) as bar:
@@ -102,4 +102,6 @@ def command(session: Session, migration: str | None, here: bool) -> Report:
                 step.number - (state == "running"), total, step.statement.first_line[:50]
             ),
         )
-        return DryRunReport(session.target.name, dry_run(place, chosen, parts, here=here), others)
+        return DryRunReport(
+            session.target.name, dry_run(place, chosen, parts, done, here=here), others
+        )

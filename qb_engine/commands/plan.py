@@ -97,7 +97,7 @@ def command(session: Session, migration: str | None, scratch: str | None) -> Rep
     The statements run on an empty copy of the target's schema; the target is only read.
     """
     from qb_engine.analysis import plan
-    from qb_engine.commands._place import alone, pending, place_of
+    from qb_engine.commands._place import alone, going_on, pending, place_of
 
     waiting: tuple[str, ...] = ()
     if migration:
@@ -109,5 +109,6 @@ def command(session: Session, migration: str | None, scratch: str | None) -> Rep
     planned: tuple[PlannedMigration, ...] = ()
     missing: tuple[str, ...] = ()
     if todo:
-        planned, missing = plan(place_of(session, migrations, scratch=scratch), todo)
+        place = place_of(session, migrations, scratch=scratch)
+        planned, missing = plan(place, todo, going_on=going_on(session, todo))
     return PlanReport(session.target.name, planned, missing, waiting)

@@ -89,9 +89,15 @@ class RunReport(Report):
 @qb_command("run", short_help="Apply what is pending, and record it.")
 @click.argument("migration", required=False)
 @click.option("--confirm", metavar="ALIAS", help="The alias, typed back, for production.")
+@click.option(
+    "--cut-off",
+    type=click.Choice(["ask", "redo", "skip"]),
+    default="ask",
+    help="A statement outside a transaction that was cut off: run it again, or take it as done.",
+)
 @click.option("--no-verify", is_flag=True, help="Do not look at the constraints first.")
 def command(
-    session: Session, migration: str | None, confirm: str | None, no_verify: bool
+    session: Session, migration: str | None, confirm: str | None, cut_off: str, no_verify: bool
 ) -> Report:
     """Apply every pending migration in order (or only MIGRATION), each in its own transaction."""
     from qb_engine.commands._place import place_of
@@ -110,4 +116,6 @@ def command(
                 f"{m.name}: {step.statement.first_line[:50]}",
             ),
         )
-        return RunReport(session.target.name, run(place, only=only, verify_first=not no_verify))
+        return RunReport(
+            session.target.name, run(place, only=only, verify_first=not no_verify, cut_off=cut_off)
+        )

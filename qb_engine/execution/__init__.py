@@ -5,7 +5,7 @@ There is one executor. A plan's facts, a dry run and a run differ in policy and 
 
 from __future__ import annotations
 
-from qb_engine.execution.blocks import Block, Step, blocks
+from qb_engine.execution.blocks import Block, Step, blocks, steps_where
 from qb_engine.execution.executor import Executor, Policy
 from qb_engine.execution.observation import Lock, Observation, Scan
 from qb_engine.execution.place import Place
@@ -20,4 +20,5 @@ __all__ = [
     "Scan",
     "Step",
     "blocks",
+    "steps_where",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from qb_engine.migrations import Part
 from qb_engine.sql import Statement
+
+MAY_COMMIT = ("call", "do")  # their bodies may send COMMIT themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +51,29 @@ def blocks(
         for statement in part.down if down else part.up:
             number += 1
             outside = statement.refuses_transaction
-            if not part.transaction:
+            alone = not part.transaction
+            if alone and statement.kind in MAY_COMMIT:
                 outside = outside or "the migration says transaction = False"
             if number in refused:
                 outside = outside or "the server refused it in a transaction"
             step = Step(number, statement, part.file, outside)
-            if not outside:
+            if not outside and not alone:
                 together.append(step)
                 continue
             if together:
                 found.append(Block(len(found) + 1, tuple(together), True))
                 together = []
-            found.append(Block(len(found) + 1, (step,), False))
+            # alone, but recorded in its own transaction where it can be
+            found.append(Block(len(found) + 1, (step,), not outside))
         if together:
             found.append(Block(len(found) + 1, tuple(together), True))
+    return tuple(found)
+
+
+def steps_where(arranged: Iterable[Block], wanted: Callable[[Step], bool]) -> tuple[Block, ...]:
+    """The blocks with only the steps that are wanted; empty blocks are left out."""
+    found = []
+    for block in arranged:
+        if steps := tuple(step for step in block.steps if wanted(step)):
+            found.append(replace(block, steps=steps))
     return tuple(found)

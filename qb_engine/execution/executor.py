@@ -76,6 +76,7 @@ class Executor:
         opener: Callable[[], Connection] | None = None,
         tell: Tell | None = None,
         on_step: Callable[[Step, str], None] | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
         self.acting = acting
         self.watching = watching
@@ -85,10 +86,11 @@ class Executor:
         self._on_step = on_step or (lambda step, state: None)
         self._observer = Observer(acting, watching)
         self._origin = 0.0  # when the first step began
-        self._stopped = threading.Event()
+        self._stopped = stop or threading.Event()
         self._blockers: list[tuple[Any, ...]] = []
         self._messages: list[str] = []
         self._open = False
+        self._hearing = True
         acting.add_notice_handler(self._hear)
 
     def run(self, block: Block, inside: Inside | None = None) -> tuple[Observation, ...]:
@@ -97,16 +99,18 @@ class Executor:
         Lock waits are retried, the transaction rolled back first, until the deadline. Raise
         StepFailed with the observations so far; nothing of a transactional block is kept then.
         """
-        if not block.transactional:
-            self._origin = self._origin or time.monotonic()
-            return self._outside(block.steps[0])
         started, attempt = time.monotonic(), 1
+        self._origin = self._origin or started
         while True:
             try:
+                if not block.transactional:
+                    return self._outside(block.steps[0], attempt)
                 return self._transaction(block, inside, attempt)
             except StepFailed as failed:
                 waited = time.monotonic() - started
                 if not isinstance(failed.cause, RETRIED) or not self.policy.commit:
+                    raise
+                if _concurrently(failed.step):
                     raise
                 if waited > self.policy.lock_deadline:
                     raise failed.given_up(waited, self._blocked_by()) from None
@@ -118,13 +122,9 @@ class Executor:
         if self._open and not self.acting.closed:
             self.acting.rollback()
         self._open = False
-        self.acting.remove_notice_handler(self._hear)
-
-    def stop(self) -> None:
-        """Cancel the statement that runs, from another thread."""
-        self._stopped.set()
-        if not self.acting.closed:
-            self.acting.cancel_safe()
+        if self._hearing:
+            self.acting.remove_notice_handler(self._hear)
+            self._hearing = False
 
     # -- inside a transaction ------------------------------------------------------------------
 
@@ -156,19 +156,15 @@ class Executor:
         if self._open:  # a dry run goes on in the transaction that it rolls back at the end
             return
         self._observer.begin()
-        self.acting.execute("BEGIN")
-        self._open = True
         policy = self.policy
+        level = "debug1" if policy.debug else "notice"
+        # SET takes no snapshot, so a migration may still choose its isolation level
         self.acting.execute(
-            "SELECT set_config('lock_timeout', %s, true),"
-            " set_config('statement_timeout', %s, true),"
-            " set_config('client_min_messages', %s, true)",
-            [
-                f"{int(policy.lock_timeout * 1000)}ms",
-                f"{int(policy.statement_timeout * 1000)}ms",
-                "debug1" if policy.debug else "notice",
-            ],
+            f"BEGIN; SET LOCAL lock_timeout = {_ms(policy.lock_timeout)};"
+            f" SET LOCAL statement_timeout = {_ms(policy.statement_timeout)};"
+            f" SET LOCAL client_min_messages = {level}".encode()
         )
+        self._open = True
 
     def _step(self, block: Block, step: Step, attempt: int) -> Observation:
         name = f"qb_{step.number}".encode()
@@ -245,38 +241,44 @@ class Executor:
 
     # -- outside a transaction -----------------------------------------------------------------
 
-    def _outside(self, step: Step) -> tuple[Observation, ...]:
+    def _outside(self, step: Step, attempt: int) -> tuple[Observation, ...]:
         blank = Observation(
             step.number, step.statement.sql, str(step.statement.source), step.part, None
         )
         if not self.policy.commit:
             return (replace(blank, skipped=f"not run: {step.outside}"),)
-        concurrently = step.outside.startswith("CONCURRENTLY")
+        concurrently = _concurrently(step)
         if concurrently:
             for sentence in old_snapshots(self.watching, self.acting.info.backend_pid):
                 self._tell(sentence)
-        before = invalid_indexes(self.watching)
+        before = invalid_indexes(self.watching, step.statement)
         self._on_step(step, "running")
         self._messages.clear()
         start, wal = time.monotonic(), self._wal()
-        timeout = "0" if concurrently else f"{int(self.policy.lock_timeout * 1000)}ms"
+        free = concurrently and not self.policy.stepped
+        lock = "0" if concurrently else _ms(self.policy.lock_timeout)
+        limit = "0" if free else _ms(self.policy.statement_timeout)
         try:
-            self.acting.execute("SELECT set_config('lock_timeout', %s, false)", [timeout])
-            if self.policy.stepped and self._opener is not None:
-                locks = stepped(self.acting, self.watching, self._opener, step.statement)
-            else:
-                with sampled(self.acting, self.watching) as held:
-                    self.acting.execute(step.statement.sql.encode())
-                locks = strongest(held)
+            with self._session_limits(lock, limit):
+                if self.policy.stepped and self._opener is not None:
+                    locks = stepped(self.acting, self.watching, self._opener, step.statement)
+                else:
+                    with (
+                        sampled(self.acting, self.watching) as held,
+                        self._noticing_blockers(),
+                    ):
+                        self.acting.execute(step.statement.sql.encode())
+                    locks = strongest(held)
         except psycopg.Error as error:
             self._on_step(step, "failed")
             failed = self._failed(step, error, time.monotonic() - start, None)
-            if dropped := clean_up_invalid(self.watching, before):
-                failed.why += f"\ndropped what was left invalid: {', '.join(dropped)}"
+            said = clean_up_invalid(self.watching, step.statement, before)
+            failed.why = "\n".join([failed.why, *said])
             raise failed from error
-        finally:
-            if not self.acting.closed:
-                self.acting.execute("RESET lock_timeout")
+        except BaseException:
+            for sentence in clean_up_invalid(self.watching, step.statement, before):
+                self._tell(sentence)
+            raise
         self._on_step(step, "done")
         seconds = time.monotonic() - start
         return (
@@ -287,9 +289,27 @@ class Executor:
                 held_until=start - self._origin + seconds,
                 locks=locks,
                 wal_bytes=max(self._wal() - wal, 0),
+                attempts=attempt,
                 messages=tuple(self._messages),
             ),
         )
+
+    @contextmanager
+    def _session_limits(self, lock: str, statement: str) -> Iterator[None]:
+        """Set both timeouts for the session, and give it back what it had."""
+        names = ("lock_timeout", "statement_timeout")
+        row = self.acting.execute(
+            "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')"
+        ).fetchone()
+        assert row is not None
+        for name, value in zip(names, (lock, statement)):
+            self.acting.execute("SELECT set_config(%s, %s, false)", [name, value])
+        try:
+            yield
+        finally:
+            with suppress(psycopg.OperationalError):  # the session may be gone
+                for name, value in zip(names, row):
+                    self.acting.execute("SELECT set_config(%s, %s, false)", [name, value])
 
     # -- waiting and failing -------------------------------------------------------------------
 
@@ -357,6 +377,15 @@ class Executor:
             return
         said = "" if diagnostic.severity_nonlocalized == "DEBUG" else f"{diagnostic.severity}: "
         self._messages.append(f"{said}{text}")
+
+
+def _ms(seconds: float) -> str:
+    """Seconds as PostgreSQL takes them: whole milliseconds; 0 is no limit."""
+    return str(max(int(seconds * 1000), 1) if seconds else 0)
+
+
+def _concurrently(step: Step) -> bool:
+    return step.outside.startswith("CONCURRENTLY")
 
 
 # how the server's DEBUG1 messages about real work begin

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 OLD_S = 5  # a snapshot older than this will be felt by CREATE INDEX CONCURRENTLY
 POLL_S = 0.002
-SAMPLE_S = 0.02
+SAMPLE_S = 0.02  # between two looks at first; doubles
+LONGEST_SAMPLE_S = 1.0
 STEP_S = 2.0  # a statement that has not asked for a pinned table by now does not want it
 
 # transactions that a concurrent build has to wait for
@@ -32,12 +33,19 @@ SELECT pid, coalesce(nullif(application_name, ''), '?'),
  ORDER BY xact_start
 """
 
+# Invalid indexes of the tables that a statement names, but not those that somebody builds now.
 INVALID = """
 SELECT i.indexrelid::bigint, n.nspname::text, c.relname::text
   FROM pg_catalog.pg_index i
   JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE NOT i.indisvalid AND c.relkind = 'i'
+   AND i.indrelid IN (SELECT coalesce(x.indrelid, r.oid)
+                        FROM unnest(%s::text[]) AS named(name)
+                        JOIN pg_catalog.pg_class r ON r.oid = to_regclass(named.name)
+                        LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = r.oid)
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
+                    WHERE p.index_relid = i.indexrelid)
 """
 
 # the tables behind the names of a statement: itself, or the table of an index
@@ -61,22 +69,34 @@ def old_snapshots(conn: Connection, own: int) -> list[str]:
     ]
 
 
-def invalid_indexes(conn: Connection) -> set[int]:
-    """The oids of the indexes that are invalid now."""
-    return {row[0] for row in conn.execute(INVALID).fetchall()}
+def named_tables(statement: Statement) -> list[str]:
+    """The relations that a statement names, as SQL text."""
+    return [qualified(schema or None, name) for schema, name in statement.relations]
 
 
-def clean_up_invalid(conn: Connection, before: set[int]) -> list[str]:
-    """Drop the indexes that a failed concurrent build left invalid; return their names."""
-    if conn.closed:
+def invalid_indexes(conn: Connection, statement: Statement) -> set[int]:
+    """The oids of the invalid indexes on the statement's own tables."""
+    return {row[0] for row in conn.execute(INVALID, [named_tables(statement)]).fetchall()}
+
+
+def clean_up_invalid(conn: Connection, statement: Statement, before: set[int]) -> list[str]:
+    """Drop what a failed concurrent build left invalid on its own table; say what was done.
+
+    Whatever stands in the way is said, not raised: it is not what failed.
+    """
+    if conn.closed or statement.kind not in ("index", "reindex"):
         return []
-    dropped = []
-    for oid, schema, name in conn.execute(INVALID).fetchall():
-        if oid not in before:
+    said = []
+    try:
+        for oid, schema, name in conn.execute(INVALID, [named_tables(statement)]).fetchall():
+            if oid in before:
+                continue
             sql = f"DROP INDEX CONCURRENTLY IF EXISTS {qualified(schema, name)}"
             conn.execute(sql.encode())
-            dropped.append(f"{schema}.{name}")
-    return dropped
+            said.append(f"dropped what was left invalid: {schema}.{name}")
+    except psycopg.Error as error:
+        said.append(f"an invalid index is left: {error.diag.message_primary or error}")
+    return said
 
 
 @contextmanager
@@ -86,9 +106,11 @@ def sampled(acting: Connection, watching: Connection) -> Iterator[list[Lock]]:
     ended = threading.Event()
 
     def look() -> None:
+        pause = SAMPLE_S
         with suppress(psycopg.Error):  # the statement itself will say what is wrong
-            while not ended.wait(SAMPLE_S):
-                held.extend(_asked(acting, watching))
+            while not ended.wait(pause):
+                held[:] = strongest([*held, *_asked(acting, watching)])
+                pause = min(pause * 2, LONGEST_SAMPLE_S)
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
@@ -121,7 +143,7 @@ def stepped(
     lets go: first of what blocks everything (VACUUM peeks with ACCESS SHARE before it asks for what
     it needs), then of the rest. For an empty shadow only: it blocks everybody else.
     """
-    names = [qualified(schema or None, name) for schema, name in statement.relations]
+    names = named_tables(statement)
     pins: dict[str, Connection] = {}
     found: list[Lock] = []
     failure: list[psycopg.Error] = []

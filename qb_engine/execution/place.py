@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ class Place:
     `opener` opens an autocommit connection to the target under an application name; `tell` hears
     sentences on the way; `on_step` hears (migration, step, state) as steps start and end; `reload`
     reads one migration again (its SQL may depend on what the one before it did); `opened` hears of
-    connections to scratch databases.
+    connections to scratch databases; `stop` ends every wait.
     """
 
     project: Project
@@ -40,7 +41,7 @@ class Place:
     reload: Callable[[LoadedMigration], LoadedMigration] = lambda migration: migration
     scratch_url: str | None = None
     opened: Callable[[Connection], object] = lambda conn: None
-    executors: list[object] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
     def connected(self, application_name: str = "qb") -> Iterator[Connection]:

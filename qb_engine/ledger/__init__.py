@@ -7,6 +7,7 @@ from qb_engine.ledger.history import (
     Standing,
     StepRow,
     begin,
+    close_stale,
     finish,
     history,
     kept_steps,
@@ -14,6 +15,7 @@ from qb_engine.ledger.history import (
     resume,
     snapshot_after,
     standing,
+    status_of,
     steps,
 )
 from qb_engine.ledger.install import Baseline, baseline, ensure, exists
@@ -25,6 +27,7 @@ __all__ = [
     "StepRow",
     "baseline",
     "begin",
+    "close_stale",
     "ensure",
     "exists",
     "finish",
@@ -34,5 +37,6 @@ __all__ = [
     "resume",
     "snapshot_after",
     "standing",
+    "status_of",
     "steps",
 ]

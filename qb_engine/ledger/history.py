@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import qb_engine
+from qb_engine.secrets import mask
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -20,21 +21,27 @@ if TYPE_CHECKING:
 RUNS = """
 SELECT h.run, h.migration, h.name, h.checksum, h.direction, h.status, h.who, h.started_at,
        h.seconds, h.fingerprint_before, h.fingerprint_after, h.error,
-       (SELECT count(*) FROM qb.step s WHERE s.run = h.run AND s.status = 'done')
+       (SELECT count(*) FROM qb.step s WHERE s.run = h.run AND s.status = 'done') AS kept,
+       (SELECT count(*) FROM qb.step s
+         WHERE s.run = h.run AND s.status = 'running' AND NOT s.transactional) AS cut_off
   FROM qb.history h
 """
 
 # the run that says how each migration stands: the last one that ended, or that kept something
 STANDING = f"""
 SELECT DISTINCT ON (r.migration) r.* FROM ({RUNS}) r
- WHERE r.status IN ('applied', 'expanded', 'rolled back') OR r.count > 0
+ WHERE r.status IN ('applied', 'expanded', 'rolled back') OR r.kept > 0 OR r.cut_off > 0
  ORDER BY r.migration, r.run DESC
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a migration, up or down. `kept` counts the steps that were committed."""
+    """One run of a migration, up or down.
+
+    `kept` counts the steps that were committed, `cut_off` those outside a transaction of which
+    nobody saw the end.
+    """
 
     run: int
     migration: str
@@ -49,6 +56,7 @@ class Run:
     fingerprint_after: str | None
     error: str
     kept: int
+    cut_off: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,7 @@ class Standing:
     """How a migration stands on this database.
 
     `status` is `applied`, `expanded` (its post part waits for the backfill), `partial` (it stopped
-    after statements that were committed) or `rolled back`.
+    after statements that were committed, on its way up), `partial down` or `rolled back`.
     """
 
     migration: str
@@ -113,10 +121,14 @@ def resume(conn: Connection, run: int, checksum: str) -> None:
 
 
 def finish(conn: Connection, run: int, status: str, error: str = "") -> None:
-    """Record how a run ended; inside the last transaction of the run when it succeeded."""
+    """Record how a run ended; inside the last transaction of the run when it succeeded.
+
+    A run that has ended stays as it ended: a commit whose answer was lost is still a commit.
+    """
     conn.execute(
         "UPDATE qb.history SET status = %s, error = %s, finished_at = clock_timestamp(),"
-        " seconds = extract(epoch FROM clock_timestamp() - started_at) WHERE run = %s",
+        " seconds = extract(epoch FROM clock_timestamp() - started_at)"
+        " WHERE run = %s AND status = 'running'",
         [status, error, run],
     )
 
@@ -131,13 +143,16 @@ def record_steps(
             " rows, wal_bytes, attempts, locks, error)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
             " ON CONFLICT (run, number) DO UPDATE SET status = excluded.status,"
+            " sql = excluded.sql, part = excluded.part, place = excluded.place,"
+            " transactional = excluded.transactional, started_at = excluded.started_at,"
             " seconds = excluded.seconds, rows = excluded.rows, wal_bytes = excluded.wal_bytes,"
-            " attempts = excluded.attempts, locks = excluded.locks, error = excluded.error",
+            " attempts = excluded.attempts, locks = excluded.locks, error = excluded.error"
+            " WHERE qb.step.status <> 'done'",
             [
                 run,
                 o.number,
                 o.part,
-                o.sql,
+                mask(o.sql),
                 o.place,
                 status,
                 o.transaction is not None,
@@ -173,7 +188,7 @@ def standing(conn: Connection) -> dict[str, Standing]:
         run = Run(*row)
         status = run.status
         if status in ("failed", "stopped", "running"):
-            status = "partial"
+            status = "partial" if run.direction == "up" else "partial down"
         found[run.migration] = Standing(run.migration, status, run.checksum, run)
     return found
 
@@ -193,6 +208,20 @@ def steps(conn: Connection, run: int) -> tuple[StepRow, ...]:
         [run],
     ).fetchall()
     return tuple(StepRow(*row) for row in rows)
+
+
+def close_stale(conn: Connection) -> None:
+    """Record that runs whose runner is gone have ended. Call it with the runner's lock held."""
+    conn.execute(
+        "UPDATE qb.history SET status = 'stopped', error = 'its runner ended without a word',"
+        " finished_at = clock_timestamp() WHERE status = 'running'"
+    )
+
+
+def status_of(conn: Connection, run: int) -> str:
+    """How a run stands now."""
+    row = conn.execute("SELECT status FROM qb.history WHERE run = %s", [run]).fetchone()
+    return str(row[0]) if row else ""
 
 
 def kept_steps(conn: Connection, run: int) -> dict[int, StepRow]:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from qb_engine.errors import RefusedError, ServerError
+from qb_engine.errors import InterruptedRun, RefusedError, ServerError
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
 
 KEY = 0x71_62_72_75_6E  # "qbrun"; advisory locks are per database
+WORKING = 0x71_62_77_6F_72_6B  # "qbwork": held by the session that runs the statements
 POLL_S = 0.1
 TELL_S = 5.0
 
@@ -29,7 +30,7 @@ SELECT a.pid, coalesce(nullif(a.application_name, ''), '?'), a.usename::text,
        extract(epoch FROM clock_timestamp() - a.backend_start)::int
   FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-   AND l.classid::bigint = %s AND l.objid::bigint = %s
+   AND (l.classid::bigint << 32 | l.objid::bigint) = ANY (%s)
    AND l.database = (SELECT oid FROM pg_catalog.pg_database
                       WHERE datname = pg_catalog.current_database())
 """
@@ -37,7 +38,7 @@ SELECT a.pid, coalesce(nullif(a.application_name, ''), '?'), a.usename::text,
 
 def holder(conn: Connection) -> str:
     """Who holds the lock, as a phrase; empty when nobody does."""
-    row = conn.execute(HOLDER, [KEY >> 32, KEY & 0xFFFFFFFF]).fetchone()
+    row = conn.execute(HOLDER, [[KEY, WORKING]]).fetchone()
     if row is None:
         return ""
     pid, application, user, host, age = row
@@ -45,14 +46,19 @@ def holder(conn: Connection) -> str:
 
 
 @contextmanager
-def only_runner(conn: Connection, patience: float, tell: Callable[[str], None]) -> Iterator[None]:
+def only_runner(
+    conn: Connection,
+    patience: float,
+    tell: Callable[[str], None],
+    stop: threading.Event | None = None,
+) -> Iterator[None]:
     """Hold the lock for the length of a block; wait up to `patience` seconds for it.
 
     `conn` must be autocommit and stay idle otherwise. Raise RefusedError that names the holder.
     """
     assert conn.autocommit, "a lock that is polled inside a transaction stops concurrent builds"
     deadline, told = time.monotonic() + patience, 0.0
-    pause = threading.Event()
+    pause = stop or threading.Event()
     while not _try(conn):
         now = time.monotonic()
         who = holder(conn)
@@ -66,7 +72,8 @@ def only_runner(conn: Connection, patience: float, tell: Callable[[str], None]) 
         if who and now - told > TELL_S:
             tell(f"waiting for {who}")
             told = now
-        pause.wait(POLL_S)
+        if pause.wait(POLL_S):
+            raise InterruptedRun("stopped while waiting for another qb", why="nothing was run")
     try:
         yield
     finally:
@@ -74,9 +81,19 @@ def only_runner(conn: Connection, patience: float, tell: Callable[[str], None]) 
             conn.execute("SELECT pg_advisory_unlock(%s)", [KEY])
 
 
+def mark_working(conn: Connection) -> None:
+    """Let the session that runs statements hold a lock of its own, and end with its client.
+
+    A runner that is killed lets go of its lock at once, while the server may still be busy with its
+    statement: the next runner waits for that, too.
+    """
+    conn.execute("SET client_connection_check_interval = '1s'")
+    conn.execute("SELECT pg_advisory_lock_shared(%s)", [WORKING])
+
+
 def still_held(conn: Connection) -> None:
     """Raise ServerError when the lock's session is gone, so that nothing more is started."""
-    row = None if conn.closed else conn.execute(HOLDER, [KEY >> 32, KEY & 0xFFFFFFFF]).fetchone()
+    row = None if conn.closed else conn.execute(HOLDER, [[KEY]]).fetchone()
     if row is None or row[0] != conn.info.backend_pid:
         raise ServerError(
             "the runner's lock is lost",
@@ -86,5 +103,11 @@ def still_held(conn: Connection) -> None:
 
 
 def _try(conn: Connection) -> bool:
+    """Take the lock, if neither another runner nor what one left behind is at work."""
     row = conn.execute("SELECT pg_try_advisory_lock(%s)", [KEY]).fetchone()
-    return bool(row and row[0])
+    if not (row and row[0]):
+        return False
+    row = conn.execute("SELECT pg_try_advisory_lock(%s)", [WORKING]).fetchone()
+    free = bool(row and row[0])
+    conn.execute("SELECT pg_advisory_unlock(%s)", [WORKING if free else KEY])
+    return free

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qb_engine import ledger
 from qb_engine.errors import InputError, RefusedError
-from qb_engine.execution import blocks
 from qb_engine.runner.lock import only_runner
-from qb_engine.runner.run import Ran, execute
+from qb_engine.runner.run import Ran, arranged
 from qb_engine.runner.status import backfill_states
 from qb_engine.schema import snapshot
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.execution.place import Place
-    from qb_engine.migrations import LoadedMigration
+    from qb_engine.ledger import Standing
+    from qb_engine.migrations import LoadedMigration, Part
 
 MOVING = ("pending", "running", "paused", "verifying")
 
 
 def roll_back(place: Place, only: LoadedMigration | None = None) -> Ran:
-    """Run the down of the last applied migration (or of the one named).
+    """Run the down of the last applied migration (or of the one named), or go on with it.
 
-    Raise RefusedError when it is irreversible, or when its backfill is still moving.
+    Only what was applied is undone: of an expanded migration without the part that waits, of a
+    half applied one the parts that are whole. Raise RefusedError when it is irreversible, when a
+    part is half applied, or when its backfill is still moving.
     """
     with (
         place.connected("qb runner") as control,
-        only_runner(control, place.patience, place.tell),
+        only_runner(control, place.patience, place.tell, place.stop),
     ):
         migration = only or _last(place, control)
         standing = ledger.standing(control).get(migration.id) if ledger.exists(control) else None
@@ -37,17 +40,54 @@ def roll_back(place: Place, only: LoadedMigration | None = None) -> Ran:
                 where=place.target.display,
                 todo="see what is with: qb status",
             )
-        _refuse(control, migration)
-        before = snapshot(control)
-        number = ledger.begin(control, migration, "down", before.fingerprint)
-        arranged = blocks(migration.parts, down=True)
-        seen = execute(place, control, migration, arranged, number, "rolled back")
-        if backfill_states(control).get(migration.id):
-            # its rows are gone with the column: a later run fills them anew
-            control.execute("DELETE FROM qb.backfill WHERE id = %s", [migration.id])
+        ledger.close_stale(control)
+        parts = _applied(control, migration, standing)
+        _refuse(control, migration, parts)
+        resumed = standing.status == "partial down"
+        if resumed:
+            number = standing.last.run
+        else:
+            before = snapshot(control)
+            number = ledger.begin(control, migration, "down", before.fingerprint)
+        seen = arranged(place, control, migration, parts, number, "rolled back", resumed)
         ledger.snapshot_after(control, number, snapshot(control))
         last = ledger.history(control, migration.id)[0]
     return Ran(migration.id, "rolled back", last.seconds or 0.0, seen)
+
+
+def _applied(
+    control: Connection, migration: LoadedMigration, standing: Standing
+) -> tuple[Part, ...]:
+    """The parts of a migration that are applied, whole."""
+    if standing.status == "partial down":
+        recorded = {r.status for r in ledger.history(control, migration.id) if r.direction == "up"}
+        whole = "applied" in recorded or not migration.backfill
+        return migration.parts if whole else migration.before_backfill()
+    if standing.status == "expanded":
+        return migration.before_backfill()
+    if standing.status == "applied":
+        return migration.parts
+    done = {s.number for s in ledger.steps(control, standing.last.run) if s.status == "done"}
+    files = {s.part for s in ledger.steps(control, standing.last.run)}
+    after = migration.after_backfill()
+    before = migration.before_backfill()
+    second = bool(files & {part.file for part in after})
+    found = list(before) if second else []
+    number = 0
+    for part in after if second else before:
+        mine = set(range(number + 1, number + 1 + len(part.up)))
+        number += len(part.up)
+        if mine <= done:
+            found.append(part)
+        elif mine & done:
+            raise RefusedError(
+                f"{migration.id} is half applied",
+                where=part.file,
+                why=f"{len(mine & done)} of the {len(mine)} statements of {part.file} are "
+                "committed, and its down would undo what never ran",
+                todo="qb run continues; mend the file first where it failed",
+            )
+    return tuple(found)
 
 
 def _last(place: Place, control: Connection) -> LoadedMigration:
@@ -60,8 +100,8 @@ def _last(place: Place, control: Connection) -> LoadedMigration:
     return place.migrations.find(max(applied, key=lambda s: s.last.run).migration)
 
 
-def _refuse(control: Connection, migration: LoadedMigration) -> None:
-    if reason := migration.irreversible:
+def _refuse(control: Connection, migration: LoadedMigration, parts: tuple[Part, ...]) -> None:
+    if reason := replace(migration, parts=parts).irreversible:
         raise RefusedError(
             f"{migration.id} cannot be rolled back",
             where=str(migration.path),

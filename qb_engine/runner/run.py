@@ -5,21 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import psycopg
-
 from qb_engine import ledger
 from qb_engine.analysis.verify import Verified, verify
-from qb_engine.database.connect import lost
-from qb_engine.errors import InterruptedRun, RefusedError
-from qb_engine.execution import Block, Executor, Observation, blocks
-from qb_engine.execution.executor import StepFailed, server_gone
+from qb_engine.errors import RefusedError
+from qb_engine.execution import Observation, blocks
+from qb_engine.execution.executor import StepFailed
 from qb_engine.runner.lock import only_runner, still_held
+from qb_engine.runner.recording import Recording, wants_to_be_alone
 from qb_engine.runner.resume import remaining
 from qb_engine.runner.status import Status, backfill_states, one
 from qb_engine.schema import snapshot
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
+    from qb_engine.execution import Step
     from qb_engine.execution.place import Place
     from qb_engine.migrations import LoadedMigration, Part
     from qb_engine.schema import Snapshot
@@ -42,21 +41,28 @@ class Ran:
 
 
 def run(
-    place: Place, *, only: LoadedMigration | None = None, verify_first: bool = True
+    place: Place,
+    *,
+    only: LoadedMigration | None = None,
+    verify_first: bool = True,
+    cut_off: str = "ask",
 ) -> tuple[Ran, ...]:
     """Apply what is pending, in order, one migration after the other (or just one).
 
     Stop at the first migration whose constraints are not met and at one that waits for its
-    backfill. Raise StepFailed, InterruptedRun or ServerError with what was kept.
+    backfill. `cut_off` says what to do with a statement outside a transaction of whose end nothing
+    is known: `ask` (refuse), `redo` or `skip`. Raise StepFailed, InterruptedRun or ServerError with
+    what was kept.
     """
     if only is None and place.migrations.broken:
         raise place.migrations.broken[0].error
     done: list[Ran] = []
     with (
         place.connected("qb runner") as control,
-        only_runner(control, place.patience, place.tell),
+        only_runner(control, place.patience, place.tell, place.stop),
     ):
         ledger.ensure(control, place.target)
+        ledger.close_stale(control)
         before = snapshot(control)
         for migration in [only] if only else place.migrations.all:
             still_held(control)
@@ -65,8 +71,9 @@ def run(
             if state.state == "applied":
                 _settle(control, migration)
                 continue
-            if verify_first and state.state == "pending":
+            if state.state == "pending":
                 migration = place.reload(migration)
+            if verify_first and state.state == "pending":
                 verified = verify(control, migration, before)
                 if not verified.ok:
                     done.append(Ran(migration.id, "not met", 0.0, verified=verified))
@@ -76,7 +83,7 @@ def run(
             if state.state == "expanded" and fill != "completed":
                 done.append(Ran(migration.id, "expanded", 0.0, note=state.note))
                 break
-            ran, before = _apply(place, control, migration, parts, before, state)
+            ran, before = _apply(place, control, migration, parts, before, state, cut_off)
             done.append(ran)
             if ran.status == "expanded":
                 break
@@ -88,11 +95,22 @@ def _state(control: Connection, migration: LoadedMigration) -> Status:
     return one(migration, ledger.standing(control).get(migration.id), fills.get(migration.id, ""))
 
 
-def next_parts(control: Connection, migration: LoadedMigration) -> tuple[Part, ...]:
-    """What would be run next of a migration: up to its backfill, or what comes after it."""
+def next_parts(
+    control: Connection, migration: LoadedMigration
+) -> tuple[tuple[Part, ...], frozenset[int]]:
+    """What would be run next of a migration: the parts, and the statements that are done already.
+
+    Up to its backfill, or what comes after it.
+    """
     if not ledger.exists(control):
-        return migration.before_backfill()
-    return _parts(control, migration, _state(control, migration))
+        return migration.before_backfill(), frozenset()
+    state = _state(control, migration)
+    done: frozenset[int] = frozenset()
+    if state.state == "partial" and not state.down:
+        last = ledger.standing(control)[migration.id].last
+        steps = ledger.steps(control, last.run)
+        done = frozenset(step.number for step in steps if step.status == "done")
+    return _parts(control, migration, state), done
 
 
 def _parts(control: Connection, migration: LoadedMigration, state: Status) -> tuple[Part, ...]:
@@ -113,6 +131,13 @@ def _refuse(state: Status, migration: LoadedMigration) -> None:
             why="what ran on this database and what the file says now are not the same",
             todo="restore the file and put the change into a new migration; qb status shows both",
         )
+    if state.state == "partial" and state.down:
+        raise RefusedError(
+            f"{migration.id} is half rolled back",
+            where=str(migration.path),
+            why=state.note,
+            todo=f"qb rollback {migration.name} continues",
+        )
 
 
 def _settle(control: Connection, migration: LoadedMigration) -> None:
@@ -131,17 +156,17 @@ def _apply(
     parts: tuple[Part, ...],
     before: Snapshot,
     state: Status,
+    cut_off: str,
 ) -> tuple[Ran, Snapshot]:
     """Run the parts of one migration; record its run whatever happens."""
-    arranged = blocks(parts)
-    resumed: int | None = None
-    if state.state == "partial":
-        resumed, arranged = remaining(control, migration, arranged)
-        ledger.resume(control, resumed, migration.checksum)
-    number = resumed or ledger.begin(control, migration, "up", before.fingerprint)
-    waits = bool(migration.backfill) and parts != migration.after_backfill()
+    waits = migration.backfill is not None and not is_after(migration, parts)
     status = "expanded" if waits else "applied"
-    seen = execute(place, control, migration, arranged, number, status)
+    resumed = state.state == "partial"
+    if resumed:
+        number = ledger.standing(control)[migration.id].last.run
+    else:
+        number = ledger.begin(control, migration, "up", before.fingerprint)
+    seen = arranged(place, control, migration, parts, number, status, resumed, cut_off)
     after = snapshot(control)
     ledger.snapshot_after(control, number, after)
     last = next(r for r in ledger.history(control, migration.id) if r.run == number)
@@ -149,110 +174,46 @@ def _apply(
     return Ran(migration.id, status, last.seconds or 0.0, seen, note=note), after
 
 
-def execute(
+def arranged(
     place: Place,
     control: Connection,
     migration: LoadedMigration,
-    arranged: tuple[Block, ...],
+    parts: tuple[Part, ...],
     number: int,
     status: str,
+    resumed: bool,
+    cut_off: str = "ask",
+    refused: frozenset[int] = frozenset(),
 ) -> tuple[Observation, ...]:
-    """Run blocks and record them: each block's steps commit together with what they did."""
-    seen: list[Observation] = []
-    with place.connected("qb run") as acting:
-        executor = Executor(
-            acting,
-            control,
-            place.policy(),
-            tell=place.tell,
-            on_step=lambda step, what: place.on_step(migration, step, what),
-        )
-        place.executors.append(executor)
-        try:
-            for block in arranged:
-                last = block is arranged[-1]
-                seen += _block(control, acting, executor, block, number, status if last else "")
-            if not arranged:
-                ledger.finish(control, number, status)
-        except StepFailed as failed:
-            raise _stopped(control, number, failed, migration, acting) from failed.cause
-        except KeyboardInterrupt:
-            kept = _record_end(control, number, "stopped", "interrupted")
-            raise InterruptedRun(
-                f"{migration.id} was interrupted",
-                why=_fate(kept, len(migration.up)),
-                todo="qb run continues",
-            ) from None
-        finally:
-            place.executors.remove(executor)
-            executor.close()
-            if not acting.closed:
-                acting.execute("DISCARD ALL")  # what a migration SET must not reach the next
-    return tuple(seen)
+    """Run parts as one recorded run, from where it stands when it is resumed.
 
-
-def _block(
-    control: Connection,
-    acting: Connection,
-    executor: Executor,
-    block: Block,
-    number: int,
-    status: str,
-) -> tuple[Observation, ...]:
-    """Run one block; `status` is what the run becomes with it, when it is the last."""
-
-    def inside(observations: tuple[Observation, ...]) -> None:
-        # the session may act as another role by now; the ledger is written as who connected
-        acting.execute("RESET ROLE")
-        ledger.record_steps(acting, number, observations)
-        if status:
-            ledger.finish(acting, number, status)
-
-    if block.transactional:
-        return executor.run(block, inside)
-    step = block.steps[0]
-    blank = Observation(
-        step.number, step.statement.sql, str(step.statement.source), step.part, None
-    )
-    ledger.record_steps(control, number, [blank], "running")
-    seen = executor.run(block)
-    with control.transaction():
-        ledger.record_steps(control, number, seen)
-        if status:
-            ledger.finish(control, number, status)
-    return seen
-
-
-def _stopped(
-    control: Connection, number: int, failed: StepFailed, migration: LoadedMigration,
-    acting: Connection,
-) -> Exception:  # fmt: skip
-    """Record a failed step, and say what is left of the migration."""
-    cancelled = isinstance(failed.cause, psycopg.errors.QueryCanceled)
-    if control.closed or (lost(failed.cause) and not _alive(control)):
-        return server_gone(failed.cause, f"running {migration.id}")
-    ledger.record_steps(control, number, failed.observations[-1:], "failed")
-    kept = _record_end(control, number, "stopped" if cancelled else "failed", failed.what)
-    failed.why += f"\n{_fate(kept, len(migration.up))}"
-    failed.todo = failed.todo or f"mend {migration.path.name}, then: qb run"
-    return failed
-
-
-def _alive(conn: Connection) -> bool:
+    A statement that only the server knows to refuse in a transaction is then run alone.
+    """
+    down = status == "rolled back"
+    order = blocks(parts, down=down, refused=refused)
+    kept: tuple[Step, ...] = ()
+    if resumed:
+        kept, order = remaining(control, number, migration, order, cut_off)
+        ledger.resume(control, number, migration.checksum)
+    also = (lambda conn: forget_backfill(conn, migration)) if status != "applied" else None
+    total = sum(len(part.down if down else part.up) for part in parts)
+    recording = Recording(place, control, migration, number, status, total, also)
     try:
-        conn.execute("SELECT 1")
-    except psycopg.Error:
-        return False
-    return True
+        return recording.run(order, kept)
+    except StepFailed as failed:
+        if not wants_to_be_alone(failed):
+            raise
+        again = refused | {failed.step.number}
+    return arranged(place, control, migration, parts, number, status, True, cut_off, again)
 
 
-def _record_end(control: Connection, number: int, status: str, error: str) -> int:
-    """Record how a run ended; how many of its steps were kept."""
-    ledger.finish(control, number, status, error)
-    return len([s for s in ledger.steps(control, number) if s.status == "done"])
+def is_after(migration: LoadedMigration, parts: tuple[Part, ...]) -> bool:
+    """True when these are the parts that come after the backfill."""
+    return bool(parts) and parts == migration.after_backfill()
 
 
-def _fate(kept: int, total: int) -> str:
-    if not kept:
-        return "rolled back: nothing of it was kept"
-    return f"{kept} of {total} statements are committed, and recorded; qb run continues after them"
+def forget_backfill(conn: Connection, migration: LoadedMigration) -> None:
+    """Drop what the ledger knows of a backfill whose column is gone or made anew."""
+    row = conn.execute("SELECT to_regclass('qb.backfill') IS NOT NULL").fetchone()
+    if row and row[0]:
+        conn.execute("DELETE FROM qb.backfill WHERE id = %s", [migration.id])

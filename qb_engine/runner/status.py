@@ -33,6 +33,7 @@ class Status:
     seconds: float | None = None
     backfill: str = ""
     note: str = ""
+    down: bool = False  # a partial one that stopped on its way back
 
 
 def status(conn: Connection, migrations: Migrations) -> tuple[Status, ...]:
@@ -61,12 +62,22 @@ def one(migration: LoadedMigration, standing: Standing | None, fill: str) -> Sta
     if standing is None or standing.status == "rolled back":
         return Status(migration.id, "pending", backfill="needed" if migration.backfill else "")
     last = standing.last
-    state: State = "applied"
+    state: State
     note = ""
-    if standing.status == "partial":
+    if standing.status.startswith("partial"):
+        down = standing.status == "partial down"
         state = "partial"
-        note = f"{last.kept} of {len(migration.up)} statements are applied; qb run continues"
-    elif standing.checksum != migration.checksum:
+        again = "qb rollback" if down else "qb run"
+        total = len(migration.down if down else migration.up)
+        word = "undone" if down else "applied"
+        note = f"{last.kept} of {total} statements are {word}; {again} continues"
+        if last.cut_off:
+            note = f"one statement was cut off, {note}"
+        return Status(
+            migration.id, state, last.started_at, last.who, last.seconds, needed, note, down
+        )
+    state = "applied"
+    if standing.checksum != migration.checksum:
         state = "edited"
         note = "the file was edited after it was applied"
     elif standing.status == "expanded" and not finished(migration, fill):

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qb_engine import ledger
 from qb_engine.errors import InputError
-from qb_engine.execution import Executor, blocks
+from qb_engine.execution import Executor, blocks, steps_where
 from qb_engine.execution.executor import StepFailed
 from qb_engine.schema import diff, snapshot
 from qb_engine.shadow import like, scratch
 from qb_engine.shadow.shadow import loaded
 
 if TYPE_CHECKING:
+    from qb_engine.database.connect import Connection
+    from qb_engine.execution import Block
     from qb_engine.execution.place import Place
-    from qb_engine.migrations import LoadedMigration, Part
+    from qb_engine.ledger import Standing
+    from qb_engine.migrations import LoadedMigration
     from qb_engine.schema import Difference
     from qb_engine.shadow import Shadow
 
@@ -49,6 +53,11 @@ def validate(place: Place) -> Validation:
             )
         known = ledger.standing(conn)
         base = ledger.baseline(conn).sql
+        applied = {
+            m.id: applied_blocks(conn, m, known[m.id])
+            for m in place.migrations.all
+            if m.id in known
+        }
         now = snapshot(conn)
     server = scratch(place.project, place.scratch_url, place.opened)
     order = sorted(
@@ -58,11 +67,8 @@ def validate(place: Place) -> Validation:
     with loaded(server, base) as replayed, like(server, place.target, schema=now) as found:
         for standing in order:
             migration = place.migrations.find(standing.migration)
-            waiting = standing.status == "expanded"
-            parts = migration.before_backfill() if waiting else migration.parts
-            kept = standing.last.kept if standing.status == "partial" else None
             try:
-                _replay(place, replayed, migration, parts, kept)
+                _replay(place, replayed, applied[migration.id])
             except StepFailed as failed:
                 return Validation(names, (), found.missing, f"{migration.id}: {failed.why}")
         left, right = replayed.connect(), found.connect()
@@ -74,19 +80,31 @@ def validate(place: Place) -> Validation:
     return Validation(names, differences, (*replayed.missing, *found.missing))
 
 
-def _replay(
-    place: Place,
-    shadow: Shadow,
-    migration: LoadedMigration,
-    parts: tuple[Part, ...],
-    kept: int | None,
-) -> None:
+def applied_blocks(
+    conn: Connection, migration: LoadedMigration, standing: Standing
+) -> tuple[Block, ...]:
+    """The blocks of a migration that are committed on the target, in the order they ran."""
+    if standing.status == "applied":
+        return blocks(migration.parts)
+    if standing.status == "expanded":
+        return blocks(migration.before_backfill())
+    steps = ledger.steps(conn, standing.last.run)
+    done = {s.number for s in steps if s.status == "done"}
+    after = migration.after_backfill()
+    second = bool({s.part for s in steps} & {part.file for part in after})
+    first = blocks(migration.before_backfill()) if second else ()
+    if standing.last.direction == "down":
+        undone = blocks(migration.parts, down=True)
+        return (*blocks(migration.parts), *steps_where(undone, lambda step: step.number in done))
+    parts = after if second else migration.before_backfill()
+    return (*first, *steps_where(blocks(parts), lambda step: step.number in done))
+
+
+def _replay(place: Place, shadow: Shadow, arranged: Iterable[Block]) -> None:
     acting, watching = shadow.connect(), shadow.connect()
     executor = Executor(acting, watching, place.policy())
     try:
-        for block in blocks(parts):
-            if kept is not None and block.steps[0].number > kept:
-                break
+        for block in arranged:
             executor.run(block)
     finally:
         executor.close()

@@ -32,8 +32,15 @@ def test_what_refuses_a_transaction_is_cut_out_in_order() -> None:
     assert shape(part(sql)) == [(True, [1]), (False, [2]), (True, [3]), (False, [4])]
 
 
-def test_a_migration_may_refuse_transactions_itself() -> None:
-    assert shape(part("SELECT 1; SELECT 2", transaction=False)) == [(False, [1]), (False, [2])]
+def test_without_a_transaction_each_statement_has_its_own() -> None:
+    assert shape(part("SELECT 1; SELECT 2", transaction=False)) == [(True, [1]), (True, [2])]
+
+
+def test_what_may_commit_itself_runs_outside_when_told_so() -> None:
+    assert shape(part("CALL p(); DO $$ begin end $$", transaction=False)) == [
+        (False, [1]),
+        (False, [2]),
+    ]
 
 
 def test_the_way_back_starts_with_the_last_part() -> None:
