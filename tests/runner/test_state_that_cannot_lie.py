@@ -66,7 +66,10 @@ def test_a_first_concurrent_build_that_was_killed_is_seen_and_finished(
     with psycopg.connect(database.conninfo) as blocker:
         blocker.execute("UPDATE a SET id = id")
         process = subprocess.Popen([*QB, "run"], cwd=project.root, stderr=subprocess.DEVNULL)
-        here = "FROM pg_stat_progress_create_index WHERE datname = current_database()"
+        here = (
+            "FROM pg_stat_progress_create_index WHERE datname = current_database()"
+            " AND command = 'CREATE INDEX CONCURRENTLY'"
+        )
         building = f"SELECT count(*) {here}"
         wait_for(lambda: one(connection, building) == 1)
         os.kill(process.pid, signal.SIGKILL)
