@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from qb_engine.database.connect import connect, server_errors
 from qb_engine.database.target import Target, from_url
 from qb_engine.schema import snapshot
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 
 TEMPLATE = "qb_shadow_"  # + hash of the schema: kept, because the next look is then instant
 CLONE = "qb_scratch_"  # + seconds since the epoch + random: dropped after use
-KEEP = 8  # templates kept; each costs about 8 MB
+KEEP = 8  # templates kept; one of an ordinary schema costs about 8 MB
+KEEP_BYTES = 1 << 30  # ... and of large ones no more than this together
 MAINTENANCE = "postgres"  # a database to stand in while others are made and dropped
 STALE_S = 3600  # a clone older than this was left by a crash
 
@@ -119,24 +122,43 @@ def clone(server: Scratch, template: str) -> Iterator[str]:
 
 
 def sweep(admin: Connection) -> int:
-    """Drop what crashes left behind and the templates that were not used lately."""
+    """Drop what crashes left behind and the templates that were not used lately.
+
+    What somebody else is making or using is left alone.
+    """
     rows = admin.execute(
-        "SELECT d.datname::text, shobj_description(d.oid, 'pg_database')"
+        "SELECT d.datname::text, shobj_description(d.oid, 'pg_database'),"
+        "       pg_catalog.pg_database_size(d.oid)"
         "  FROM pg_catalog.pg_database d"
         " WHERE (starts_with(d.datname, %s) OR starts_with(d.datname, %s))"
         "   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid)",
         [TEMPLATE, CLONE],
     ).fetchall()
-    now, dropped = time.time(), []
-    for name, _ in rows:
+    now, dropped, size = time.time(), [], 0
+    for name, _, _ in rows:
         made = name.removeprefix(CLONE).partition("_")[0]
         if name.startswith(CLONE) and made.isdigit() and now - int(made) > STALE_S:
             dropped.append(name)
-    templates = [(_used(comment), name) for name, comment in rows if name.startswith(TEMPLATE)]
-    dropped += [name for _, name in sorted(templates, reverse=True)[KEEP:]]
-    for name in dropped:
+    templates = [(_used(note), name, own) for name, note, own in rows if name.startswith(TEMPLATE)]
+    for number, (_, name, own) in enumerate(sorted(templates, reverse=True)):
+        size += own
+        if number >= KEEP or (number and size > KEEP_BYTES):
+            dropped.append(name)
+    return sum(_dropped(admin, name) for name in dropped)
+
+
+def _dropped(admin: Connection, name: str) -> bool:
+    """Drop a database unless somebody is at it."""
+    row = admin.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name]).fetchone()
+    if not (row and row[0]):
+        return False
+    try:
         admin.execute(f"DROP DATABASE IF EXISTS {ident(name)}".encode())
-    return len(dropped)
+    except psycopg.errors.ObjectInUse:
+        return False
+    finally:
+        admin.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
+    return True
 
 
 def _template(server: Scratch, identity: str, target: Target) -> tuple[str, tuple[str, ...]]:
