@@ -152,7 +152,9 @@ class Report:
     def to_json(self, *, indent: int | None = None) -> str:
         """One JSON object: `report`, `ok`, then the facts."""
         whole = {"report": self.name, "ok": self.ok, **self.as_dict()}
-        return mask(json.dumps(whole, default=str, ensure_ascii=False, indent=indent))
+        # masked before, so that a literal that was cut off cannot take the JSON behind it along
+        text = json.dumps(_masked(whole), default=str, ensure_ascii=False, indent=indent)
+        return mask(text)
 
     @property
     def df(self) -> pd.DataFrame:
@@ -170,6 +172,14 @@ class Report:
 
     def __repr__(self) -> str:
         return plain(self)
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, dict):
+        return {key: _masked(each) for key, each in value.items()}
+    return [_masked(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def jsonable(value: Any) -> Any:
