@@ -31,7 +31,10 @@ def connect(
 
     Raise ServerError when that fails: which host, why, and what to look at.
     """
-    settings: dict[str, Any] = {"application_name": application_name}
+    settings: dict[str, Any] = {
+        "application_name": application_name,
+        "client_encoding": "UTF8",  # SQL is sent as UTF-8, whatever the database or PG* prefer
+    }
     given = conninfo_to_dict(target.conninfo)
     if dbname:
         settings["dbname"] = dbname
