@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from qb_engine import secrets
 from qb_engine.errors import InputError
+
+LONGEST_MS = 2**31 - 1  # PostgreSQL keeps its timeouts in an int of milliseconds
 
 
 class _Strict(BaseModel):
@@ -55,7 +66,11 @@ class Alias(_Strict):
 
 
 class Timeouts(_Strict):
-    """How long things may take, as durations such as `2s`."""
+    """How long things may take, as durations such as `2s`.
+
+    A `lock` of 0 would mean no limit at all to PostgreSQL, so it is refused. The others may be 0:
+    `statement` then has no limit, `lock_deadline` no second try, and `runner` does not wait.
+    """
 
     lock: str | float = "2s"
     lock_deadline: str | float = "5min"
@@ -64,13 +79,29 @@ class Timeouts(_Strict):
 
     @field_validator("*")
     @classmethod
-    def _duration(cls, value: str | float) -> str | float:
+    def _duration(cls, value: str | float, info: ValidationInfo) -> str | float:
         from qb_engine.project import seconds
 
         try:
-            seconds(value)
+            length = seconds(value)
         except InputError as error:
             raise ValueError(f"{error.what}; {error.todo}") from None
+        if not 0 <= length < inf:
+            raise ValueError(f"{value!r} is not a length of time; write it as 500ms, 2s or 5min")
+        milliseconds = int(length * 1000)
+        if info.field_name == "lock" and milliseconds < 1:
+            raise ValueError(
+                f"{value!r} is less than 1ms, which is no limit at all to PostgreSQL:"
+                " a statement would wait for its lock for ever and block whoever comes after it;"
+                " write at least 1ms"
+            )
+        if info.field_name == "statement" and length and milliseconds < 1:
+            raise ValueError(
+                f"{value!r} is less than 1ms, which is no limit at all to PostgreSQL;"
+                " write at least 1ms, or 0 for no limit"
+            )
+        if info.field_name in ("lock", "statement") and milliseconds > LONGEST_MS:
+            raise ValueError(f"{value!r} is longer than PostgreSQL can count; write at most 24d")
         return value
 
 
