@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from qb_engine.migrations import python_file, sql_file, stamps
 from qb_engine.migrations.declaration import Backfill
 from qb_engine.migrations.model import LoadedMigration, Part, PartKind, Reader, checksum
 
-_PART = re.compile(r"(pre|migration|post)\b.*\.(py|sql)")
+KINDS: tuple[PartKind, ...] = ("pre", "migration", "post")  # in the order they run
+_PART = re.compile(rf"({'|'.join(KINDS)})(?=[_.\-0-9]).*\.(py|sql)")
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Broken:
 
     @property
     def id(self) -> str:
-        return self.path.stem
+        return _id(self.path)
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,14 @@ def load(folder: Path, reader: Reader | None = None) -> Migrations:
     good: list[LoadedMigration] = []
     broken: list[Broken] = []
     entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    taken: dict[str, Path] = {}
     for path in entries:
         if not _is_candidate(path):
             continue
         try:
+            first = taken.setdefault(_id(path), path)
+            if first != path:
+                raise _same_id(path, first)
             good.append(load_one(path, reader))
         except QbError as error:
             broken.append(Broken(path, error))
@@ -88,12 +94,21 @@ def load(folder: Path, reader: Reader | None = None) -> Migrations:
     return Migrations(folder, tuple(good), tuple(broken))
 
 
+def _same_id(path: Path, first: Path) -> InputError:
+    return InputError(
+        f"two migrations have the same id, {_id(path)}",
+        where=str(path),
+        why=f"{first.name} has it, too, and history could not tell them apart",
+        todo="rename or remove one of them",
+    )
+
+
 def load_one(path: Path, reader: Reader | None = None) -> LoadedMigration:
     """Load one migration: a `.py` file, a `.sql` file, or a folder of parts.
 
     Raise InputError with file, line and reason when it is broken.
     """
-    stem = path.name if path.is_dir() else path.stem
+    stem = _id(path)
     named = stamps.split(stem)
     if named is None:
         raise InputError(
@@ -110,7 +125,7 @@ def load_one(path: Path, reader: Reader | None = None) -> LoadedMigration:
         for file, kind in _parts(path):
             part, found, text = load_part(file, kind, reader)
             parts.append(part)
-            constraints |= found
+            constraints = _merged(constraints, found)
             texts.append(text)
         if (path / "backfill.py").is_file():
             backfill, text = python_file.load_backfill(path / "backfill.py")
@@ -148,12 +163,26 @@ def load_part(
 
 
 def _parts(folder: Path) -> list[tuple[Path, PartKind]]:
-    """The files of a folder migration in the order they run."""
-    kinds: tuple[PartKind, ...] = ("pre", "migration", "post")
-    files = [p for p in sorted(folder.iterdir()) if p.is_file() and _PART.fullmatch(p.name)]
-    found: list[tuple[Path, PartKind]] = []
-    for kind in kinds:
-        found += [(p, kind) for p in files if p.name.startswith(kind)]
+    """The files of a folder migration in the order they run.
+
+    Raise InputError for an SQL or Python file that is none of them: it would never run.
+    """
+    names: dict[str, list[Path]] = {kind: [] for kind in KINDS}
+    for path in sorted(folder.iterdir()):
+        skipped = path.name == "backfill.py" or path.name.startswith(("_", "."))
+        if skipped or path.suffix.lower() not in (".py", ".sql") or not path.is_file():
+            continue
+        named = _PART.fullmatch(path.name)
+        if named is None:
+            raise InputError(
+                f"{path.name} is no part of a migration",
+                where=str(path),
+                why="parts are migration.*, pre.* and post.* (.sql or .py; also post_index.sql,"
+                " pre_1.sql), and backfill.py",
+                todo="give it one of these names, or one that begins with _ to keep it out",
+            )
+        names[named[1]].append(path)
+    found = [(path, kind) for kind in KINDS for path in names[kind]]
     if not found and not (folder / "backfill.py").is_file():
         raise InputError(
             "the folder holds no migration",
@@ -162,6 +191,23 @@ def _parts(folder: Path) -> list[tuple[Path, PartKind]]:
             todo="add migration.sql, or remove the folder",
         )
     return found
+
+
+def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """What either of two parts requires; where they contradict, what the first one does.
+
+    The first part runs on the target as it is, the second one on what the first has made of it.
+    """
+    merged = dict(first)
+    for key, value in second.items():
+        mine = merged.setdefault(key, value)
+        if isinstance(mine, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merged(mine, value)
+    return merged
+
+
+def _id(path: Path) -> str:
+    return path.name if path.is_dir() else path.stem
 
 
 def _is_candidate(path: Path) -> bool:

@@ -6,29 +6,35 @@ import ast
 import hashlib
 import importlib.util
 import inspect
+import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from qb_engine.errors import InputError, QbError
+from qb_engine.errors import InputError, QbError, nearby
 from qb_engine.migrations.declaration import Backfill, Migration
 from qb_engine.migrations.model import Part, PartKind, Reader, Recorder, statements
 from qb_engine.sql import Source, Statement
+
+_FRAGMENT = re.compile(r"(?:line \d+)?")  # where an error is that knows the text and no file
 
 
 def load(path: Path, kind: PartKind, reader: Reader | None) -> tuple[Part, dict[str, Any], str]:
     """Read a file with one Migration class: its part, its constraints, its text."""
     module, text = execute(path)
     cls = one_class(module, Migration, path)
-    declared = cls()
+    with _users_code(path):
+        declared = cls()
     place = _places(text, path)
     source = place("")
     up, dynamic = _direction(declared, "up", source, place, reader)
     down, down_dynamic = _direction(declared, "down", source, place, reader)
-    if not up:
+    # a method may find nothing left to do, as one that fills in what is missing does, once applied
+    if not up and not dynamic:
         raise InputError(
             f"{cls.__name__} has no up",
             where=str(source),
@@ -65,7 +71,8 @@ def load_backfill(path: Path) -> tuple[Backfill, str]:
         raise InputError(
             f"batch_size and parallel of {cls.__name__} must be at least 1", where=where
         )
-    return cls(), text
+    with _users_code(path):
+        return cls(), text
 
 
 def execute(path: Path) -> tuple[ModuleType, str]:
@@ -79,10 +86,8 @@ def execute(path: Path) -> tuple[ModuleType, str]:
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     module.__file__ = str(path)
-    sys.modules[name] = module  # dataclasses and pickling look their module up
     try:
         code = compile(text, str(path), "exec")
-        exec(code, module.__dict__)
     except SyntaxError as error:
         raise InputError(
             f"invalid Python: {error.msg}",
@@ -90,10 +95,10 @@ def execute(path: Path) -> tuple[ModuleType, str]:
             why=(error.text or "").rstrip(),
             todo="mend the line that is named",
         ) from None
-    except QbError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a user's file may raise anything
-        raise _raised(path, error) from None
+    sys.modules[name] = module  # dataclasses and pickling look their module up
+    try:
+        with _users_code(path):
+            exec(code, module.__dict__)
     finally:
         sys.modules.pop(name, None)
     return module, text
@@ -123,28 +128,46 @@ def one_class(module: ModuleType, base: type, path: Path) -> Any:
 def _direction(
     declared: Any, name: str, source: Source, place: Callable[[str], Source], reader: Reader | None
 ) -> tuple[tuple[Statement, ...], bool]:
+    path = Path(source.file)
     value = getattr(declared, name)
     if not inspect.ismethod(value):
-        return statements(value, source, place), False
+        with _users_code(path, source.line):
+            return statements(value, source, place), False
     recorder = Recorder(reader, source)
-    try:
+    with _users_code(path, source.line):
         value(recorder)
-    except QbError:
+        return statements(recorder.items, source, place), True
+
+
+@contextmanager
+def _users_code(path: Path, line: int = 1) -> Iterator[None]:
+    """Give whatever is raised inside the file's line that it comes from, else `line`.
+
+    What a part of qb refuses on behalf of the file (an operation its SQL, say) knows no file.
+    """
+    try:
+        yield
+    except QbError as error:
+        at = _line(path, error)
+        file = nearby(str(path))
+        if at is None and error.where.startswith(f"{file}:"):
+            raise  # placed already, by the text's own line
+        known = "" if _FRAGMENT.fullmatch(error.where) or file in error.where else error.where
+        error.where = f"{file}:{at or line}" + (f", {known}" if known else "")
         raise
-    except Exception as error:  # noqa: BLE001 - a user's method may raise anything
-        raise _raised(Path(source.file), error) from None
-    return statements(recorder.items, source, place), True
+    except Exception as error:  # noqa: BLE001 - a user's file may raise anything
+        raise InputError(
+            f"the file raised {type(error).__name__}",
+            where=f"{path}:{_line(path, error) or line}",
+            why=str(error),
+            todo="mend the line that is named",
+        ) from None
 
 
-def _raised(path: Path, error: Exception) -> InputError:
+def _line(path: Path, error: Exception) -> int | None:
+    """The line of the file that was being executed last when an error was raised."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-    line = frames[-1].lineno if frames else 1
-    return InputError(
-        f"the file raised {type(error).__name__}",
-        where=f"{path}:{line}",
-        why=str(error),
-        todo="mend the line that is named",
-    )
+    return frames[-1].lineno if frames else None
 
 
 def _places(text: str, path: Path) -> Callable[[str], Source]:
