@@ -34,7 +34,9 @@ class RunReport(Report):
         bad = [r for r in self.ran if r.status == "not met"]
         if bad:
             return f"{bad[0].migration} was not run: its constraints are not met"
-        done = [r for r in self.ran if r.seen]
+        done = [r for r in self.ran if r.seen or r.seconds]
+        if not done:
+            return f"{self.ran[0].migration} waits for its backfill: qb backfill start"
         word = "migration" if len(done) == 1 else "migrations"
         return f"{len(done)} {word} applied on {self.target}"
 
