@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from qb_engine import secrets
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from qb_engine.project import Project
 
 ENVIRONMENT = ("QB_DATABASE_URL", "DATABASE_URL")
+SCHEMES = ("postgresql://", "postgres://")
 LIBPQ = ("PGHOST", "PGSERVICE", "PGDATABASE", "PGHOSTADDR", "PGPORT", "PGUSER")
+
+_NAME = re.compile(r"[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +39,15 @@ class Target:
     @property
     def display(self) -> str:
         """`user@host:port/dbname`, without any secret."""
+        import psycopg
         from psycopg.conninfo import conninfo_to_dict
 
-        part = conninfo_to_dict(self.conninfo)
+        try:
+            part = conninfo_to_dict(self.conninfo)
+        except psycopg.Error:
+            return "(a connection string that cannot be read)"
+        if _raw(self.conninfo) or _misread(part):
+            return "(not shown: it may hold a part of a password)"
         if service := part.get("service"):
             return f"service {service}"
         user, host, port = part.get("user"), part.get("host", ""), part.get("port")
@@ -78,6 +88,7 @@ def named(project: Project, name: str) -> Target:
         if alias.embedded:
             return _embedded(project, name, production=alias.production)
         text = f"service={alias.service}" if alias.service else str(alias.url)
+        text, _ = _checked(text, f"alias {name}")
         return Target(name, text, production=alias.production, origin=f"alias {name}")
     if name == "embedded":
         return _embedded(project, name)
@@ -86,8 +97,10 @@ def named(project: Project, name: str) -> Target:
     if _is_service(name):
         return Target(name, f"service={name}", origin=f"service {name}")
     known = [*project.config.aliases, "embedded"]
+    # whatever is not plainly a name may be a URL with a slip in it, and hold a password
+    plain = _NAME.fullmatch(name) and "password" not in name.lower()
     raise InputError(
-        f"no database is called {name!r}",
+        f"no database is called {name!r}" if plain else "no database is called by the name given",
         where=str(project.file),
         why=f"it is not an alias of qb.toml ({', '.join(known)}), nor a service of libpq's "
         "service file, nor a URL",
@@ -100,6 +113,14 @@ def from_url(text: str, *, origin: str) -> Target:
 
     Raise InputError without repeating the text, which may hold a password.
     """
+    text, part = _checked(text, origin)
+    identity = "|".join(str(part.get(k, "")) for k in ("service", "host", "port", "dbname", "user"))
+    name = "url-" + hashlib.sha256(identity.encode()).hexdigest()[:8]
+    return Target(name, text, origin=origin)
+
+
+def _checked(text: str, origin: str) -> tuple[str, dict[str, Any]]:
+    """The text for libpq and what it says; raise InputError when it may be read wrongly."""
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
 
@@ -118,25 +139,54 @@ def from_url(text: str, *, origin: str) -> Target:
         ) from None
     password = part.get("password")
     secrets.remember(str(password) if password else None)
-    authority = re.split(r"[/?]", text.partition("://")[2], maxsplit=1)[0]
-    if authority.count("@") > 1:  # libpq would take the tail of the password for a host name
+    if _raw(text) or _misread(part):
         raise InputError(
-            "the URL holds more than one @",
+            "the connection string can be read in two ways",
             where=origin,
-            why="a password with a raw @ would be read as a host name",
-            todo="percent-encode it as %40, or leave the password out",
+            why="a password with a raw @, / or ? in it would be taken for a host or a database "
+            "(it is not repeated here)",
+            todo="percent-encode them (@ as %40, / as %2F, ? as %3F), or leave the password out",
         )
-    identity = "|".join(str(part.get(k, "")) for k in ("service", "host", "port", "dbname", "user"))
-    name = "url-" + hashlib.sha256(identity.encode()).hexdigest()[:8]
-    return Target(name, text, origin=origin)
+    return text, part
+
+
+def _raw(text: str) -> bool:
+    """True when a URL holds an @ that does not just end the user, so that libpq guesses."""
+    rest = text.partition("://")[2]
+    authority = re.split(r"[/?]", rest, maxsplit=1)[0]
+    return text.startswith(SCHEMES) and (
+        rest.count("@") > 1 or rest.count("@") > authority.count("@")
+    )
+
+
+def _misread(part: dict[str, Any]) -> bool:
+    """True when a host, port or database is none: the tail of a password, most likely."""
+    hosts = str(part.get("host") or "").split(",")
+    ports = str(part.get("port") or "").split(",")
+    return (
+        not all(map(_is_host, hosts))
+        or not all(port.strip().isdigit() for port in ports if port)
+        or any("@" in str(part.get(key) or "") for key in ("dbname", "service"))
+    )
+
+
+def _is_host(text: str) -> bool:
+    if text.startswith(("/", "@")):  # a socket's folder, or an abstract socket
+        return True
+    if ":" not in text:
+        return "@" not in text
+    try:
+        return bool(ipaddress.IPv6Address(text))
+    except ValueError:
+        return False
 
 
 def has_password(text: str) -> bool:
     """True when a URL or libpq string holds a password."""
     if secrets.mask(text) != text:
         return True
-    if "://" not in text:
-        return False
+    if "://" not in text:  # the scheme forgotten
+        return "=" not in text and re.search(r":[^@]*@", text) is not None
     try:
         parts = urlsplit(text)
         query = dict(parse_qsl(parts.query))

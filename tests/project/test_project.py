@@ -98,6 +98,15 @@ def test_an_unknown_alias_names_the_known_ones(tmp_path: Path) -> None:
         "postgresql://u:can@ry77@127.0.0.1:1/d",
         "postgresql://u:canary77:x@127.0.0.1:1/d",
         "postgresql://127.0.0.1:1/d?user=u&password=canary77",
+        "u:canary77@127.0.0.1:1/d",
+        "postgres:/u:canary77@127.0.0.1",
+        "postgresql//u:canary77@127.0.0.1",
+        "postgresql://u:can/ry77@127.0.0.1:1/d",
+        "postgresql://u:can?ry77@127.0.0.1:1/d",
+        "postgresql://u:p@can:w/ry77@127.0.0.1:1/d",
+        "postgresql://u:canary77?user=x@127.0.0.1/d",
+        "mysql://u:canary77@127.0.0.1:1/d",
+        "dbname=d@canary77 host=127.0.0.1",
         "host=127.0.0.1 port=1 password=canary77",
     ],
 )
@@ -109,7 +118,40 @@ def test_no_form_of_a_url_leaks_its_password(tmp_path: Path, url: str) -> None:
     said = repr(caught.value) + str(caught.value)
     assert "canary77" not in said
     assert "ry77" not in said
-    assert "canary77" not in repr(Target("x", url)) + Target("x", "host=h").display
+    shown = repr(Target("x", url)) + Target("x", url).display
+    assert "canary77" not in shown
+    assert "ry77" not in shown
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u@h:5432/d", "u@h:5432/d"),
+        ("postgresql://u%40corp:p%40%2F%3Fw@h:5432/d", "u@corp@h:5432/d"),
+        ("postgresql://u@[::1]:5432/d", "u@::1:5432/d"),
+        ("postgresql://u@h1:1,h2:2/d", "u@h1,h2:1,2/d"),
+        ("postgresql://u@%2Ftmp/d", "u@local socket/d"),
+        ("user=u@corp host=h dbname=d", "u@corp@h/d"),
+        ("postgresql+psycopg://u@h/d?sslmode=require", "u@h/d"),
+    ],
+)
+def test_a_clean_url_is_taken_and_shown(tmp_path: Path, url: str, shown: str) -> None:
+    assert resolve(made(tmp_path, ""), url).display == shown
+
+
+@pytest.mark.parametrize("password", ["can/ry77", "can?ry77", "c@n:w/ry77"])
+def test_a_raw_character_in_a_password_is_answered_with_its_encoding(
+    tmp_path: Path, password: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        resolve(made(tmp_path, ""), f"postgresql://u:{password}@127.0.0.1:1/d")
+    assert "%2F" in caught.value.todo
+
+
+def test_an_alias_that_is_no_url_is_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        resolve(made(tmp_path, '[aliases]\nx = "u:canary77@127.0.0.1/d"'), "x")
+    assert "canary77" not in str(caught.value) + repr(caught.value)
 
 
 def test_times_are_read_whatever_the_database_prefers(database: Target, connection) -> None:
@@ -123,3 +165,33 @@ def test_times_are_read_whatever_the_database_prefers(database: Target, connecti
         row = conn.execute("SELECT '2024-03-15 10:30:00+00'::timestamptz").fetchone()
     assert row is not None
     assert row[0].year == 2024
+
+
+def test_a_configured_folder_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "qb.toml"
+    file.write_text('# where\nmigrations = "db/migrations"\n', encoding="utf-8")
+    with pytest.raises(InputError, match="db/migrations") as caught:
+        _ = Project(tmp_path).migrations
+    assert caught.value.where == f"{file}:2"
+    (tmp_path / "db" / "migrations").mkdir(parents=True)
+    assert Project(tmp_path).migrations == tmp_path / "db" / "migrations"
+
+
+@pytest.mark.parametrize("text", ["", 'migrations = "migrations"\n'])
+def test_the_default_folder_may_be_missing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "qb.toml").write_text(text, encoding="utf-8")
+    assert Project(tmp_path).migrations == tmp_path / "migrations"
+
+
+def test_a_qb_toml_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "qb.toml"
+    file.write_bytes("# é\n".encode("latin-1"))
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        _ = Project(tmp_path).config
+    assert caught.value.where == str(file)
+    assert "UTF-8" in caught.value.todo
+
+
+def test_a_byte_order_mark_in_qb_toml_is_let_be(tmp_path: Path) -> None:
+    (tmp_path / "qb.toml").write_bytes('\ufeffdefault = "embedded"\n'.encode())
+    assert Project(tmp_path).config.default == "embedded"
