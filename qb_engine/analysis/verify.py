@@ -35,5 +35,12 @@ def verify(
         schema = snapshot(conn)
     return Verified(
         migration.id,
-        tuple(check(migration.constraints, schema, lambda name: type_names(conn, [name])[name])),
+        tuple(
+            check(
+                migration.constraints,
+                schema,
+                lambda name: type_names(conn, [name])[name],
+                str(migration.path),
+            )
+        ),
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from qb_engine.commands._session import Session
+from qb_engine.report import Report
 
 if TYPE_CHECKING:
     from qb_engine.execution import Place, Step
@@ -54,13 +56,16 @@ def pending(
     Raise the error of a broken file: what would run cannot be told then.
     """
     from qb_engine.database.connect import server_errors
-    from qb_engine.runner import status
+    from qb_engine.runner import refuse, status
 
     migrations = session.migrations()
     if migrations.broken:
         raise migrations.broken[0].error
     with session.connect() as conn, server_errors("reading the ledger", session.target):
-        states = {s.migration: s.state for s in status(conn, migrations)}
+        found = {s.migration: s for s in status(conn, migrations)}
+    for migration in migrations.all:
+        refuse(found[migration.id], migration)
+    states = {name: state.state for name, state in found.items()}
     todo = tuple(m for m in migrations.all if states[m.id] in ("pending", "partial"))
     waiting = tuple(m.id for m in migrations.all if states[m.id] == "expanded")
     return migrations, todo, waiting
@@ -78,12 +83,25 @@ def going_on(
     return {name: (parts, done) for name, (parts, done) in found.items() if done}
 
 
-def next_pending(session: Session, name: str | None) -> LoadedMigration:
-    """The migration that is named, else the next pending one, else the last.
+def next_pending(session: Session, name: str | None) -> LoadedMigration | None:
+    """The migration that is named, else the next pending one; None when nothing is pending.
 
-    Raise InputError when there is none at all.
+    Raise InputError when there is no migration at all.
     """
     if name:
         return session.migration(name, allow_path=True)
-    _, todo, _ = pending(session)
-    return todo[0] if todo else session.migration(None)
+    migrations, todo, _ = pending(session)
+    if not migrations.all:
+        session.migration(None)
+    return todo[0] if todo else None
+
+
+@dataclass(frozen=True)
+class NothingPending(Report):
+    """What a command says that found nothing to look at."""
+
+    name: ClassVar[str] = "nothing"
+    target: str
+
+    def headline(self) -> str:
+        return f"nothing is pending on {self.target}"

@@ -79,11 +79,13 @@ def command(session: Session, migration: str | None, here: bool) -> Report:
     Its locks are real while it runs; no wait is longer than the lock timeout.
     """
     from qb_engine.analysis import dry_run
-    from qb_engine.commands._place import alone, next_pending, pending, place_of
+    from qb_engine.commands._place import NothingPending, alone, next_pending, pending, place_of
     from qb_engine.database.connect import server_errors
     from qb_engine.runner import next_parts
 
     chosen = next_pending(session, migration)
+    if chosen is None:
+        return NothingPending(session.target.name)
     others = 0
     if not migration:
         others = max(len(pending(session)[1]) - 1, 0)

@@ -48,10 +48,19 @@ class HistoryReport(Report):
         columns = (
             Column("#", "count"), Column("statement", "code"), Column("status"),
             Column("time", "seconds"), Column("rows", "count"), Column("WAL", "bytes"),
-            Column("tries", "count"),
+            Column("tries", "count"), Column("error"),
         )  # fmt: skip
         rows = tuple(
-            (s.number, short(s.sql), s.status, s.seconds, s.rows, s.wal_bytes, s.attempts)
+            (
+                s.number,
+                short(s.sql),
+                s.status,
+                s.seconds,
+                s.rows,
+                s.wal_bytes,
+                s.attempts,
+                s.error or None,
+            )
             for s in self.steps
         )
         return Table(f"statements of run {self.runs[0].run}", columns, rows)

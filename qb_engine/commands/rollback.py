@@ -42,8 +42,12 @@ class RollbackReport(Report):
 
 @qb_command("rollback", short_help="Undo the last applied migration by its down.")
 @click.argument("migration", required=False)
+@click.option("--edited", is_flag=True, help="Run the way back as it stands now.")
+@click.option("--out-of-order", is_flag=True, help="Though later ones are applied.")
 @click.option("--confirm", metavar="ALIAS", help="The alias, typed back, for production.")
-def command(session: Session, migration: str | None, confirm: str | None) -> Report:
+def command(
+    session: Session, migration: str | None, edited: bool, out_of_order: bool, confirm: str | None
+) -> Report:
     """Run the down of MIGRATION (default: the last one that was applied)."""
     from qb_engine.commands._place import place_of
     from qb_engine.runner import roll_back
@@ -52,4 +56,6 @@ def command(session: Session, migration: str | None, confirm: str | None) -> Rep
     migrations = session.migrations()
     only = migrations.find(migration) if migration else None
     place = place_of(session, migrations)
-    return RollbackReport(session.target.name, roll_back(place, only))
+    return RollbackReport(
+        session.target.name, roll_back(place, only, edited=edited, out_of_order=out_of_order)
+    )

@@ -47,7 +47,7 @@ class RunReport(Report):
         )
         columns = (
             Column("migration"), Column("status"), Column("statements", "count"),
-            Column("time", "seconds"), Column("next"),
+            Column("time", "seconds"), Column("note"),
         )  # fmt: skip
         found = [Table("migrations", columns, rows, empty="nothing was pending")]
         for r in self.ran:

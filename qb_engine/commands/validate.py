@@ -29,12 +29,13 @@ class ValidateReport(Report):
 
     def headline(self) -> str:
         v = self.validation
-        word = "migration" if len(v.applied) == 1 else "migrations"
+        one = len(v.applied) == 1
+        count = "one applied migration says" if one else f"{len(v.applied)} applied migrations say"
         if v.failure:
             return f"the applied migrations cannot be replayed: {v.failure.splitlines()[0]}"
         if v.differences:
-            return f"{self.target} differs from its migrations in {len(v.differences)} places"
-        return f"the schema of {self.target} is what {len(v.applied)} applied {word} say"
+            return f"{self.target} differs from its migrations: {len(v.differences)} found"
+        return f"the schema of {self.target} is what {count}"
 
     def tables(self) -> Sequence[Table]:
         if not self.validation.differences:

@@ -67,10 +67,12 @@ def command(session: Session, migration: str | None) -> Report:
     MIGRATION is an id, a name, a unique part of one, or the path of a .sql file. Changes nothing.
     """
     from qb_engine.analysis import verify
-    from qb_engine.commands._place import next_pending
+    from qb_engine.commands._place import NothingPending, next_pending
     from qb_engine.database.connect import server_errors
 
     chosen = next_pending(session, migration)
+    if chosen is None:
+        return NothingPending(session.target.name)
     with (
         session.connect(application_name="qb verify") as conn,
         server_errors("verifying", session.target),

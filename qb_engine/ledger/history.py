@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from qb_engine.execution import Observation
     from qb_engine.migrations import LoadedMigration
     from qb_engine.schema import Snapshot
+    from qb_engine.sql import Statement
 
 RUNS = """
 SELECT h.run, h.migration, h.name, h.checksum, h.direction, h.status, h.who, h.started_at,
        h.seconds, h.fingerprint_before, h.fingerprint_after, h.error,
        (SELECT count(*) FROM qb.step s WHERE s.run = h.run AND s.status = 'done') AS kept,
        (SELECT count(*) FROM qb.step s
-         WHERE s.run = h.run AND s.status = 'running' AND NOT s.transactional) AS cut_off
+         WHERE s.run = h.run AND s.status = 'running' AND NOT s.transactional) AS cut_off,
+       coalesce((SELECT s.part FROM qb.step s WHERE s.run = h.run ORDER BY s.number LIMIT 1), ''),
+       h.down_checksum
   FROM qb.history h
 """
 
@@ -57,6 +60,8 @@ class Run:
     error: str
     kept: int
     cut_off: int
+    first_part: str
+    down_checksum: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +96,26 @@ class StepRow:
     error: str
 
 
+def checksum_of(statements: Sequence[Statement]) -> str:
+    """A hash of statements; empty when there are none."""
+    from qb_engine.migrations.model import checksum
+
+    return checksum(statements) if statements else ""
+
+
 def begin(
     conn: Connection, migration: LoadedMigration, direction: str, fingerprint: str | None
 ) -> int:
     """Record that a run starts, committed at once so that a crash leaves a trace; its number."""
     row = conn.execute(
-        "INSERT INTO qb.history (migration, name, checksum, direction, status, host, qb_version,"
-        " fingerprint_before) VALUES (%s, %s, %s, %s, 'running', %s, %s, %s) RETURNING run",
+        "INSERT INTO qb.history (migration, name, checksum, down_checksum, direction, status,"
+        " host, qb_version, fingerprint_before)"
+        " VALUES (%s, %s, %s, %s, %s, 'running', %s, %s, %s) RETURNING run",
         [
             migration.id,
             migration.name,
             migration.checksum,
+            checksum_of(migration.down),
             direction,
             platform.node(),
             qb_engine.__version__,

@@ -16,7 +16,8 @@ CREATE TABLE qb.history (
     run bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     migration text NOT NULL,
     name text NOT NULL,
-    checksum text NOT NULL,
+    checksum text NOT NULL,                             -- of what ran
+    down_checksum text NOT NULL DEFAULT '',             -- of the way back, as it was then
     direction text NOT NULL CHECK (direction IN ('up', 'down')),
     status text NOT NULL CHECK (status IN
         ('running', 'applied', 'expanded', 'rolled back', 'failed', 'stopped')),

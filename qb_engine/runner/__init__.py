@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qb_engine.runner.rollback import roll_back
-from qb_engine.runner.run import Ran, next_parts, run
+from qb_engine.runner.run import Ran, next_parts, refuse, run
 from qb_engine.runner.status import State, Status, status
 from qb_engine.runner.validate import Validation, validate
 
@@ -13,6 +13,7 @@ __all__ = [
     "Status",
     "Validation",
     "next_parts",
+    "refuse",
     "roll_back",
     "run",
     "status",

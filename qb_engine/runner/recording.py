@@ -36,7 +36,7 @@ class Recording:
         migration: LoadedMigration,
         number: int,
         status: str,
-        total: int,
+        counts: tuple[int, int],
         also: Also | None = None,
     ) -> None:
         self._place = place
@@ -44,7 +44,7 @@ class Recording:
         self._migration = migration
         self._number = number
         self._status = status  # what the run becomes with its last block
-        self._total = total
+        self._base, self._total = counts  # statements that an earlier run kept, and all
         self._also = also or (lambda conn: None)  # more to write when it has ended
 
     def run(self, arranged: Sequence[Block], kept: Sequence[Step] = ()) -> tuple[Observation, ...]:
@@ -133,12 +133,15 @@ class Recording:
         if self._control.closed or (gone and not _alive(self._control)):
             return server_gone(failed.cause, f"running {self._migration.id}")
         ledger.record_steps(self._control, self._number, failed.observations[-1:], "failed")
-        kept, cut_off = self._record_end("stopped" if cancelled else "failed", failed.what)
+        said = failed.cause.diag.message_primary or str(failed.cause)
+        error = f"{failed.what}: {said}"
+        kept, cut_off = self._record_end("stopped" if cancelled else "failed", error)
         if ledger.status_of(self._control, self._number) in ENDED:
             self._place.tell("the connection was lost after the commit, which got through")
             return None
         failed.why += f"\n{self._fate(kept, cut_off)}"
-        failed.todo = failed.todo or f"mend {self._migration.path.name}, then: qb run"
+        again = "qb rollback" if self._status == "rolled back" else "qb run"
+        failed.todo = failed.todo or f"mend {self._migration.path.name}, then: {again}"
         return failed
 
     def _record_end(self, status: str, error: str) -> tuple[int, int]:
@@ -151,8 +154,9 @@ class Recording:
     def _fate(self, kept: int, cut_off: int) -> str:
         again = "qb rollback" if self._status == "rolled back" else "qb run"
         if not kept and not cut_off:
-            return "rolled back: nothing of it was kept"
-        text = f"{kept} of {self._total} statements are committed, and recorded"
+            whole = "nothing of it was kept"
+            return f"rolled back: {whole if not self._base else whole + ' beyond what was'}"
+        text = f"{kept + self._base} of {self._total} statements are committed, and recorded"
         if cut_off:
             text += ", and one outside a transaction was cut off"
         return f"{text}; {again} continues after them"

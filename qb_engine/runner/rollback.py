@@ -21,12 +21,19 @@ if TYPE_CHECKING:
 MOVING = ("pending", "running", "paused", "verifying")
 
 
-def roll_back(place: Place, only: LoadedMigration | None = None) -> Ran:
+def roll_back(
+    place: Place,
+    only: LoadedMigration | None = None,
+    *,
+    edited: bool = False,
+    out_of_order: bool = False,
+) -> Ran:
     """Run the down of the last applied migration (or of the one named), or go on with it.
 
     Only what was applied is undone: of an expanded migration without the part that waits, of a
     half applied one the parts that are whole. Raise RefusedError when it is irreversible, when a
-    part is half applied, or when its backfill is still moving.
+    part is half applied, when its backfill is still moving, when its way back was edited (unless
+    `edited`), and when later ones are applied that may stand on it (unless `out_of_order`).
     """
     with (
         place.connected("qb runner") as control,
@@ -44,6 +51,10 @@ def roll_back(place: Place, only: LoadedMigration | None = None) -> Ran:
         parts = _applied(control, migration, standing)
         _refuse(control, migration, parts)
         resumed = standing.status == "partial down"
+        if not edited and not resumed:  # what stopped half way was mended to go on
+            _refuse_edited(control, migration)
+        if not out_of_order:
+            _refuse_later(control, migration, standing)
         if resumed:
             number = standing.last.run
         else:
@@ -90,6 +101,35 @@ def _applied(
     return tuple(found)
 
 
+def _refuse_edited(control: Connection, migration: LoadedMigration) -> None:
+    """Raise RefusedError when the way back is not the one that was there when it was applied."""
+    runs = ledger.history(control, migration.id)
+    recorded = next((r.down_checksum for r in runs if r.direction == "up"), "")
+    if recorded and recorded != ledger.checksum_of(migration.down):
+        raise RefusedError(
+            f"the way back of {migration.id} was edited after it was applied",
+            where=str(migration.path),
+            why="it might undo what was never done",
+            todo="restore the file; or run it as it stands now, with --edited",
+        )
+
+
+def _refuse_later(control: Connection, migration: LoadedMigration, standing: Standing) -> None:
+    """Raise RefusedError when migrations that were applied later are still applied."""
+    later = sorted(
+        s.migration
+        for s in ledger.standing(control).values()
+        if s.status != "rolled back" and s.last.run > standing.last.run
+    )
+    if later:
+        raise RefusedError(
+            f"{later[-1]} was applied after {migration.id}",
+            where=str(migration.path),
+            why=f"{len(later)} applied later may stand on what this one made",
+            todo="roll these back first; or go on all the same with --out-of-order",
+        )
+
+
 def _last(place: Place, control: Connection) -> LoadedMigration:
     known = ledger.standing(control) if ledger.exists(control) else {}
     applied = [s for s in known.values() if s.status != "rolled back"]
@@ -97,7 +137,23 @@ def _last(place: Place, control: Connection) -> LoadedMigration:
         raise InputError(
             "nothing is applied here", where=place.target.display, todo="qb run applies migrations"
         )
-    return place.migrations.find(max(applied, key=lambda s: s.last.run).migration)
+    return file_of(place, max(applied, key=lambda s: s.last.run).migration)
+
+
+def file_of(place: Place, name: str) -> LoadedMigration:
+    """The migration of an id that the ledger knows; raise InputError when its file is gone."""
+    for migration in place.migrations.all:
+        if migration.id == name:
+            return migration
+    for broken in place.migrations.broken:
+        if broken.id == name:
+            raise broken.error
+    raise InputError(
+        f"the file of {name} is gone",
+        where=str(place.migrations.folder),
+        why="it is applied on this database, and its SQL is needed",
+        todo="restore the file",
+    )
 
 
 def _refuse(control: Connection, migration: LoadedMigration, parts: tuple[Part, ...]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from qb_engine import ledger
 from qb_engine.analysis.verify import Verified, verify
-from qb_engine.errors import RefusedError
+from qb_engine.errors import QbError, RefusedError
 from qb_engine.execution import Observation, blocks
 from qb_engine.execution.executor import StepFailed
 from qb_engine.runner.lock import only_runner, still_held
@@ -61,13 +61,13 @@ def run(
         place.connected("qb runner") as control,
         only_runner(control, place.patience, place.tell, place.stop),
     ):
-        ledger.ensure(control, place.target)
-        ledger.close_stale(control)
+        if ledger.exists(control):
+            ledger.close_stale(control)
         before = snapshot(control)
         for migration in [only] if only else place.migrations.all:
             still_held(control)
             state = _state(control, migration)
-            _refuse(state, migration)
+            refuse(state, migration)
             if state.state == "applied":
                 _settle(control, migration)
                 continue
@@ -83,7 +83,12 @@ def run(
             if state.state == "expanded" and fill != "completed":
                 done.append(Ran(migration.id, "expanded", 0.0, note=state.note))
                 break
-            ran, before = _apply(place, control, migration, parts, before, state, cut_off)
+            try:
+                ran, before = _apply(place, control, migration, parts, before, state, cut_off)
+            except QbError as error:
+                if names := [r.migration for r in done if r.seen or r.seconds]:
+                    error.why += f"\napplied before it, and kept: {', '.join(names)}"
+                raise
             done.append(ran)
             if ran.status == "expanded":
                 break
@@ -92,7 +97,8 @@ def run(
 
 def _state(control: Connection, migration: LoadedMigration) -> Status:
     fills = backfill_states(control)
-    return one(migration, ledger.standing(control).get(migration.id), fills.get(migration.id, ""))
+    known = ledger.standing(control) if ledger.exists(control) else {}
+    return one(migration, known.get(migration.id), fills.get(migration.id, ""))
 
 
 def next_parts(
@@ -123,13 +129,14 @@ def _parts(control: Connection, migration: LoadedMigration, state: Status) -> tu
     return migration.after_backfill() if state.state == "expanded" else migration.before_backfill()
 
 
-def _refuse(state: Status, migration: LoadedMigration) -> None:
+def refuse(state: Status, migration: LoadedMigration) -> None:
+    """Raise RefusedError for a migration that must not be run as its file is now."""
     if state.state == "edited":
         raise RefusedError(
             f"{migration.id} was edited after it was applied",
             where=str(migration.path),
             why="what ran on this database and what the file says now are not the same",
-            todo="restore the file and put the change into a new migration; qb status shows both",
+            todo="restore the file, and put the change into a new migration",
         )
     if state.state == "partial" and state.down:
         raise RefusedError(
@@ -159,6 +166,7 @@ def _apply(
     cut_off: str,
 ) -> tuple[Ran, Snapshot]:
     """Run the parts of one migration; record its run whatever happens."""
+    ledger.ensure(control, place.target)
     waits = migration.backfill is not None and not is_after(migration, parts)
     status = "expanded" if waits else "applied"
     resumed = state.state == "partial"
@@ -196,8 +204,10 @@ def arranged(
         kept, order = remaining(control, number, migration, order, cut_off)
         ledger.resume(control, number, migration.checksum)
     also = (lambda conn: forget_backfill(conn, migration)) if status != "applied" else None
-    total = sum(len(part.down if down else part.up) for part in parts)
-    recording = Recording(place, control, migration, number, status, total, also)
+    total = sum(len(part.down) for part in parts) if down else len(migration.up)
+    first = migration.before_backfill() if is_after(migration, parts) else ()
+    base = sum(len(part.up) for part in first)
+    recording = Recording(place, control, migration, number, status, (base, total), also)
     try:
         return recording.run(order, kept)
     except StepFailed as failed:

@@ -69,8 +69,11 @@ def one(migration: LoadedMigration, standing: Standing | None, fill: str) -> Sta
         state = "partial"
         again = "qb rollback" if down else "qb run"
         total = len(migration.down if down else migration.up)
+        kept = last.kept
+        if last.first_part in {part.file for part in migration.after_backfill()} and not down:
+            kept += sum(len(part.up) for part in migration.before_backfill())
         word = "undone" if down else "applied"
-        note = f"{last.kept} of {total} statements are {word}; {again} continues"
+        note = f"{kept} of {total} statements are {word}; {again} continues"
         if last.cut_off:
             note = f"one statement was cut off, {note}"
         return Status(

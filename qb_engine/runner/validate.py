@@ -10,6 +10,7 @@ from qb_engine import ledger
 from qb_engine.errors import InputError
 from qb_engine.execution import Executor, blocks, steps_where
 from qb_engine.execution.executor import StepFailed
+from qb_engine.runner.rollback import file_of
 from qb_engine.schema import diff, snapshot
 from qb_engine.shadow import like, scratch
 from qb_engine.shadow.shadow import loaded
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.execution import Block
     from qb_engine.execution.place import Place
-    from qb_engine.ledger import Standing
+    from qb_engine.ledger import Run
     from qb_engine.migrations import LoadedMigration
     from qb_engine.schema import Difference
     from qb_engine.shadow import Shadow
@@ -51,24 +52,15 @@ def validate(place: Place) -> Validation:
                 why="the database has no ledger, so there is nothing to compare with",
                 todo="qb run applies migrations",
             )
-        known = ledger.standing(conn)
         base = ledger.baseline(conn).sql
-        applied = {
-            m.id: applied_blocks(conn, m, known[m.id])
-            for m in place.migrations.all
-            if m.id in known
-        }
+        ran = [(m, applied_blocks(conn, m, run)) for m, run in standing_runs(place, conn)]
         now = snapshot(conn)
     server = scratch(place.project, place.scratch_url, place.opened)
-    order = sorted(
-        (s for s in known.values() if s.status != "rolled back"), key=lambda s: s.last.run
-    )
-    names = tuple(s.migration for s in order)
+    names = tuple(dict.fromkeys(migration.id for migration, _ in ran))
     with loaded(server, base) as replayed, like(server, place.target, schema=now) as found:
-        for standing in order:
-            migration = place.migrations.find(standing.migration)
+        for migration, arranged in ran:
             try:
-                _replay(place, replayed, applied[migration.id])
+                _replay(place, replayed, arranged)
             except StepFailed as failed:
                 return Validation(names, (), found.missing, f"{migration.id}: {failed.why}")
         left, right = replayed.connect(), found.connect()
@@ -80,24 +72,28 @@ def validate(place: Place) -> Validation:
     return Validation(names, differences, (*replayed.missing, *found.missing))
 
 
-def applied_blocks(
-    conn: Connection, migration: LoadedMigration, standing: Standing
-) -> tuple[Block, ...]:
-    """The blocks of a migration that are committed on the target, in the order they ran."""
-    if standing.status == "applied":
-        return blocks(migration.parts)
-    if standing.status == "expanded":
-        return blocks(migration.before_backfill())
-    steps = ledger.steps(conn, standing.last.run)
-    done = {s.number for s in steps if s.status == "done"}
-    after = migration.after_backfill()
-    second = bool({s.part for s in steps} & {part.file for part in after})
-    first = blocks(migration.before_backfill()) if second else ()
-    if standing.last.direction == "down":
-        undone = blocks(migration.parts, down=True)
-        return (*blocks(migration.parts), *steps_where(undone, lambda step: step.number in done))
-    parts = after if second else migration.before_backfill()
-    return (*first, *steps_where(blocks(parts), lambda step: step.number in done))
+def standing_runs(place: Place, conn: Connection) -> list[tuple[LoadedMigration, Run]]:
+    """The runs that made the schema what it is, in the order they ran."""
+    known = ledger.standing(conn)
+    found: list[tuple[LoadedMigration, Run]] = []
+    for run in reversed(ledger.history(conn)):
+        if known.get(run.migration) is None or known[run.migration].status == "rolled back":
+            continue
+        if run.direction == "down" and run.status == "rolled back":
+            found = [each for each in found if each[1].migration != run.migration]
+        elif run.status in ("applied", "expanded") or run.kept:
+            found.append((file_of(place, run.migration), run))
+    return found
+
+
+def applied_blocks(conn: Connection, migration: LoadedMigration, run: Run) -> tuple[Block, ...]:
+    """The blocks of one run that are committed on the target."""
+    steps = ledger.steps(conn, run.run)
+    files = {step.part for step in steps}
+    done = {step.number for step in steps if step.status == "done"}
+    parts = tuple(part for part in migration.parts if part.file in files)
+    arranged = blocks(parts, down=run.direction == "down")
+    return steps_where(arranged, lambda step: step.number in done)
 
 
 def _replay(place: Place, shadow: Shadow, arranged: Iterable[Block]) -> None:

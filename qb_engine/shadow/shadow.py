@@ -7,7 +7,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -85,12 +85,11 @@ def like(server: Scratch, target: Target, *, schema: Snapshot | None = None) -> 
             schema = snapshot(conn)
         finally:
             conn.close()
-    with server_errors("making a shadow", server.target):
-        template, missing = _template(
-            server, f"{schema.server_version}:{schema.fingerprint}", target
-        )
-        with clone(server, template) as name:
-            yield Shadow(server, name, missing)
+    identity = f"{schema.server_version}:{schema.fingerprint}"
+    with server_errors("making a shadow", server.target), ExitStack() as stack:
+        with _template(server, identity, target) as (template, missing):
+            name = stack.enter_context(clone(server, template))
+        yield Shadow(server, name, missing)
 
 
 @contextmanager
@@ -161,8 +160,11 @@ def _dropped(admin: Connection, name: str) -> bool:
     return True
 
 
-def _template(server: Scratch, identity: str, target: Target) -> tuple[str, tuple[str, ...]]:
-    """The database that holds this schema, made when it is not there yet."""
+@contextmanager
+def _template(
+    server: Scratch, identity: str, target: Target
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The database that holds this schema, made when it is not there yet; kept while in use."""
     name = TEMPLATE + hashlib.sha256(identity.encode()).hexdigest()[:20]
     admin = server.connect(MAINTENANCE)
     try:
@@ -186,9 +188,9 @@ def _template(server: Scratch, identity: str, target: Target) -> tuple[str, tupl
                 conn.close()
         note = json.dumps({"used": time.time(), "missing": missing})
         admin.execute(f"COMMENT ON DATABASE {ident(name)} IS {literal(note)}".encode())
-        return name, missing
+        yield name, missing
     finally:
-        admin.close()
+        admin.close()  # and with it the lock
 
 
 def _used(comment: str | None) -> float:

@@ -273,3 +273,82 @@ def test_a_password_in_a_statement_is_not_kept(qb, write, connection: Connection
     kept = str(connection.execute("SELECT sql FROM qb.step").fetchall())
     assert "canary-99" not in text + kept
     assert "DROP ROLE" in kept
+
+
+def test_an_edited_way_back_is_not_run_unasked(qb, write, connection: Connection) -> None:
+    connection.execute("CREATE TABLE t (n int)")
+    up = "-- qb:up\nALTER TABLE t ADD e int;\n-- qb:down\nALTER TABLE t DROP "
+    write("20240101_a.sql", f"{up} e")
+    qb("run")
+    write("20240101_a.sql", f"{up} n")
+    with pytest.raises(RefusedError, match="way back of 20240101_a was edited") as caught:
+        qb("rollback")
+    assert "--edited" in caught.value.todo
+    assert one(connection, "SELECT count(*) FROM pg_attribute WHERE attname = 'n'") >= 1
+    assert qb("rollback", "--edited").ok
+
+
+def test_what_later_ones_may_stand_on_is_not_rolled_back_unasked(qb, write) -> None:
+    write("20240101_a.sql", "-- qb:up\nCREATE TABLE a (x int);\n-- qb:down\nDROP TABLE a")
+    write("20240102_b.sql", "-- qb:up\nCREATE INDEX i ON a (x);\n-- qb:down\nDROP INDEX i")
+    qb("run")
+    with pytest.raises(RefusedError, match="20240102_b was applied after"):
+        qb("rollback", "20240101_a")
+    assert qb("rollback").ran.migration == "20240102_b"
+    assert qb("rollback").ran.migration == "20240101_a"
+
+
+def test_what_ran_between_expand_and_post_is_replayed_in_its_place(
+    qb, write, connection: Connection
+) -> None:
+    connection.execute("CREATE TABLE a (id int PRIMARY KEY, s text)")
+    folder = "20240101000000_slow"
+    write(f"{folder}/migration.sql", "ALTER TABLE a ADD b text")
+    write(f"{folder}/backfill.py", BACKFILL)
+    write(f"{folder}/post.sql", "ALTER TABLE a RENAME s TO s2")
+    qb("run")
+    write("20240102000000_other.sql", "CREATE INDEX ON a (s)")
+    qb("run", "20240102000000_other")
+    connection.execute(
+        "INSERT INTO qb.backfill (id, checksum, schema_name, table_name, key_columns, key_types,"
+        " set_columns, set_types, set_sql, batch_size, batch_limit, parallel, state) VALUES"
+        " ('20240101000000_slow', '', 'public', 'a', '{id}', '{integer}', '{b}', '{text}', '{x}',"
+        " 1, 1, 1, 'completed')"
+    )
+    assert [r.status for r in qb("run").ran] == ["applied"]
+    report = qb("validate")
+    assert report.ok, report.validation
+
+
+def test_a_run_without_anything_to_do_leaves_no_ledger(qb, connection: Connection, write) -> None:
+    qb("run")
+    write("20240101_a.sql", "-- qb:constraints\n-- nowhere: {must_exist: true}\n-- qb:up\nSELECT 1")
+    assert not qb("run").ok
+    assert one(connection, "SELECT to_regclass('qb.meta') IS NULL")
+
+
+def test_a_plan_refuses_what_a_run_refuses(qb, write) -> None:
+    write("20240101_a.sql", "CREATE TABLE a ()")
+    qb("run")
+    assert qb("dryrun").headline() == qb("verify").headline() == "nothing is pending on test"
+    write("20240101_a.sql", "CREATE TABLE a (x int)")
+    with pytest.raises(RefusedError, match="edited after it was applied"):
+        qb("plan")
+
+
+def test_a_file_that_is_gone_is_said_to_be(qb, write, project: Project) -> None:
+    write("20240101_a.sql", "-- qb:up\nCREATE TABLE a ();\n-- qb:down\nDROP TABLE a")
+    qb("run")
+    (project.migrations / "20240101_a.sql").unlink()
+    for command in ("rollback", "validate"):
+        with pytest.raises(Exception, match="the file of 20240101_a is gone"):
+            qb(command)
+
+
+def test_a_failure_names_what_was_applied_before_it_and_history_why(qb, write) -> None:
+    write("20240101_a.sql", "CREATE TABLE a ()")
+    write("20240102_b.sql", "SELECT 1/0")
+    with pytest.raises(StepFailed) as caught:
+        qb("run")
+    assert "applied before it, and kept: 20240101_a" in caught.value.why
+    assert "division by zero" in qb("history").runs[0].error
