@@ -100,8 +100,8 @@ def describe(conn: psycopg.Connection[Any], migration: LoadedMigration) -> Spec:
         table=table,
         key=key,
         set=tuple(written),
-        where=declared.where.strip(),
-        validate=declared.validate.strip().rstrip(";"),
+        where=(declared.where or "").strip(),
+        validate=(declared.validate or "").strip().rstrip(";"),
         batch_size=declared.batch_size,
         batch_limit=batch_limit(declared),
         parallel=declared.parallel,
@@ -113,9 +113,9 @@ def checksum(declared: Backfill) -> str:
     parts = [
         declared.table,
         sorted(declared.set.items()),
-        declared.where,
+        declared.where or "",
         declared.key,
-        declared.validate,
+        declared.validate or "",
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 

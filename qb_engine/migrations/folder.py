@@ -134,10 +134,13 @@ def load_one(path: Path, reader: Reader | None = None) -> LoadedMigration:
         part, constraints, text = load_part(path, "migration", reader)
         parts.append(part)
         texts.append(text)
-    extra = [text for part, text in zip(parts, texts) if part.dynamic]
+    methods = [text for part, text in zip(parts, texts) if part.dynamic]
+    extra = list(methods)
     if backfill is not None:
         fill = backfill
-        said = [fill.table, sorted(fill.set.items()), fill.where, fill.key, fill.validate]
+        said = [
+            fill.table, sorted(fill.set.items()), fill.where or "", fill.key, fill.validate or "",
+        ]  # fmt: skip
         extra.append(repr(said))
     return LoadedMigration(
         id=stem,
@@ -149,6 +152,7 @@ def load_one(path: Path, reader: Reader | None = None) -> LoadedMigration:
         constraints=constraints,
         backfill=backfill,
         checksum=checksum((s for p in parts if not p.dynamic for s in p.up), *extra),
+        down_checksum=checksum((s for p in parts if not p.dynamic for s in p.down), *methods),
         text="\n".join(texts),
     )
 

@@ -43,7 +43,8 @@ class LoadedMigration:
     parts: tuple[Part, ...]
     constraints: Mapping[str, Any] = field(default_factory=dict)
     backfill: Backfill | None = None
-    checksum: str = ""
+    checksum: str = ""  # of what `up` would run
+    down_checksum: str = ""  # of what `down` would run
     text: str = field(default="", repr=False)
 
     @property
@@ -84,6 +85,40 @@ def checksum(statements: Iterable[Statement], *texts: str) -> str:
         digest.update(text.encode())
         digest.update(b"\0")
     return digest.hexdigest()
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that the user wrote, a byte order mark left out.
+
+    Raise InputError when it cannot be read as UTF-8, and for a NUL, which no SQL can hold.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            "the file cannot be read", where=str(path), why=str(error), todo="save it as UTF-8"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            "the file cannot be read",
+            where=str(path),
+            why=str(error),
+            todo="see that it is there, and that you may read it",
+        ) from None
+    refuse_nul(text, Source(str(path)))
+    return text
+
+
+def refuse_nul(text: str, source: Source) -> None:
+    """Raise InputError with the line when a text holds a NUL: the parser would end there."""
+    at = text.find("\0")
+    if at >= 0:
+        raise InputError(
+            "the text holds a NUL character",
+            where=str(Source(source.file, source.line + text.count("\n", 0, at))),
+            why="PostgreSQL takes none, and SQL is read up to it only",
+            todo="remove it",
+        )
 
 
 def _normalised(statement: Statement) -> str:
@@ -162,4 +197,6 @@ def statements(
     if isinstance(item, list | tuple):
         return tuple(s for each in item for s in statements(each, source, place))
     text = to_sql(item)
-    return read(text, place(text) if place and isinstance(item, str) else source)
+    found = place(text) if place and isinstance(item, str) else source
+    refuse_nul(text, found)
+    return read(text, found)

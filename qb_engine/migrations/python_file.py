@@ -16,8 +16,9 @@ from types import ModuleType
 from typing import Any
 
 from qb_engine.errors import InputError, QbError, nearby
+from qb_engine.migrations.attributes import check_backfill, check_migration, class_line
 from qb_engine.migrations.declaration import Backfill, Migration
-from qb_engine.migrations.model import Part, PartKind, Reader, Recorder, statements
+from qb_engine.migrations.model import Part, PartKind, Reader, Recorder, read_text, statements
 from qb_engine.sql import Source, Statement
 
 _FRAGMENT = re.compile(r"(?:line \d+)?")  # where an error is that knows the text and no file
@@ -29,6 +30,7 @@ def load(path: Path, kind: PartKind, reader: Reader | None) -> tuple[Part, dict[
     cls = one_class(module, Migration, path)
     with _users_code(path):
         declared = cls()
+        check_migration(declared, text, path)
     place = _places(text, path)
     source = place("")
     up, dynamic = _direction(declared, "up", source, place, reader)
@@ -41,46 +43,33 @@ def load(path: Path, kind: PartKind, reader: Reader | None) -> tuple[Part, dict[
             why="a migration without statements changes nothing",
             todo='give it: up = "ALTER TABLE ..."',
         )
-    constraints = cls.constraints
-    if not isinstance(constraints, dict):
-        raise InputError(
-            f"constraints of {cls.__name__} is not a dictionary",
-            where=str(source),
-            todo='write it as {"users": {"must_exist": True}}',
-        )
     part = Part(
-        kind, path.name, up, down, str(cls.irreversible), bool(cls.transaction),
+        kind, path.name, up, down, declared.irreversible, declared.transaction,
         dynamic or down_dynamic,
     )  # fmt: skip
-    return part, constraints, text
+    return part, declared.constraints, text
 
 
 def load_backfill(path: Path) -> tuple[Backfill, str]:
     """Read a file with one Backfill class."""
     module, text = execute(path)
     cls = one_class(module, Backfill, path)
-    where = f"{path}:{_class_line(text, cls.__name__)}"
-    if not cls.table or not cls.set:
+    with _users_code(path):
+        declared: Backfill = cls()
+        check_backfill(declared, text, path)
+    if not declared.table or not declared.set:
         raise InputError(
             f"{cls.__name__} does not say what to fill",
-            where=where,
+            where=f"{path}:{class_line(text, cls.__name__)}",
             why="a backfill needs `table` and `set`",
             todo='give it: table = "users"; set = {"email": "lower(name)"}',
         )
-    if cls.batch_size < 1 or cls.parallel < 1:
-        raise InputError(
-            f"batch_size and parallel of {cls.__name__} must be at least 1", where=where
-        )
-    with _users_code(path):
-        return cls(), text
+    return declared, text
 
 
 def execute(path: Path) -> tuple[ModuleType, str]:
     """Run a Python file as a module of its own; raise InputError with file and line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("the file cannot be read", where=str(path), why=str(error)) from None
+    text = read_text(path)
     name = "qb_migration_" + hashlib.sha256(str(path).encode()).hexdigest()[:12]
     spec = importlib.util.spec_from_loader(name, loader=None, origin=str(path))
     assert spec is not None
@@ -155,7 +144,9 @@ def _users_code(path: Path, line: int = 1) -> Iterator[None]:
         known = "" if _FRAGMENT.fullmatch(error.where) or file in error.where else error.where
         error.where = f"{file}:{at or line}" + (f", {known}" if known else "")
         raise
-    except Exception as error:  # noqa: BLE001 - a user's file may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a user's file may raise anything, even exit
         raise InputError(
             f"the file raised {type(error).__name__}",
             where=f"{path}:{_line(path, error) or line}",
@@ -164,7 +155,7 @@ def _users_code(path: Path, line: int = 1) -> Iterator[None]:
         ) from None
 
 
-def _line(path: Path, error: Exception) -> int | None:
+def _line(path: Path, error: BaseException) -> int | None:
     """The line of the file that was being executed last when an error was raised."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
     return frames[-1].lineno if frames else None
@@ -180,10 +171,3 @@ def _places(text: str, path: Path) -> Callable[[str], Source]:
         if isinstance(node, ast.ClassDef) and first_class == 1:
             first_class = node.lineno
     return lambda sql: Source(str(path), lines.get(sql, first_class))
-
-
-def _class_line(text: str, name: str) -> int:
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            return node.lineno
-    return 1

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qb_engine.errors import InputError
-from qb_engine.migrations.model import Part, PartKind
+from qb_engine.migrations.model import Part, PartKind, read_text
 from qb_engine.sql import Source, Statement, read
 
 _MARK = re.compile(r"(?m)^[ \t]*--[ \t]*qb:(\w+)[ \t]*(.*)$")
@@ -16,10 +16,7 @@ SECTIONS = ("up", "down", "constraints", "transaction", "irreversible")
 
 def load(path: Path, kind: PartKind) -> tuple[Part, dict[str, Any], str]:
     """Read an SQL file: its part, its constraints, its text. Without sections, all of it is up."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("the file cannot be read", where=str(path), why=str(error)) from None
+    text = read_text(path)
     sections = _sections(text, path)
     up = _read(sections, "up", path)
     if not up:

@@ -1,0 +1,133 @@
+"""what a Migration or a Backfill class may say, and clear words when it says something else"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from qb_engine.errors import InputError
+from qb_engine.migrations.declaration import Backfill, Migration
+from qb_engine.migrations.model import refuse_nul
+from qb_engine.sql import Source
+
+Rule = tuple[str, Callable[[Any], bool]]
+"""What is expected, in words, and whether a value is that."""
+
+TEXT: Rule = ("a text", lambda value: isinstance(value, str))
+OPTIONAL_TEXT: Rule = ("a text", lambda value: value is None or isinstance(value, str))
+COUNT: Rule = (
+    "a whole number of at least 1",
+    lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1,
+)
+
+MIGRATION: Mapping[str, Rule | None] = {
+    "up": None,  # many forms; whoever makes SQL of them knows
+    "down": None,
+    "constraints": (
+        'a dictionary such as {"users": {"must_exist": True}}',
+        lambda value: isinstance(value, dict),
+    ),
+    "irreversible": ("a text that says why", TEXT[1]),
+    "transaction": ("True or False", lambda value: isinstance(value, bool)),
+}
+BACKFILL: Mapping[str, Rule | None] = {
+    "table": TEXT,
+    "set": (
+        'a dictionary of SQL texts such as {"email": "lower(name)"}',
+        lambda value: (
+            isinstance(value, dict)
+            and all(isinstance(each, str) for pair in value.items() for each in pair)
+        ),
+    ),
+    "where": OPTIONAL_TEXT,
+    "key": (
+        "the name of a column, or a tuple of names",
+        lambda value: (
+            value is None
+            or isinstance(value, str)
+            or (isinstance(value, tuple | list) and all(isinstance(each, str) for each in value))
+        ),
+    ),
+    "batch_size": COUNT,
+    "parallel": COUNT,
+    "validate": OPTIONAL_TEXT,
+}
+
+
+def check_migration(declared: Migration, text: str, path: Path) -> None:
+    """Raise InputError with the line for an attribute that is unknown or of the wrong type."""
+    _check(declared, Migration, MIGRATION, text, path)
+
+
+def check_backfill(declared: Backfill, text: str, path: Path) -> None:
+    """Raise InputError with the line for an attribute that is unknown or of the wrong type."""
+    _check(declared, Backfill, BACKFILL, text, path)
+
+
+def class_line(text: str, name: str) -> int:
+    """The line on which a class begins, 1 when the text has none of that name."""
+    found = _class(text, name)
+    return found.lineno if found else 1
+
+
+def _check(
+    declared: Any, base: type, rules: Mapping[str, Rule | None], text: str, path: Path
+) -> None:
+    cls = type(declared)
+    for name in _given(cls, base):
+        if name not in rules:
+            near = difflib.get_close_matches(name.lower(), rules, n=1, cutoff=0.4)
+            raise InputError(
+                f"{cls.__name__} has the unknown attribute {name!r}",
+                where=f"{path}:{_line(text, cls.__name__, name)}",
+                why=f"a {base.__name__} knows {', '.join(rules)}",
+                todo=f"did you mean {near[0]!r}?" if near else "remove it, or begin it with _",
+            )
+    for name, rule in rules.items():
+        value = getattr(declared, name)
+        line = _line(text, cls.__name__, name)
+        if rule is not None and not rule[1](value):
+            raise InputError(
+                f"{name} of {cls.__name__} is {value!r:.80}",
+                where=f"{path}:{line}",
+                why=f"{rule[0]} is expected",
+                todo="mend the line that is named",
+            )
+        for each in value.values() if isinstance(value, dict) else (value,):
+            if base is Backfill and isinstance(each, str):
+                refuse_nul(each, Source(str(path), line))
+
+
+def _given(cls: type, base: type) -> list[str]:
+    """The public plain values of a class: methods, properties and nested classes are its own."""
+    return [
+        name
+        for owner in cls.__mro__
+        if owner not in base.__mro__
+        for name, value in vars(owner).items()
+        if not name.startswith("_") and not callable(value) and not hasattr(value, "__get__")
+    ]
+
+
+def _line(text: str, cls: str, name: str) -> int:
+    """The line on which a class gives an attribute, else the line of the class."""
+    found = _class(text, cls)
+    if found is None:
+        return 1
+    for node in reversed(found.body):  # the last one counts
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(each, ast.Name) and each.id == name for each in targets):
+            return node.lineno
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return node.lineno
+    return found.lineno
+
+
+def _class(text: str, name: str) -> ast.ClassDef | None:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return node
+    return None
