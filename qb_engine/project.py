@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from qb_engine._config import Config
 
 FILE = "qb.toml"
+DEFAULT_FOLDER = "migrations"  # made when the first migration is written
 
 TEMPLATE = """\
 # What qb knows about this project. Every key is optional; these are the defaults.
@@ -91,7 +92,7 @@ class Project:
                 todo="edit the file, or choose another folder",
             )
         file.write_text(TEMPLATE, encoding="utf-8")
-        (root / "migrations").mkdir(exist_ok=True)
+        (root / DEFAULT_FOLDER).mkdir(exist_ok=True)
         return cls(root.resolve())
 
     @property
@@ -100,8 +101,21 @@ class Project:
 
     @property
     def migrations(self) -> Path:
-        """The folder of migrations, absolute."""
-        return self.root / self.config.migrations
+        """The folder of migrations, absolute.
+
+        Raise InputError when `qb.toml` names one that is not there: it would hold no migration.
+        """
+        named = self.config.migrations
+        folder = self.root / named
+        if named != DEFAULT_FOLDER and not folder.is_dir():
+            text = self.file.read_text(encoding="utf-8-sig")
+            raise InputError(
+                f"there is no folder of migrations {named}",
+                where=f"{self.file}:{line_of(text, 'migrations')}",
+                why=f"{folder} is not a folder",
+                todo="create it, or mend `migrations` in qb.toml",
+            )
+        return folder
 
     @property
     def home(self) -> Path:
@@ -122,7 +136,15 @@ class Project:
 
         if not self.file.is_file():
             return Config()
-        text = self.file.read_text(encoding="utf-8")
+        try:
+            text = self.file.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                "qb.toml cannot be read",
+                where=str(self.file),
+                why=str(error),
+                todo="save it as UTF-8, and see that you may read it",
+            ) from None
         try:
             data: dict[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:

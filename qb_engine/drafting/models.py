@@ -59,7 +59,9 @@ def load_metadata(project: Project, models: str) -> MetaData:
             found: Any = import_module(module)
             for part in attribute.split("."):
                 found = getattr(found, part)
-        except Exception as error:  # noqa: BLE001 - a user's module may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a module may raise anything, even exit
             raise InputError(
                 f"the models {models} cannot be loaded",
                 where=str(project.root),

@@ -124,6 +124,16 @@ def test_models_that_cannot_be_loaded_are_named(
         load_metadata(project, models.format(module))
 
 
+def test_models_that_exit_are_an_error(home: tuple[Project, str]) -> None:
+    from qb_engine.drafting.models import load_metadata
+
+    project, _ = home
+    (project.root / "models_that_exit.py").write_text("raise SystemExit(0)\n", encoding="utf-8")
+    with pytest.raises(InputError, match="cannot be loaded") as caught:
+        load_metadata(project, "models_that_exit:Base")
+    assert "SystemExit" in caught.value.why
+
+
 def test_the_difference_is_made_by_reading_only(
     home: tuple[Project, str], database: Target, connection: Connection
 ) -> None:
