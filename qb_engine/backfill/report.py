@@ -13,6 +13,7 @@ from qb_engine.backfill.control import Done
 from qb_engine.backfill.measure import SegmentProgress
 from qb_engine.report import Column, Line, Report, Table, format_seconds, format_value
 
+HELD = ("paused", "cancelled")  # neither going nor done
 POINTS = 200  # as many as a chart can show
 
 # Rows written until then, and the seconds since the first batch began; every nth of many batches.
@@ -22,6 +23,8 @@ SELECT extract(epoch FROM at - min(at - ms * interval '1 ms') OVER ())::float8,
     row_number() OVER (ORDER BY at, segment, number), count(*) OVER ()
 FROM qb.batch WHERE backfill = %s ORDER BY at, segment, number
 """
+
+VALIDATE = "SELECT validate_sql FROM qb.backfill WHERE id = %s"  # as it was when it started
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,11 @@ class BackfillReport(Report):
     finished_at: datetime | None
     said: tuple[str, ...] = ()
     curve: tuple[tuple[float, float], ...] = ()
+    started: bool = False  # the command was to make it go
 
     @property
     def ok(self) -> bool:
-        return self.state != "failed"
+        return self.state != "failed" and not (self.started and self.state in HELD)
 
     def headline(self) -> str:
         share = f"{self.rows_done:,} of {self.rows_total:,} rows of {self.table}"
@@ -87,6 +91,9 @@ class BackfillReport(Report):
     def notes(self) -> Sequence[str]:
         found = [self.error] if self.error else []
         found += self.said
+        if self.state == "failed":
+            again = f"qb backfill start {self.migration}"
+            found.append(f"next: mend the row or the expression, then: {again}")
         sweeps = _sweeps(self.segments)
         if sweeps and _vain(sweeps[-1]):
             found.append("a last look over the whole table found no row that came late")
@@ -108,7 +115,7 @@ class BackfillReport(Report):
     def as_dict(self) -> dict[str, Any]:
         whole = super().as_dict()
         whole["notes"] = whole.pop("said")
-        del whole["curve"]
+        del whole["curve"], whole["started"]
         return whole
 
 
@@ -123,9 +130,14 @@ def _vain(sweep: Sequence[SegmentProgress]) -> bool:
     return all(s.status == "done" and not s.rows_done for s in sweep)
 
 
-def report(conn: psycopg.Connection[Any] | None, done: Done, *more: str) -> BackfillReport:
+def report(
+    conn: psycopg.Connection[Any] | None, done: Done, *more: str, started: bool = False
+) -> BackfillReport:
     """The report of a command; with a connection, its rows over time too."""
     found = done.progress
+    if conn and found.error.startswith("`validate`"):
+        query = conn.execute(VALIDATE, [found.id]).fetchone()
+        more = (*more, f"validate: {query[0]}") if query else more
     said = (*done.notes, *((found.note,) if found.note else ()), *more)
     return BackfillReport(
         migration=found.id, table=found.table, state=found.state, rows_done=found.rows_done,
@@ -133,7 +145,7 @@ def report(conn: psycopg.Connection[Any] | None, done: Done, *more: str) -> Back
         batches=found.batches, segments=found.segments, error=found.error,
         workflow=found.workflow, ui=done.ui, started_at=found.started_at,
         finished_at=found.finished_at, said=said,
-        curve=curve(conn, found.id) if conn and found.batches else (),
+        curve=curve(conn, found.id) if conn and found.batches else (), started=started,
     )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def start(session: Session, name: str | None, wait: bool, restart: bool, confirm
         if wait:
             _watch(session, conn, migration)
             done = backfill.status(session.project, session.target, migration, conn=conn)
-        return _report(conn, done)
+        return _report(conn, done, started=True)
 
 
 @qb_command("status", short_help="Tell how far it is.")
@@ -135,10 +135,10 @@ def _told(session: Session, name: str | None, act: object) -> Report:
         return _report(conn, act(session.project, session.target, migration, conn=conn))
 
 
-def _report(conn: Connection, done: Done) -> Report:
+def _report(conn: Connection, done: Done, *, started: bool = False) -> Report:
     from qb_engine.backfill.report import report
 
-    return report(conn, done)
+    return report(conn, done, started=started)
 
 
 def _watch(session: Session, conn: Connection, migration: LoadedMigration) -> None:

@@ -104,6 +104,28 @@ def test_a_migration_without_a_backfill_is_named(case: Case) -> None:
         said(case, "status", "plain")
 
 
+def test_start_is_not_ok_for_one_that_stays_paused(case: Case) -> None:
+    case.counted(10)
+    case.written_down(case.filling())
+    assert said(case, "pause")["ok"] is True
+    started = said(case, "start", "fill")
+    assert (started["state"], started["ok"]) == ("paused", False)
+    assert any("qb backfill resume" in note for note in started["notes"])
+    status = said(case, "status")
+    assert (status["state"], status["ok"]) == ("paused", True)
+
+
+def test_a_failed_one_says_what_is_next_and_what_was_asked(case: Case) -> None:
+    case.counted(10)
+    case.driven_here(case.filling(validate="SELECT id FROM t WHERE id = 7"))
+    report = invoke(Session(root=case.project.root), ["backfill", "status"])
+    assert report is not None
+    assert not report.ok
+    notes = "\n".join(report.notes())
+    assert "SELECT id FROM t WHERE id = 7" in notes
+    assert f"then: qb backfill start {ID}" in notes
+
+
 def test_help_needs_no_temporal() -> None:
     """The commands are listed, and described, without importing what drives them."""
     code = (
