@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import pkgutil
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -15,7 +19,7 @@ import click
 from qb_engine.commands._session import Session
 from qb_engine.errors import InputError, InterruptedRun, QbError
 from qb_engine.report import Report
-from qb_engine.secrets import mask
+from qb_engine.secrets import MASK, mask
 
 ORDER = [
     "init",
@@ -41,15 +45,32 @@ ORDER = [
 
 
 def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    def callback(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
+    def callback(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        if value == "":
+            raise empty(param.opts[0])
         if value not in (None, False):
             session = ctx.ensure_object(Session)
             if name == "root":
+                if not Path(value).is_dir():
+                    raise InputError(
+                        "there is no such project folder",
+                        where=value,
+                        todo="name one that exists, or make it: qb init FOLDER",
+                    )
                 session.project = type(session.project).find(Path(value))
             else:
                 setattr(session, name, value)
 
     return callback
+
+
+def empty(what: str) -> InputError:
+    """An empty text where a name belongs: most often an unset variable of a script."""
+    return InputError(
+        f"{what} is empty",
+        why="a variable that was to fill it may not be set",
+        todo="leave it out for the default, or name one",
+    )
 
 
 def _shared() -> list[click.Parameter]:
@@ -93,6 +114,14 @@ class QbCommand(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params += _shared()
+
+    def invoke(self, ctx: click.Context) -> Any:
+        for param in self.params:
+            if isinstance(param, click.Argument) and param.name:
+                given = ctx.params.get(param.name)
+                if given == "" or (isinstance(given, tuple) and "" in given):
+                    raise empty(param.make_metavar(ctx).strip("[]"))
+        return super().invoke(ctx)
 
 
 class QbGroup(click.Group):
@@ -165,7 +194,9 @@ def invoke(session: Session, args: Sequence[str]) -> Report | None:
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "qb"
         raise InputError(
-            error.format_message(), where=command, todo=f"see: {command} --help"
+            _without_urls(error.format_message(), args),
+            where=command,
+            todo=f"see: {command} --help",
         ) from None
     except click.ClickException as error:
         raise InputError(error.format_message(), todo="see: qb --help") from None
@@ -174,38 +205,74 @@ def invoke(session: Session, args: Sequence[str]) -> Report | None:
     return result if isinstance(result, Report) else None
 
 
+def _without_urls(text: str, args: Sequence[str]) -> str:
+    """A text without the words of the line that may hold a password."""
+    for word in args:
+        if "@" in word or "password" in word.lower():
+            text = text.replace(word, MASK)
+    return text
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The `qb` command line: print the report or the error, and return the exit code."""
     from qb_engine.commands._terminal import TerminalFace, show
 
     session = Session(TerminalFace())
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        _interrupt_on_sigterm()
+    code = 0
     try:
-        report = invoke(session, arguments)
-    except QbError as error:
-        if session.debug:
+        try:
+            report = invoke(session, arguments)
+            if report is not None:
+                code = report.exit_code
+                print(report.to_json()) if session.json else show(report)
+        except BrokenPipeError:
             raise
-        return _fail(error, as_json=session.json or "--json" in arguments)
-    except BrokenPipeError:
-        return 0
-    except Exception as error:
-        if session.debug:
-            raise
-        return _fail(unforeseen(error), as_json=session.json or "--json" in arguments)
-    if report is None:
-        return 0
-    if session.json:
-        print(report.to_json())
-    else:
-        show(report)
-    return report.exit_code
+        except (Exception, KeyboardInterrupt) as error:
+            if session.debug and not isinstance(error, KeyboardInterrupt):
+                raise
+            said = _as_said(error)
+            code = said.exit_code
+            _print_error(said, as_json=session.json or "--json" in arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who read it has seen enough
+        _leave_stdout()
+    except SystemExit:  # rich's answer to a closed pipe
+        _leave_stdout()
+    return code
 
 
-def _fail(error: QbError, *, as_json: bool) -> int:
+def _interrupt_on_sigterm() -> None:
+    """Have SIGTERM do what Ctrl-C does: cancel on the server, record the run, end with 130."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: what is recorded now is to be whole
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, interrupt)
+
+
+def _leave_stdout() -> None:
+    """Write to nowhere from now on, so that the flush at exit does not fail."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def _as_said(error: BaseException) -> QbError:
+    if isinstance(error, QbError):
+        return error
+    if isinstance(error, Exception):
+        return unforeseen(error)
+    return InterruptedRun("interrupted", why="you stopped it")
+
+
+def _print_error(error: QbError, *, as_json: bool) -> None:
+    print("\n".join(error.lines()), file=sys.stderr)
     if as_json:
         print(json.dumps({"report": "error", "ok": False, "error": error.as_dict()}))
-    print("\n".join(error.lines()), file=sys.stderr)
-    return error.exit_code
 
 
 def unforeseen(error: Exception) -> QbError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,7 +21,8 @@ SELECT current_setting('server_version'), current_database()::text, current_user
          WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
            AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'qb')),
        pg_catalog.pg_is_in_recovery(),
-       to_regclass('qb.meta') IS NOT NULL
+       EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n
+           ON n.oid = c.relnamespace WHERE n.nspname = 'qb' AND c.relname = 'meta')
 """
 
 
@@ -62,7 +64,8 @@ class ConnectReport(Report):
         return (Table("target", columns, rows),)
 
     def notes(self) -> Sequence[str]:
-        found = [f"chosen by {self.chosen_by}"] if self.chosen_by else []
+        how = f"by {self.chosen_by}" if self.chosen_by else "because nothing else was named"
+        found = [f"chosen {how}"]
         if self.read_only:
             found.append("the server is a standby: it can be read, nothing can be run on it")
         if self.production:
@@ -78,6 +81,7 @@ def command(session: Session, target: str | None) -> Report:
     TARGET is an alias of qb.toml, a libpq service, a URL without a password, or embedded. Left
     out: qb.toml's default, QB_DATABASE_URL, DATABASE_URL, libpq's variables, then embedded.
     """
+    from qb_engine.database.connect import server_errors
     from qb_engine.database.target import has_password
 
     if target:
@@ -90,12 +94,19 @@ def command(session: Session, target: str | None) -> Report:
             )
         session.option = target
     chosen = session.target
-    with session.connect() as conn:
+    with (
+        closing(session.connect()) as conn,
+        server_errors("reading what the target is", session.target),
+    ):
         row = conn.execute(FACTS).fetchone()
         assert row is not None
+    origin = chosen.origin
+    if chosen.embedded:
+        by_default = "the default of qb.toml" if session.project.config.default else ""
+        origin = "its name" if session.option else by_default
     session.use(session.target)
     version, database, role, size, tables, standby, ledger = row
     return ConnectReport(
-        chosen.name, chosen.display, chosen.origin, version, database, role, size, tables,
+        chosen.name, chosen.display, origin, version, database, role, size, tables,
         standby, ledger, chosen.production,
     )  # fmt: skip

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
+from qb_engine.commands import Session, invoke
+from qb_engine.database import Target
+from qb_engine.errors import InputError
 from qb_engine.project import Project
 
 QB = [sys.executable, "-m", "qb_engine.commands"]
@@ -117,3 +125,92 @@ def test_a_target_that_stopped_is_said(project: Project, tmp_path: Path) -> None
     done = qb(project.root, "run", "-c", f"postgresql:///d?host={tmp_path}&user=u")
     assert done.returncode == 3
     assert "start the server" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["-c", "", "status"],
+        ["status", "-c", ""],
+        ["run", ""],
+        ["plan", ""],
+        ["draft", ""],
+        ["connect", ""],
+        ["backfill", "start", ""],
+        ["--project", "", "status"],
+    ],
+)
+def test_an_empty_name_is_not_taken_for_the_default(project: Project, args: list[str]) -> None:
+    with pytest.raises(InputError, match="is empty"):
+        invoke(Session(root=project.root), args)
+
+
+def test_a_project_folder_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such project folder"):
+        invoke(Session(root=tmp_path), ["status", "--project", str(tmp_path / "typo")])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_url_that_stands_in_a_wrong_place_is_not_repeated(project: Project) -> None:
+    with pytest.raises(InputError) as caught:
+        invoke(Session(root=project.root), ["status", "u:canary77@h/d"])
+    assert "canary77" not in str(caught.value)
+
+
+@pytest.mark.parametrize("args", [["status", "--json"], ["status"], ["plan", "none", "--json"]])
+def test_a_reader_that_leaves_early_sees_no_traceback(project: Project, args: list[str]) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    try:
+        done = subprocess.run(
+            [*QB, *args], cwd=project.root, stdout=writes, stderr=subprocess.PIPE, text=True,
+            timeout=120, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writes)
+    assert done.returncode == (2 if "none" in args else 0)
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_sigterm_cancels_the_statement_and_the_run_is_recorded(
+    project: Project, connection: psycopg.Connection[Any]
+) -> None:
+    (project.migrations / "20240101_a.sql").write_text("-- qb:up\nSELECT pg_sleep(600);\n")
+    running = subprocess.Popen(
+        [*QB, "run"], cwd=project.root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    sleeping = (
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%'"
+        " AND state = 'active' AND pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    deadline = time.monotonic() + 90
+    while connection.execute(sleeping).fetchone() != (1,):
+        assert running.poll() is None, running.communicate()[1]
+        assert time.monotonic() < deadline
+    running.send_signal(signal.SIGTERM)
+    said = running.communicate(timeout=60)[1]
+    assert running.returncode == 130, said
+    assert "Traceback" not in said
+    assert connection.execute(sleeping).fetchone() == (0,)
+    runs = answer(qb(project.root, "history", "--json"))["runs"]
+    assert len(runs) == 1
+    assert "running" not in json.dumps(runs[0])
+
+
+def test_connect_needs_no_privilege_on_the_ledger(
+    project: Project, database: Target, connection: psycopg.Connection[Any]
+) -> None:
+    (project.migrations / "20240101_a.sql").write_text("-- qb:up\nSELECT 1;\n")
+    assert invoke(Session(root=project.root), ["run"])
+    role = sql.Identifier(f"reader_{connection.info.dbname}")
+    connection.execute(sql.SQL("CREATE ROLE {}").format(role))
+    name = role.as_string(connection).strip('"')
+    try:
+        url = make_conninfo(database.conninfo, options=f"-c role={name}")
+        report = invoke(Session(root=project.root), ["connect", url])
+        assert report is not None
+        found = json.loads(report.to_json())
+        assert (found["role"], found["ledger"]) == (name, True)
+    finally:
+        connection.execute(sql.SQL("DROP ROLE {}").format(role))
