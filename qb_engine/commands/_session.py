@@ -156,7 +156,8 @@ class Session:
             raise InputError(
                 "there is no migration yet",
                 where=str(found.folder),
-                todo="draft one with %%qb draft, or write one with: qb generate NAME --sql FILE",
+                todo="write one: qb generate NAME --sql FILE, or draft it first: "
+                "qb draft NAME --sql FILE (in a notebook: %%qb draft NAME)",
             )
         return found.all[-1]
 

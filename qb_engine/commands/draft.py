@@ -61,7 +61,7 @@ def command(
     text = session.cell if session.cell is not None else read_text(file)
     if name is None:
         if text is not None:
-            raise InputError("the draft has no name", todo="write: %%qb draft add_user_email")
+            raise InputError("the draft has no name", todo=f"write: {drafting.store.WRITE_IT}")
         kept = tuple((d.name, ", ".join(d.parts)) for d in drafting.drafts(session.project))
         return DraftReport("", kept)
     saved = ""

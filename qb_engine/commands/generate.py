@@ -62,7 +62,14 @@ class GenerateReport(Report):
 @click.argument("name", required=False)
 @click.option("--sql", "file", metavar="FILE", help="SQL from a file (- for stdin).")
 @click.option("--models", metavar="MODULE:BASE", help="The difference to SQLAlchemy metadata.")
-@click.option("--format", "kind", type=click.Choice(["python", "sql"]), default="python")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["python", "sql"]),
+    default="python",
+    show_default=True,
+    help="The kind of file to write.",
+)
 def command(
     session: Session, name: str | None, file: str | None, models: str | None, kind: str
 ) -> Report:

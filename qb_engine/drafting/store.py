@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PartName = Literal["migration", "pre", "post", "backfill"]
 PARTS: tuple[PartName, ...] = get_args(PartName)
+WRITE_IT = "qb draft NAME --sql FILE (in a notebook: %%qb draft NAME)"
 LONGEST = 100  # characters: file names end at 255 bytes, and the stamp stands before
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -127,7 +128,7 @@ def last(project: Project) -> Draft:
         raise InputError(
             "there is no draft yet",
             where=str(_folder(project)),
-            todo="write one in a cell that begins with %%qb draft NAME, or give --sql FILE",
+            todo=f"write one: {WRITE_IT}",
         )
     return found[0]
 
@@ -142,7 +143,7 @@ def get(project: Project, name: str) -> Draft:
             f"there is no draft {name!r}",
             where=str(_folder(project)),
             why=f"the drafts are {', '.join(known)}" if known else "nothing was drafted yet",
-            todo=f"did you mean {', '.join(near)}?" if near else "write it: %%qb draft NAME",
+            todo=f"did you mean {', '.join(near)}?" if near else f"write it: {WRITE_IT}",
         )
     return found
 
