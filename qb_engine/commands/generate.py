@@ -82,6 +82,9 @@ def command(
         session.connect(application_name="qb generate") as conn,
         server_errors("reading the target", session.target),
     ):
+        (session.project.root / session.project.config.migrations).mkdir(
+            parents=True, exist_ok=True
+        )
         existing = load(session.project.migrations)
         stamp = drafting.next_stamp(existing)
         if models:

@@ -7,7 +7,6 @@ from qb_engine.ledger.history import (
     Standing,
     StepRow,
     begin,
-    checksum_of,
     close_stale,
     finish,
     history,
@@ -18,6 +17,7 @@ from qb_engine.ledger.history import (
     standing,
     status_of,
     steps,
+    way_back,
 )
 from qb_engine.ledger.install import Baseline, baseline, ensure, exists
 
@@ -28,7 +28,6 @@ __all__ = [
     "StepRow",
     "baseline",
     "begin",
-    "checksum_of",
     "close_stale",
     "ensure",
     "exists",
@@ -41,4 +40,5 @@ __all__ = [
     "standing",
     "status_of",
     "steps",
+    "way_back",
 ]

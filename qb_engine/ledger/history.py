@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from qb_engine.execution import Observation
     from qb_engine.migrations import LoadedMigration
     from qb_engine.schema import Snapshot
-    from qb_engine.sql import Statement
 
 RUNS = """
 SELECT h.run, h.migration, h.name, h.checksum, h.direction, h.status, h.who, h.started_at,
@@ -96,11 +95,9 @@ class StepRow:
     error: str
 
 
-def checksum_of(statements: Sequence[Statement]) -> str:
-    """A hash of statements; empty when there are none."""
-    from qb_engine.migrations.model import checksum
-
-    return checksum(statements) if statements else ""
+def way_back(migration: LoadedMigration) -> str:
+    """The checksum of a migration's way back; empty when it has none."""
+    return migration.down_checksum if migration.down else ""
 
 
 def begin(
@@ -115,7 +112,7 @@ def begin(
             migration.id,
             migration.name,
             migration.checksum,
-            checksum_of(migration.down),
+            way_back(migration),
             direction,
             platform.node(),
             qb_engine.__version__,

@@ -105,7 +105,7 @@ def _refuse_edited(control: Connection, migration: LoadedMigration) -> None:
     """Raise RefusedError when the way back is not the one that was there when it was applied."""
     runs = ledger.history(control, migration.id)
     recorded = next((r.down_checksum for r in runs if r.direction == "up"), "")
-    if recorded and recorded != ledger.checksum_of(migration.down):
+    if recorded and recorded != ledger.way_back(migration):
         raise RefusedError(
             f"the way back of {migration.id} was edited after it was applied",
             where=str(migration.path),
