@@ -166,13 +166,18 @@ def load_part(
     return sql_file.load(path, kind)
 
 
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    """Names in the order a reader expects: pre, pre_2, pre_10."""
+    return [(int(digits or 0), text) for digits, text in re.findall(r"(\d+)|(\D+)", path.stem)]
+
+
 def _parts(folder: Path) -> list[tuple[Path, PartKind]]:
     """The files of a folder migration in the order they run.
 
     Raise InputError for an SQL or Python file that is none of them: it would never run.
     """
     names: dict[str, list[Path]] = {kind: [] for kind in KINDS}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=_by_number):
         skipped = path.name == "backfill.py" or path.name.startswith(("_", "."))
         if skipped or path.suffix.lower() not in (".py", ".sql") or not path.is_file():
             continue

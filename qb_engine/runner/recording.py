@@ -47,6 +47,11 @@ class Recording:
         self._base, self._total = counts  # statements that an earlier run kept, and all
         self._also = also or (lambda conn: None)  # more to write when it has ended
 
+    @property
+    def _again(self) -> str:
+        """The command that goes on with this run."""
+        return "qb rollback" if self._status == "rolled back" else "qb run"
+
     def run(self, arranged: Sequence[Block], kept: Sequence[Step] = ()) -> tuple[Observation, ...]:
         """Run blocks in order. `kept` are steps of an earlier try, whose settings are made again.
 
@@ -80,7 +85,7 @@ class Recording:
                 raise InterruptedRun(
                     f"{self._migration.id} was interrupted",
                     why=self._fate(kept_now, cut_off),
-                    todo="qb run continues",
+                    todo=f"{self._again} continues",
                 ) from None
             except psycopg.Error as error:
                 if not self._control.closed:
@@ -140,8 +145,7 @@ class Recording:
             self._place.tell("the connection was lost after the commit, which got through")
             return None
         failed.why += f"\n{self._fate(kept, cut_off)}"
-        again = "qb rollback" if self._status == "rolled back" else "qb run"
-        failed.todo = failed.todo or f"mend {self._migration.path.name}, then: {again}"
+        failed.todo = failed.todo or f"mend {self._migration.path.name}, then: {self._again}"
         return failed
 
     def _record_end(self, status: str, error: str) -> tuple[int, int]:
@@ -152,14 +156,13 @@ class Recording:
         return len([s for s in steps if s.status == "done"]), len(cut_off)
 
     def _fate(self, kept: int, cut_off: int) -> str:
-        again = "qb rollback" if self._status == "rolled back" else "qb run"
         if not kept and not cut_off:
             whole = "nothing of it was kept"
             return f"rolled back: {whole if not self._base else whole + ' beyond what was'}"
         text = f"{kept + self._base} of {self._total} statements are committed, and recorded"
         if cut_off:
             text += ", and one outside a transaction was cut off"
-        return f"{text}; {again} continues after them"
+        return f"{text}; {self._again} continues after them"
 
 
 def wants_to_be_alone(failed: StepFailed) -> bool:

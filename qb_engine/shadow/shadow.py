@@ -127,7 +127,7 @@ def sweep(admin: Connection) -> int:
     """
     rows = admin.execute(
         "SELECT d.datname::text, shobj_description(d.oid, 'pg_database'),"
-        "       pg_catalog.pg_database_size(d.oid)"
+        "       coalesce(pg_catalog.pg_database_size(d.oid), 0)"  # NULL: dropped meanwhile
         "  FROM pg_catalog.pg_database d"
         " WHERE (starts_with(d.datname, %s) OR starts_with(d.datname, %s))"
         "   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid)",

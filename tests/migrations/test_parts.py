@@ -93,3 +93,12 @@ def test_what_parts_require_of_one_table_adds_up(tmp_path: Path) -> None:
         },
         "orders": {},
     }
+
+
+def test_numbered_parts_run_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    folder = tmp_path / "20240101000000_many"
+    folder.mkdir()
+    for name in ("pre_10.sql", "pre_2.sql", "pre.sql", "migration.sql"):
+        (folder / name).write_text("SELECT 1")
+    files = [part.file for part in load_one(folder).parts]
+    assert files == ["pre.sql", "pre_2.sql", "pre_10.sql", "migration.sql"]
