@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -185,28 +185,45 @@ class Panel:
         """Look how far the backfill is; look at everything again once it has ended."""
         focus = self.state.focus
         if focus is not None and focus.moving:
-            report, error = self._tried(
-                lambda: invoke(self._watching, ["backfill", "status", focus.id])
-            )
-            facts = report.as_dict() if report is not None else {}
-            if error is not None:
-                facts = {**self.state.fills.get(focus.id, {}), "note": error.what}
-            self._change(fills={**self.state.fills, focus.id: facts})
-            if report is not None and facts["state"] != focus.backfill:
-                self._look(focus.id, report)  # other buttons may be pressed now
+            report, error = self._progress(focus.id)
+            if report is not None and report.as_dict()["state"] != focus.backfill:
+                self._look(focus.id)  # other buttons may be pressed now
+            else:
+                self._change(fills=self._fills(focus.id, report, error))
         else:
             self._change()
 
-    def _look(self, migration: str, fill: Report) -> None:
-        """See how everything stands once a backfill is in another state."""
+    def _progress(self, migration: str) -> tuple[Report | None, QbError | None]:
+        return self._tried(lambda: invoke(self._watching, ["backfill", "status", migration]))
+
+    def _fills(
+        self, migration: str, report: Report | None, error: QbError | None
+    ) -> dict[str, Mapping[str, Any]]:
+        """What is known of every backfill, with the last look at one of them."""
+        before = self.state.fills
+        facts = {**before.get(migration, {}), "note": error.what} if error is not None else {}
+        return {**before, migration: report.as_dict() if report is not None else facts}
+
+    def _look(self, migration: str) -> None:
+        """See how everything stands once a backfill is in another state.
+
+        Its progress is read last: what is shown of it is never older than what the buttons allow.
+        """
         now, error = self._tried(lambda: invoke(self._watching, ["panel"]))
-        result = result_of("start", "Backfill", fill)
+        fill, missed = self._progress(migration)
         with self._lock:
             if isinstance(now, PanelReport):
                 self.state = self.state.with_report(now)
-            self.state = self.state.with_result(migration, result)
-            said = self.state.said if self.state.doing else f"Backfill: {result.headline}"
-            self._change(error=self.state.error or error, said=said)
+            said = self.state.said
+            if fill is not None:
+                result = result_of("start", "Backfill", fill)
+                self.state = self.state.with_result(migration, result)
+                said = said if self.state.doing else f"Backfill: {result.headline}"
+            self._change(
+                error=self.state.error or error,
+                said=said,
+                fills=self._fills(migration, fill, missed),
+            )
 
     def _clear(self, *fields: str) -> None:
         """Empty text fields: on the page, and through their observers in the state."""
