@@ -32,7 +32,7 @@ SELECT h.run, h.migration, h.name, h.checksum, h.direction, h.status, h.who, h.s
 # the run that says how each migration stands: the last one that ended, or that kept something
 STANDING = f"""
 SELECT DISTINCT ON (r.migration) r.* FROM ({RUNS}) r
- WHERE r.status IN ('applied', 'expanded', 'rolled back') OR r.kept > 0 OR r.cut_off > 0
+ WHERE r.status IN ('applied', 'expanded', 'contracted', 'rolled back') OR r.kept > 0 OR r.cut_off > 0
  ORDER BY r.migration, r.run DESC
 """
 
@@ -93,6 +93,7 @@ class StepRow:
     attempts: int
     locks: dict[str, str]
     error: str
+    messages: list[str]
 
 
 def way_back(migration: LoadedMigration) -> str:
@@ -105,13 +106,14 @@ def begin(
 ) -> int:
     """Record that a run starts, committed at once so that a crash leaves a trace; its number."""
     row = conn.execute(
-        "INSERT INTO qb.history (migration, name, checksum, down_checksum, direction, status,"
-        " host, qb_version, fingerprint_before)"
-        " VALUES (%s, %s, %s, %s, %s, 'running', %s, %s, %s) RETURNING run",
+        "INSERT INTO qb.history (migration, name, checksum, raw_checksum, down_checksum, direction,"
+        " status, host, qb_version, fingerprint_before)"
+        " VALUES (%s, %s, %s, %s, %s, %s, 'running', %s, %s, %s) RETURNING run",
         [
             migration.id,
             migration.name,
             migration.checksum,
+            getattr(migration, "raw_checksum", ""),
             way_back(migration),
             direction,
             platform.node(),
@@ -151,13 +153,14 @@ def record_steps(
     for o in observations:
         conn.execute(
             "INSERT INTO qb.step (run, number, part, sql, place, status, transactional, seconds,"
-            " rows, wal_bytes, attempts, locks, error)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " rows, wal_bytes, attempts, locks, messages, error)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
             " ON CONFLICT (run, number) DO UPDATE SET status = excluded.status,"
             " sql = excluded.sql, part = excluded.part, place = excluded.place,"
             " transactional = excluded.transactional, started_at = excluded.started_at,"
             " seconds = excluded.seconds, rows = excluded.rows, wal_bytes = excluded.wal_bytes,"
-            " attempts = excluded.attempts, locks = excluded.locks, error = excluded.error"
+            " attempts = excluded.attempts, locks = excluded.locks,"
+            " messages = excluded.messages, error = excluded.error"
             " WHERE qb.step.status <> 'done'",
             [
                 run,
@@ -172,6 +175,7 @@ def record_steps(
                 o.wal_bytes,
                 o.attempts,
                 json.dumps(o.table_locks),
+                json.dumps([mask(text) for text in o.messages]),
                 o.error,
             ],
         )
@@ -215,7 +219,7 @@ def steps(conn: Connection, run: int) -> tuple[StepRow, ...]:
     """The recorded statements of a run, in order."""
     rows: list[tuple[Any, ...]] = conn.execute(
         "SELECT number, part, sql, place, status, transactional, seconds, rows, wal_bytes,"
-        " attempts, locks, error FROM qb.step WHERE run = %s ORDER BY number",
+        " attempts, locks, error, messages FROM qb.step WHERE run = %s ORDER BY number",
         [run],
     ).fetchall()
     return tuple(StepRow(*row) for row in rows)

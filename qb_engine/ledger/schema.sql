@@ -17,10 +17,11 @@ CREATE TABLE qb.history (
     migration text NOT NULL,
     name text NOT NULL,
     checksum text NOT NULL,                             -- of what ran
+    raw_checksum text NOT NULL DEFAULT '',              -- of the files' bytes as they were then
     down_checksum text NOT NULL DEFAULT '',             -- of the way back, as it was then
     direction text NOT NULL CHECK (direction IN ('up', 'down')),
     status text NOT NULL CHECK (status IN
-        ('running', 'applied', 'expanded', 'rolled back', 'failed', 'stopped')),
+        ('running', 'applied', 'expanded', 'contracted', 'rolled back', 'failed', 'stopped')),
     who text NOT NULL DEFAULT session_user,
     host text NOT NULL DEFAULT '',
     qb_version text NOT NULL,
@@ -49,8 +50,49 @@ CREATE TABLE qb.step (
     wal_bytes bigint,
     attempts integer NOT NULL DEFAULT 1,
     locks jsonb NOT NULL DEFAULT '{}',
+    messages jsonb NOT NULL DEFAULT '[]',               -- what the server said: NOTICE, WARNING
     error text NOT NULL DEFAULT '',
     PRIMARY KEY (run, number)
+);
+
+-- one row per file of a run, once all its statements are committed
+CREATE TABLE qb.part (
+    run bigint NOT NULL REFERENCES qb.history ON DELETE CASCADE,
+    file text NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('pre', 'migration', 'post')),
+    state text NOT NULL CHECK (state IN ('applied', 'undone')),
+    transaction text NOT NULL CHECK (transaction IN ('one', 'each statement', 'mixed')),
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (run, file)
+);
+
+-- what a run held and whom it kept waiting, looked at several times a second while it ran
+CREATE TABLE qb.sample (
+    run bigint NOT NULL REFERENCES qb.history ON DELETE CASCADE,
+    at double precision NOT NULL,                       -- seconds since the run's first statement
+    step integer NOT NULL,
+    held jsonb NOT NULL DEFAULT '{}',                   -- relation: the strongest lock mode on it
+    waits_for jsonb NOT NULL DEFAULT '[]',              -- who blocks the run
+    blocked integer NOT NULL DEFAULT 0,                 -- sessions that wait for the run
+    longest double precision NOT NULL DEFAULT 0,        -- seconds that the longest of them waits
+    blocked_by_run jsonb NOT NULL DEFAULT '[]',         -- who these are
+    wal_bytes bigint,                                   -- of the whole server since the run began
+    io jsonb NOT NULL DEFAULT '{}',
+    progress jsonb NOT NULL DEFAULT '{}',               -- of the server's own progress views
+    PRIMARY KEY (run, at)
+);
+
+-- what people decided about the state: repaired, accepted, adopted; only ever added to
+CREATE TABLE qb.event (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    who text NOT NULL DEFAULT session_user,
+    host text NOT NULL DEFAULT '',
+    what text NOT NULL,
+    migration text,
+    run bigint,
+    reason text NOT NULL DEFAULT '',
+    detail jsonb NOT NULL DEFAULT '{}'
 );
 
 -- the schema after each run, to compare with what is there later
