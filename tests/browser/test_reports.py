@@ -56,7 +56,8 @@ def test_reports_are_read_on_any_theme(
     assert picture.evaluate("image => [image.width, image.naturalWidth > 1000]") == [768, True]
     error = notebook.cell(5).locator('[data-mime-type="application/vnd.jupyter.stderr"]')
     expect(error).to_have_text(
-        "InputError: No such option '--nope'.  [qb plan]\n  next: see: qb plan --help"
+        "InputError: No such option '--nope'.  [qb plan]\n  next: see: qb plan --help\n"
+        "  more: qb error bad-option"
     )
     notebook.page.screenshot(path=pictures / f"reports-{theme}.png")
 

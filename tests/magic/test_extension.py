@@ -232,7 +232,7 @@ def failing(shell: InteractiveShell, code: str) -> tuple[BaseException | None, s
         ("%qb init 'open", "InputError: the line cannot be split into words"),
     ],
 )
-def test_an_error_is_two_lines_and_an_exception(
+def test_an_error_is_three_lines_and_an_exception(
     shell: InteractiveShell, line: str, first: str
 ) -> None:
     """Never IPython's UsageError: notebook tests cannot see that one."""
@@ -240,7 +240,8 @@ def test_an_error_is_two_lines_and_an_exception(
     assert isinstance(error, InputError)
     lines = shown.strip().splitlines()
     assert lines[0].startswith(first)
-    assert lines[-1].startswith("  next: ")
+    assert lines[-2].startswith("  next: ")
+    assert lines[-1].startswith("  more: qb error ")
     assert "Traceback" not in shown
 
 

@@ -56,13 +56,14 @@ def until(condition: Any, what: str) -> None:
         time.sleep(0.02)
 
 
-def test_an_error_is_an_error_output_of_two_lines(kernel: Kernel) -> None:
+def test_an_error_is_an_error_output_of_three_lines(kernel: Kernel) -> None:
     """Run All stops, nbval and papermill see it; there is no traceback to scroll past."""
     ran = kernel.run("%qb plan --nope")
     assert ran.reply["status"] == "error"
     assert ran.error.splitlines() == [
         "InputError: No such option '--nope'.  [qb plan]",
         "  next: see: qb plan --help",
+        "  more: qb error bad-option",
     ]
     assert ran.of("stream") == []
 

@@ -83,12 +83,13 @@ def test_stable_mode_hides_what_changes(monkeypatch: pytest.MonkeyPatch) -> None
     assert format_value(datetime.now(UTC), "time") == "(time)"
 
 
-def test_an_error_says_four_things() -> None:
+def test_an_error_says_four_things_and_names_its_page() -> None:
     error = InputError("what", where="where", why="why\nmore", todo="todo")
     assert error.lines() == [
         "InputError: what  [where]",
         "  why: why",
         "       more",
         "  next: todo",
+        "  more: qb error bad-input",
     ]
     assert error._render_traceback_() == error.lines()
