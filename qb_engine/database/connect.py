@@ -10,6 +10,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from qb_engine import secrets
+from qb_engine.database.sqlstates import explain
 from qb_engine.errors import QbError, ServerError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def connect(
 def unreachable(target: Target, error: psycopg.Error) -> ServerError:
     """What a failed connection means, in the words of libpq's message."""
     text = " ".join(str(error).split())
-    todo = "see that the host, the port and the network are right"
+    todo, code = "see that the host, the port and the network are right", "cannot-connect"
     if "password authentication failed" in text:
         todo = "mend the password in the passfile, the service file or PGPASSWORD"
     elif "no password supplied" in text:
@@ -72,8 +73,14 @@ def unreachable(target: Target, error: psycopg.Error) -> ServerError:
         todo = "start the server, or mend host and port"
         if target.embedded:
             todo = "start it with: qb dev up"
+    elif "too many" in text or "connection slots" in text:
+        todo, code = "close idle sessions, or raise max_connections", "too-many-connections"
     raised = ServerError(
-        f"cannot connect to {target.name}", where=target.display, why=text, todo=todo
+        f"cannot connect to {target.name}",
+        where=target.display,
+        why=text,
+        todo=todo,
+        code=code,
     )
     raised.needs_password = "no password supplied" in text  # type: ignore[attr-defined]
     return raised
@@ -96,12 +103,11 @@ def server_error(doing: str, error: psycopg.Error, *, where: str = "") -> Server
     why = diagnostic.message_primary or " ".join(str(error).split()) or type(error).__name__
     if diagnostic.message_detail:
         why += f"\n{diagnostic.message_detail}"
-    todo = diagnostic.message_hint or ""
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        todo = todo or "connect as a role with that privilege, or have it granted"
-    elif lost(error):
-        todo = todo or "see that the server runs, then repeat the command"
-    return ServerError(f"{doing} failed", where=where, why=why, todo=todo)
+    meant = explain(error)
+    todo = diagnostic.message_hint or meant.todo
+    if lost(error):
+        todo = "see that the server runs, then repeat the command"
+    return ServerError(f"{doing} failed", where=where, why=why, todo=todo, code=meant.code)
 
 
 def lost(error: BaseException) -> bool:
