@@ -10,7 +10,7 @@ import psycopg
 from qb_engine.analysis.verify import Verified, verify
 from qb_engine.errors import RefusedError
 from qb_engine.execution import Executor, Observation, blocks
-from qb_engine.execution.executor import StepFailed
+from qb_engine.execution.failure import StepFailed
 
 if TYPE_CHECKING:
     from qb_engine.execution import Step
@@ -63,7 +63,8 @@ def dry_run(
             watching,
             place.policy(commit=False, explain=True, debug=True),
             tell=place.tell,
-            on_step=lambda step, state: place.on_step(migration, step, state),
+            on_step=lambda step, state, seen: place.on_step(migration, step, state),
+            opener=lambda: place.opener("qb watch"),
         )
         seen: list[Observation] = []
         failure = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from qb_engine.execution import Block, Executor, Observation, blocks, steps_where
-from qb_engine.execution.executor import StepFailed
+from qb_engine.execution.failure import StepFailed
 from qb_engine.shadow import like, scratch
 
 if TYPE_CHECKING:

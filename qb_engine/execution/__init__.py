@@ -6,9 +6,11 @@ There is one executor. A plan's facts, a dry run and a run differ in policy and 
 from __future__ import annotations
 
 from qb_engine.execution.blocks import Block, Step, blocks, steps_where
-from qb_engine.execution.executor import Executor, Policy
+from qb_engine.execution.executor import Executor
+from qb_engine.execution.failure import StepFailed
 from qb_engine.execution.observation import Lock, Observation, Scan
 from qb_engine.execution.place import Place
+from qb_engine.execution.stage import Policy
 
 __all__ = [
     "Block",
@@ -19,6 +21,7 @@ __all__ = [
     "Policy",
     "Scan",
     "Step",
+    "StepFailed",
     "blocks",
     "steps_where",
 ]

@@ -5,58 +5,36 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from qb_engine.database.connect import lost
-from qb_engine.errors import ServerError, StatementError
+from qb_engine.execution.alone import concurrently, run_alone
 from qb_engine.execution.blocks import Block, Step
 from qb_engine.execution.explain import explained
-from qb_engine.execution.observation import Observation, strongest
+from qb_engine.execution.failure import StepFailed
+from qb_engine.execution.observation import Observation
 from qb_engine.execution.observer import Observer
-from qb_engine.execution.outside import (
-    clean_up_invalid,
-    invalid_indexes,
-    old_snapshots,
-    sampled,
-    stepped,
-)
-from qb_engine.sql import Source
+from qb_engine.execution.stage import OnStep, Policy, Stage, Tell, milliseconds
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
+    from qb_engine.execution.watch import Sample
 
-RETRIED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+RETRIED = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
 FIRST_PAUSE_S = 0.25  # between the first and the second try for a lock; doubles, with jitter
 LONGEST_PAUSE_S = 15.0
-
-BLOCKERS = """
-SELECT a.pid, coalesce(nullif(a.application_name, ''), '?'),
-       extract(epoch FROM clock_timestamp() - a.xact_start)::int, left(a.query, 80)
-  FROM pg_catalog.pg_stat_activity a
- WHERE a.pid = ANY (pg_catalog.pg_blocking_pids(%s)) ORDER BY a.xact_start
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How an execution differs from another: everything else is the same. Times in seconds."""
-
-    commit: bool = True
-    lock_timeout: float = 2.0
-    lock_deadline: float = 300.0
-    statement_timeout: float = 3600.0
-    explain: bool = False  # run DML under EXPLAIN ANALYZE
-    debug: bool = False  # listen to the server's DEBUG1 messages about its work
-    stepped: bool = False  # learn the locks of statements outside a transaction one by one
-
+CONCURRENT_TRIES = 3  # of a concurrent build that fails for others' sake
 
 Inside = Callable[[tuple[Observation, ...]], None]
-Tell = Callable[[str], None]
+Unit = tuple[Block, Inside | None]
 
 
 class Executor:
@@ -64,7 +42,8 @@ class Executor:
 
     `tell` hears sentences on the way (a lock that is waited for). With `policy.commit` False all
     transactional blocks run in one transaction, which `close` rolls back; statements that cannot
-    run in a transaction are skipped, and say so.
+    run in a transaction are skipped, and say so. With `opener` the run is also watched while a
+    statement works.
     """
 
     def __init__(
@@ -75,23 +54,17 @@ class Executor:
         *,
         opener: Callable[[], Connection] | None = None,
         tell: Tell | None = None,
-        on_step: Callable[[Step, str], None] | None = None,
+        on_step: OnStep | None = None,
         stop: threading.Event | None = None,
+        on_retry: Callable[[StepFailed, str], None] | None = None,
     ) -> None:
-        self.acting = acting
-        self.watching = watching
         self.policy = policy
-        self._opener = opener
-        self._tell = tell or (lambda text: None)
-        self._on_step = on_step or (lambda step, state: None)
+        self._stage = Stage(
+            acting, watching, policy, opener=opener, tell=tell, on_step=on_step, stop=stop
+        )
+        self._on_retry = on_retry or (lambda failed, blockers: None)
         self._observer = Observer(acting, watching)
-        self._origin = 0.0  # when the first step began
-        self._stopped = stop or threading.Event()
-        self._blockers: list[tuple[Any, ...]] = []
-        self._messages: list[str] = []
         self._open = False
-        self._hearing = True
-        acting.add_notice_handler(self._hear)
 
     def run(self, block: Block, inside: Inside | None = None) -> tuple[Observation, ...]:
         """Run a block; `inside` is called in its transaction before the commit.
@@ -99,50 +72,60 @@ class Executor:
         Lock waits are retried, the transaction rolled back first, until the deadline. Raise
         StepFailed with the observations so far; nothing of a transactional block is kept then.
         """
+        return self.run_together([(block, inside)])
+
+    def run_together(self, units: Sequence[Unit]) -> tuple[Observation, ...]:
+        """Run several blocks in one transaction: all of them are kept, or none."""
         started, attempt = time.monotonic(), 1
-        self._origin = self._origin or started
         while True:
             try:
-                if not block.transactional:
-                    return self._outside(block.steps[0], attempt)
-                return self._transaction(block, inside, attempt)
+                if not units[0][0].transactional:
+                    return run_alone(self._stage, units[0][0].steps[0], attempt)
+                return self._transaction(units, attempt)
             except StepFailed as failed:
                 waited = time.monotonic() - started
-                if not isinstance(failed.cause, RETRIED) or not self.policy.commit:
-                    raise
-                if _concurrently(failed.step):
+                if not self._worth_it(failed, attempt):
                     raise
                 if waited > self.policy.lock_deadline:
-                    raise failed.given_up(waited, self._blocked_by()) from None
+                    raise failed.given_up(waited, self._blockers()) from None
                 self._pause(failed, attempt)
                 attempt += 1
 
+    def samples(self) -> tuple[Sample, ...]:
+        """What was seen from outside since the last call."""
+        return self._stage.watch.taken()
+
     def close(self) -> None:
         """Roll back what is open and take the listener off."""
-        if self._open and not self.acting.closed:
-            self.acting.rollback()
+        if self._open and not self._stage.acting.closed:
+            self._stage.acting.rollback()
         self._open = False
-        if self._hearing:
-            self.acting.remove_notice_handler(self._hear)
-            self._hearing = False
+        self._stage.close()
 
     # -- inside a transaction ------------------------------------------------------------------
 
-    def _transaction(
-        self, block: Block, inside: Inside | None, attempt: int
-    ) -> tuple[Observation, ...]:
+    def _transaction(self, units: Sequence[Unit], attempt: int) -> tuple[Observation, ...]:
+        done: tuple[Observation, ...] = ()
         found: list[Observation] = []
         self._begin()
         try:
-            for step in block.steps:
-                found.append(self._step(block, step, attempt))
-            ended = time.monotonic() - self._origin
-            done = tuple(replace(o, held_until=ended) for o in found)
+            for block, inside in units:
+                found = []
+                for before, step in zip((None, *block.steps), block.steps):
+                    found.append(self._step(block, step, before, attempt))
+                last = block is units[-1][0]
+                self._check_deferred(block, last=last)
+                ended = time.monotonic() - self._stage.origin
+                found = [replace(o, held_until=ended) for o in found]
+                done += tuple(found)
+                if self.policy.commit and inside is not None:
+                    inside(tuple(found))
+                if not last:
+                    self._stage.acting.execute(f"RESET ALL; {self._limits()}".encode())
             if self.policy.commit:
-                if inside is not None:
-                    inside(done)
-                self._commit(block)
+                self._commit(units[-1][0])
                 self._open = False
+                self._stage.watch.end()
             return done
         except StepFailed as failed:
             failed.observations = (*found, *failed.observations)
@@ -155,310 +138,138 @@ class Executor:
     def _begin(self) -> None:
         if self._open:  # a dry run goes on in the transaction that it rolls back at the end
             return
-        self._observer.begin()
-        policy = self.policy
-        level = "debug1" if policy.debug else "notice"
+        stage = self._stage
         # SET takes no snapshot, so a migration may still choose its isolation level
-        self.acting.execute(
-            f"BEGIN; SET LOCAL lock_timeout = {_ms(policy.lock_timeout)};"
-            f" SET LOCAL statement_timeout = {_ms(policy.statement_timeout)};"
-            f" SET LOCAL client_min_messages = {level}".encode()
-        )
+        stage.acting.execute(f"BEGIN; {self._limits()}{self.policy.opening}".encode())
         self._open = True
+        if self.policy.pooled or not stage.pid:
+            stage.pid = stage.ask_pid() if self.policy.pooled else stage.acting.info.backend_pid
+        self._observer.begin(stage.pid)
+        stage.watch.begin(stage.pid)
+        stage.wal = stage.wal_now()
 
-    def _step(self, block: Block, step: Step, attempt: int) -> Observation:
-        name = f"qb_{step.number}".encode()
-        self._on_step(step, "running")
-        self._messages.clear()
-        before = self._wal()
-        start = time.monotonic()
-        self._origin = self._origin or start
+    def _limits(self) -> str:
+        policy = self.policy
+        return (
+            f"SET LOCAL lock_timeout = {milliseconds(policy.lock_timeout)};"
+            f" SET LOCAL statement_timeout = {milliseconds(policy.statement_timeout)};"
+            f" SET LOCAL client_min_messages = {'debug1' if policy.debug else 'notice'};"
+        )
+
+    def _step(self, block: Block, step: Step, before: Step | None, attempt: int) -> Observation:
+        stage = self._stage
+        start = stage.start(step)
         try:
             if block.savepoints:
-                self.acting.execute(b"SAVEPOINT " + name)
-            with self._noticing_blockers():
-                tree, rows, wal, buffers = self._execute(step)
-            if block.savepoints:
-                self.acting.execute(b"RELEASE SAVEPOINT " + name)
+                # the savepoint of the statement before goes with the next one: one way less
+                let_go = f"RELEASE SAVEPOINT qb_{before.number}; " if before else ""
+                stage.acting.execute(f"{let_go}SAVEPOINT qb_{step.number}".encode())
+            if stage.watch.over:
+                raise psycopg.errors.QueryCanceled("others waited for too long")
+            start = time.monotonic()
+            tree, rows, wal, buffers = self._execute(step)
             seconds = time.monotonic() - start
-            after = self._wal()
             seen = self._observer.look()
         except psycopg.Error as error:
-            self._on_step(step, "failed")
-            raise self._failed(step, error, time.monotonic() - start, block.number) from error
-        self._on_step(step, "done")
-        return Observation(
+            raise stage.failed(step, error, time.monotonic() - start, block.number) from error
+        written, stage.wal = max(seen.wal - stage.wal, 0), seen.wal
+        observation = Observation(
             number=step.number,
             sql=step.statement.sql,
             place=str(step.statement.source),
             part=step.part,
             transaction=block.number,
             seconds=seconds,
-            start=start - self._origin,
+            start=start - stage.origin,
             rows=rows,
             locks=seen.locks,
             rewrites=seen.rewrites,
             rebuilds=seen.rebuilds,
             scans=seen.scans,
-            wal_bytes=wal if wal is not None else max(after - before, 0),
+            wal_bytes=wal if wal is not None else written,
             buffers=buffers,
             attempts=attempt,
-            messages=tuple(self._messages),
+            messages=stage.heard(),
             explain=tree,
         )
+        stage.on_step(step, "done", observation)
+        return observation
 
     def _execute(self, step: Step) -> tuple[Any, int | None, int | None, int | None]:
-        sql = step.statement.sql
+        sql, acting = step.statement.sql, self._stage.acting
         if self.policy.explain and step.statement.is_dml:
             options = b"EXPLAIN (ANALYZE, BUFFERS, WAL, FORMAT JSON) "
-            row = self.acting.execute(options + sql.encode()).fetchone()
+            row = acting.execute(options + sql.encode()).fetchone()
             assert row is not None
             found = explained(row[0], ran=True)
             return found.tree, found.rows, found.wal_bytes, found.buffers
         tree = None
         if self.policy.explain and step.statement.has_plan:
-            row = self.acting.execute(b"EXPLAIN (FORMAT JSON) " + sql.encode()).fetchone()
+            row = acting.execute(b"EXPLAIN (FORMAT JSON) " + sql.encode()).fetchone()
             tree = explained(row[0], ran=False).tree if row else None
-        cursor = self.acting.execute(sql.encode())
+        cursor = acting.execute(sql.encode())
         rows = cursor.rowcount if step.statement.is_dml and cursor.rowcount >= 0 else None
         return tree, rows, None, None
 
+    def _check_deferred(self, block: Block, *, last: bool) -> None:
+        """Have deferred constraints speak up now, while it is known whose rows they are about.
+
+        Between two migrations of one transaction they are asked and stay deferred.
+        """
+        ask = "SET CONSTRAINTS ALL IMMEDIATE"
+        if not last:
+            ask = f"SAVEPOINT qb_ask; {ask}; ROLLBACK TO SAVEPOINT qb_ask; RELEASE SAVEPOINT qb_ask"
+        try:
+            self._stage.acting.execute(ask.encode())
+        except psycopg.Error as error:
+            at = "the end, where deferred constraints are checked"
+            raise self._stage.failed(block.steps[-1], error, 0.0, block.number, at) from error
+
     def _commit(self, block: Block) -> None:
         try:
-            self.acting.execute("COMMIT")
+            self._stage.acting.execute("COMMIT")
         except psycopg.Error as error:
-            # deferred constraints speak up here, and no statement of the file is at fault alone
-            raise self._failed(block.steps[-1], error, 0.0, block.number, at="COMMIT") from error
+            raise self._stage.failed(block.steps[-1], error, 0.0, block.number, "COMMIT") from error
 
     def _rollback(self) -> None:
         self._open = False
-        if not self.acting.closed:
+        self._stage.watch.end()
+        if not self._stage.acting.closed:
             try:
-                self.acting.execute("ROLLBACK")
+                self._stage.acting.execute("ROLLBACK")
             except psycopg.Error as error:
                 if not lost(error):
                     raise
 
-    # -- outside a transaction -----------------------------------------------------------------
+    # -- waiting ---------------------------------------------------------------------------------
 
-    def _outside(self, step: Step, attempt: int) -> tuple[Observation, ...]:
-        blank = Observation(
-            step.number, step.statement.sql, str(step.statement.source), step.part, None
-        )
-        if not self.policy.commit:
-            return (replace(blank, skipped=f"not run: {step.outside}"),)
-        concurrently = _concurrently(step)
-        if concurrently:
-            for sentence in old_snapshots(self.watching, self.acting.info.backend_pid):
-                self._tell(sentence)
-        before = invalid_indexes(self.watching, step.statement)
-        self._on_step(step, "running")
-        self._messages.clear()
-        start, wal = time.monotonic(), self._wal()
-        free = concurrently and not self.policy.stepped
-        lock = "0" if concurrently else _ms(self.policy.lock_timeout)
-        limit = "0" if free else _ms(self.policy.statement_timeout)
-        try:
-            with self._session_limits(lock, limit):
-                if self.policy.stepped and self._opener is not None:
-                    locks = stepped(self.acting, self.watching, self._opener, step.statement)
-                else:
-                    with (
-                        sampled(self.acting, self.watching) as held,
-                        self._noticing_blockers(),
-                    ):
-                        self.acting.execute(step.statement.sql.encode())
-                    locks = strongest(held)
-        except psycopg.Error as error:
-            self._on_step(step, "failed")
-            failed = self._failed(step, error, time.monotonic() - start, None)
-            said = clean_up_invalid(self.watching, step.statement, before)
-            failed.why = "\n".join([failed.why, *said])
-            raise failed from error
-        except BaseException:
-            for sentence in clean_up_invalid(self.watching, step.statement, before):
-                self._tell(sentence)
-            raise
-        self._on_step(step, "done")
-        seconds = time.monotonic() - start
-        return (
-            replace(
-                blank,
-                seconds=seconds,
-                start=start - self._origin,
-                held_until=start - self._origin + seconds,
-                locks=locks,
-                wal_bytes=max(self._wal() - wal, 0),
-                attempts=attempt,
-                messages=tuple(self._messages),
-            ),
-        )
+    def _worth_it(self, failed: StepFailed, attempt: int) -> bool:
+        """True when another try may get through."""
+        if not self.policy.commit or not (isinstance(failed.cause, RETRIED) or failed.blocked):
+            return False
+        return not concurrently(failed.step) or attempt < CONCURRENT_TRIES
 
-    @contextmanager
-    def _session_limits(self, lock: str, statement: str) -> Iterator[None]:
-        """Set both timeouts for the session, and give it back what it had."""
-        names = ("lock_timeout", "statement_timeout")
-        row = self.acting.execute(
-            "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')"
-        ).fetchone()
-        assert row is not None
-        for name, value in zip(names, (lock, statement)):
-            self.acting.execute("SELECT set_config(%s, %s, false)", [name, value])
-        try:
-            yield
-        finally:
-            with suppress(psycopg.OperationalError):  # the session may be gone
-                for name, value in zip(names, row):
-                    self.acting.execute("SELECT set_config(%s, %s, false)", [name, value])
-
-    # -- waiting and failing -------------------------------------------------------------------
-
-    @contextmanager
-    def _noticing_blockers(self) -> Iterator[None]:
-        """Look who blocks shortly before the lock timeout strikes: afterwards nobody does."""
-        pid = self.acting.info.backend_pid
-
-        def look() -> None:
-            with suppress(psycopg.Error):  # the wait itself will say what is wrong
-                self._blockers = self.watching.execute(BLOCKERS, [pid]).fetchall()
-
-        timer = threading.Timer(max(self.policy.lock_timeout * 0.7, 0.02), look)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-            timer.join()
-
-    def _blocked_by(self) -> str:
+    def _blockers(self) -> str:
         return "; ".join(
-            f"pid {pid} ({application}) whose transaction is {age} s old: {query}"
-            for pid, application, age, query in self._blockers
+            f"pid {each.pid} ({each.application}) whose transaction is {each.seconds:.0f} s old: "
+            f"{each.query}"
+            for each in self._stage.watch.blockers
         )
 
     def _pause(self, failed: StepFailed, attempt: int) -> None:
         pause = min(FIRST_PAUSE_S * 2 ** (attempt - 1), LONGEST_PAUSE_S)
         pause *= random.uniform(0.7, 1.3)
-        blocked = self._blocked_by()
-        self._tell(
-            f"step {failed.step.number} waited {self.policy.lock_timeout:g} s for a lock"
-            + (f" held by {blocked}" if blocked else "")
-            + f"; rolled back, trying again in {pause:.1f} s"
-        )
-        if self._stopped.wait(pause):
+        blockers = self._blockers()
+        number = failed.step.number
+        if failed.blocked:
+            said = f"step {number} was cancelled: {failed.blocked}"
+        elif isinstance(failed.cause, psycopg.errors.LockNotAvailable):
+            said = f"step {number} waited {self.policy.lock_timeout:g} s for a lock" + (
+                f" held by {blockers}" if blockers else ""
+            )
+        else:
+            said = f"step {number}: {failed.cause.diag.message_primary}"
+        self._stage.tell(f"{said}; rolled back, trying again in {pause:.1f} s")
+        self._on_retry(failed, blockers)
+        if self._stage.stopped.wait(pause):
             raise failed
-
-    def _failed(
-        self, step: Step, error: psycopg.Error, seconds: float, block: int | None, at: str = ""
-    ) -> StepFailed:
-        observation = Observation(
-            step.number,
-            step.statement.sql,
-            str(step.statement.source),
-            step.part,
-            block,
-            seconds=seconds,
-            messages=tuple(self._messages),
-            error=error.diag.message_primary or " ".join(str(error).split()),
-        )
-        return StepFailed(step, error, (observation,), at=at)
-
-    def _wal(self) -> int:
-        row = self.watching.execute(
-            "SELECT CASE WHEN pg_is_in_recovery() THEN 0"
-            " ELSE pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') END::bigint"
-        ).fetchone()
-        return int(row[0]) if row else 0
-
-    def _hear(self, diagnostic: psycopg.errors.Diagnostic) -> None:
-        text = diagnostic.message_primary or ""
-        if diagnostic.severity_nonlocalized == "DEBUG" and not text.startswith(WORK):
-            return
-        said = "" if diagnostic.severity_nonlocalized == "DEBUG" else f"{diagnostic.severity}: "
-        self._messages.append(f"{said}{text}")
-
-
-def _ms(seconds: float) -> str:
-    """Seconds as PostgreSQL takes them: whole milliseconds; 0 is no limit."""
-    return str(max(int(seconds * 1000), 1) if seconds else 0)
-
-
-def _concurrently(step: Step) -> bool:
-    return step.outside.startswith("CONCURRENTLY")
-
-
-# how the server's DEBUG1 messages about real work begin
-WORK = (
-    "rewriting table",
-    "verifying table",
-    "building index",
-    "validating foreign key",
-    "existing",
-)
-
-
-class StepFailed(StatementError):
-    """A step failed: which one, why, and what was observed until then."""
-
-    def __init__(
-        self,
-        step: Step,
-        cause: psycopg.Error,
-        observations: tuple[Observation, ...],
-        *,
-        at: str = "",
-        what: str = "",
-        todo: str = "",
-    ) -> None:
-        self.step = step
-        self.cause = cause
-        self.observations = observations
-        diagnostic = cause.diag
-        place = step.statement.source
-        why = [f"{diagnostic.severity or 'ERROR'}: {diagnostic.message_primary or cause}"]
-        if diagnostic.message_detail:
-            why.append(f"DETAIL: {diagnostic.message_detail}")
-        if diagnostic.context:
-            why.append(f"CONTEXT: {diagnostic.context}")
-        why += drawn(step, diagnostic.statement_position)
-        super().__init__(
-            what or f"statement {step.number} failed" + (f" at {at}" if at else ""),
-            sqlstate=cause.sqlstate or "",
-            where=f"{place}, statement {step.number}: {step.statement.first_line}",
-            why="\n".join(why),
-            todo=todo or diagnostic.message_hint or "",
-        )
-
-    def given_up(self, waited: float, blockers: str) -> StepFailed:
-        """The same after the deadline for locks has passed."""
-        return StepFailed(
-            self.step,
-            self.cause,
-            self.observations,
-            what=f"no lock for statement {self.step.number} within {waited:.0f} s",
-            todo=(f"held by {blockers}; " if blockers else "")
-            + "end that transaction or wait for it, then run again",
-        )
-
-
-def drawn(step: Step, position: str | None) -> list[str]:
-    """The line of the statement that the server points at, with a caret below."""
-    if not position:
-        return []
-    sql = step.statement.sql
-    at = int(position) - 1
-    start = sql.rfind("\n", 0, at) + 1
-    line = sql[start:].split("\n", 1)[0]
-    number = step.statement.source.line + sql.count("\n", 0, at)
-    place = Source(step.statement.source.file, number)
-    return [f"{place}: {line}", " " * (len(f"{place}: ") + at - start) + "^"]
-
-
-def server_gone(error: BaseException, doing: str) -> ServerError:
-    """The connection broke: nothing is known about the last statement but what the ledger says."""
-    return ServerError(
-        f"the connection was lost while {doing}",
-        why=" ".join(str(error).split()),
-        todo="see that the server runs, then: qb status",
-    )

@@ -28,6 +28,15 @@ SELECT l.relation::bigint, max(n.nspname)::text, max(c.relname)::text, max(c.rel
  GROUP BY l.relation
 """
 
+# where the server's log stands, with each of these locks (one row without any)
+LOOK = f"""
+SELECT l.*, w.bytes
+  FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 0 ELSE
+               pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0')
+               END::bigint) AS w(bytes)
+  LEFT JOIN ({LOCKS}) AS l(oid, schema, name, kind, file, modes) ON true
+"""
+
 # the same relations as the watched transaction itself sees them, with its own scan counters
 NOW = """
 SELECT c.oid::bigint, c.relfilenode::bigint, pg_catalog.pg_stat_get_xact_numscans(c.oid),
@@ -44,6 +53,7 @@ class Seen:
     rewrites: tuple[str, ...]
     rebuilds: tuple[str, ...]
     scans: tuple[Scan, ...]
+    wal: int  # where the server's log stands, in bytes
 
 
 class Observer:
@@ -52,18 +62,19 @@ class Observer:
     def __init__(self, acting: Connection, watching: Connection) -> None:
         self._acting = acting
         self._watching = watching
-        self._pid = acting.info.backend_pid
-        self.begin()
+        self.begin(acting.info.backend_pid)
 
-    def begin(self) -> None:
-        """Forget what was seen: a new transaction starts."""
+    def begin(self, pid: int) -> None:
+        """Forget what was seen: a new transaction starts, in the server's process `pid`."""
+        self._pid = pid
         self._held: dict[tuple[str, bool], str] = {}
         self._files: dict[int, int] = {}
         self._scans: dict[int, tuple[int, int]] = {}
 
     def look(self) -> Seen:
         """What has changed since the last look, within the running transaction."""
-        found = self._watching.execute(LOCKS, {"pid": self._pid, "waiting": False}).fetchall()
+        rows = self._watching.execute(LOOK, {"pid": self._pid, "waiting": False}).fetchall()
+        found = [row[:6] for row in rows if row[0] is not None]
         locks = []
         for _oid, schema, name, relkind, _file, modes in found:
             index = relkind in ("i", "I")
@@ -74,10 +85,16 @@ class Observer:
                 locks.append(Lock(relation, mode, index))
         rewrites, rebuilds, scans = self._inside(found)
         return Seen(
-            strongest(locks), tuple(sorted(rewrites)), tuple(sorted(rebuilds)), tuple(scans)
+            strongest(locks),
+            tuple(sorted(rewrites)),
+            tuple(sorted(rebuilds)),
+            tuple(scans),
+            int(rows[0][6]),
         )
 
     def _inside(self, found: list[tuple[Any, ...]]) -> tuple[list[str], list[str], list[Scan]]:
+        if not found:
+            return [], [], []
         names = {oid: f"{schema}.{name}" for oid, schema, name, *_ in found}
         before = {oid: file for oid, _s, _n, _k, file, _m in found}
         kinds = {oid: kind for oid, _s, _n, kind, _f, _m in found}

@@ -13,7 +13,8 @@ import psycopg
 from qb_engine.database.connect import lost, server_error
 from qb_engine.errors import QbError
 from qb_engine.execution.blocks import Step
-from qb_engine.execution.executor import Policy, server_gone
+from qb_engine.execution.failure import server_gone
+from qb_engine.execution.stage import Policy
 from qb_engine.project import Project, seconds
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from qb_engine import ledger
 from qb_engine.database.connect import lost, server_error
 from qb_engine.errors import InterruptedRun
 from qb_engine.execution import Block, Executor, Observation
-from qb_engine.execution.executor import StepFailed, server_gone
+from qb_engine.execution.failure import StepFailed, server_gone
 from qb_engine.runner.lock import mark_working
 from qb_engine.runner.resume import settings_of
 
@@ -65,7 +65,8 @@ class Recording:
                 self._control,
                 self._place.policy(),
                 tell=self._place.tell,
-                on_step=lambda step, what: self._place.on_step(self._migration, step, what),
+                on_step=lambda step, what, seen: self._place.on_step(self._migration, step, what),
+                opener=lambda: self._place.opener("qb watch"),
                 stop=self._place.stop,
             )
             try:

@@ -9,7 +9,7 @@ from qb_engine import ledger
 from qb_engine.analysis.verify import Verified, verify
 from qb_engine.errors import QbError, RefusedError
 from qb_engine.execution import Observation, blocks
-from qb_engine.execution.executor import StepFailed
+from qb_engine.execution.failure import StepFailed
 from qb_engine.runner.lock import only_runner, still_held
 from qb_engine.runner.recording import Recording, wants_to_be_alone
 from qb_engine.runner.resume import remaining

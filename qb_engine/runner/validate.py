@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qb_engine import ledger
 from qb_engine.errors import InputError
 from qb_engine.execution import Executor, blocks, steps_where
-from qb_engine.execution.executor import StepFailed
+from qb_engine.execution.failure import StepFailed
 from qb_engine.runner.rollback import file_of
 from qb_engine.schema import diff, snapshot
 from qb_engine.shadow import like, scratch

@@ -19,7 +19,7 @@ from qb_engine.commands import Session, invoke
 from qb_engine.database import Target
 from qb_engine.errors import RefusedError
 from qb_engine.execution import Observation
-from qb_engine.execution.executor import StepFailed
+from qb_engine.execution import StepFailed
 from qb_engine.execution.outside import clean_up_invalid
 from qb_engine.project import Project
 from qb_engine.runner.lock import WORKING, only_runner
