@@ -135,8 +135,7 @@ class Session:
         """The project's migrations; those that read the target do so read-only."""
         from qb_engine.migrations import load
 
-        with self._reading() as reader:
-            return load(self.project.migrations, reader)
+        return load(self.project.migrations, reading=self._reading)
 
     def migration(self, name: str | None, *, allow_path: bool = False) -> LoadedMigration:
         """One migration by id, name, unique part, or (where allowed) the path of a `.sql` file.

@@ -1,16 +1,16 @@
-"""a folder of migrations, in order, the broken ones named and never in the way of the good ones"""
+"""reading what stands in a folder of migrations: files, and folders of parts"""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from qb_engine.errors import InputError, QbError
-from qb_engine.migrations import python_file, sql_file, stamps
+from qb_engine.errors import InputError
+from qb_engine.migrations import listing, python_file, sql_file, stamps
+from qb_engine.migrations.collection import Migrations, Reading
 from qb_engine.migrations.declaration import Backfill
 from qb_engine.migrations.model import LoadedMigration, Part, PartKind, Reader, checksum
 
@@ -18,88 +18,17 @@ KINDS: tuple[PartKind, ...] = ("pre", "migration", "post")  # in the order they 
 _PART = re.compile(rf"({'|'.join(KINDS)})(?=[_.\-0-9]).*\.(py|sql)")
 
 
-@dataclass(frozen=True)
-class Broken:
-    """A file that should be a migration and is not: where, and why."""
+def load(folder: Path, reader: Reader | None = None, reading: Reading | None = None) -> Migrations:
+    """Every migration of a folder. A folder that is not there holds none.
 
-    path: Path
-    error: QbError
-
-    @property
-    def id(self) -> str:
-        return _id(self.path)
-
-
-@dataclass(frozen=True)
-class Migrations:
-    """All migrations of a folder in the order of their timestamps, and those that are broken."""
-
-    folder: Path
-    all: tuple[LoadedMigration, ...]
-    broken: tuple[Broken, ...] = ()
-
-    def find(self, name: str) -> LoadedMigration:
-        """A migration by id, by name, or by a part of its id that is unique.
-
-        Raise InputError that names the nearest ones; the error of a broken file is raised as it is.
-        """
-        for broken in self.broken:
-            if name in (broken.id, broken.path.name, broken.id.partition("_")[2]):
-                raise broken.error
-        exact = [m for m in self.all if name in (m.id, m.name, m.path.name, str(m.path))]
-        found = exact if len(exact) == 1 else [m for m in self.all if name and name in m.id]
-        if len(exact) > 1:
-            found = exact
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise InputError(
-                f"{name!r} names {len(found)} migrations",
-                where=str(self.folder),
-                why=", ".join(m.id for m in found[:8]),
-                todo="give the whole id",
-            )
-        near = difflib.get_close_matches(name, [m.name for m in self.all], n=3, cutoff=0.4)
-        raise InputError(
-            f"there is no migration {name!r}",
-            where=str(self.folder),
-            why=f"{len(self.all)} migrations are in the folder",
-            todo=f"did you mean {', '.join(near)}?" if near else "see them with: qb status",
-        )
-
-    def __iter__(self) -> Any:
-        return iter(self.all)
-
-    def __len__(self) -> int:
-        return len(self.all)
-
-
-def load(folder: Path, reader: Reader | None = None) -> Migrations:
-    """Load every migration of a folder. A folder that is not there holds none."""
-    good: list[LoadedMigration] = []
-    broken: list[Broken] = []
-    entries = sorted(folder.iterdir()) if folder.is_dir() else []
-    taken: dict[str, Path] = {}
-    for path in entries:
-        if not _is_candidate(path):
-            continue
-        try:
-            first = taken.setdefault(_id(path), path)
-            if first != path:
-                raise _same_id(path, first)
-            good.append(load_one(path, reader))
-        except QbError as error:
-            broken.append(Broken(path, error))
-    good.sort(key=lambda m: (stamps.moment(m.stamp), m.id))
-    return Migrations(folder, tuple(good), tuple(broken))
-
-
-def _same_id(path: Path, first: Path) -> InputError:
-    return InputError(
-        f"two migrations have the same id, {_id(path)}",
-        where=str(path),
-        why=f"{first.name} has it, too, and history could not tell them apart",
-        todo="rename or remove one of them",
+    What they read of the target they read by `reader`, or by what `reading` opens when it comes to
+    that.
+    """
+    return Migrations(
+        folder,
+        entries=listing.listing(folder),
+        read=lambda entry, opened: load_one(entry.path, opened),
+        reading=reading or (lambda: nullcontext(reader)),
     )
 
 
@@ -108,7 +37,8 @@ def load_one(path: Path, reader: Reader | None = None) -> LoadedMigration:
 
     Raise InputError with file, line and reason when it is broken.
     """
-    stem = _id(path)
+    raw = listing.raw_checksum(path)
+    stem = listing.entry(path).id
     named = stamps.split(stem)
     if named is None:
         raise InputError(
@@ -153,6 +83,8 @@ def load_one(path: Path, reader: Reader | None = None) -> LoadedMigration:
         backfill=backfill,
         checksum=checksum((s for p in parts if not p.dynamic for s in p.up), *extra),
         down_checksum=checksum((s for p in parts if not p.dynamic for s in p.down), *methods),
+        # a file that was being written meanwhile has no checksum that stands for what was read
+        raw_checksum=raw if raw == listing.raw_checksum(path) else "",
         text="\n".join(texts),
     )
 
@@ -213,15 +145,3 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
         if isinstance(mine, Mapping) and isinstance(value, Mapping):
             merged[key] = _merged(mine, value)
     return merged
-
-
-def _id(path: Path) -> str:
-    return path.name if path.is_dir() else path.stem
-
-
-def _is_candidate(path: Path) -> bool:
-    if path.name.startswith((".", "_")):
-        return False
-    if path.is_dir():
-        return stamps.split(path.name) is not None
-    return path.suffix in (".py", ".sql")

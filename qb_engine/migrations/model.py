@@ -45,6 +45,7 @@ class LoadedMigration:
     backfill: Backfill | None = None
     checksum: str = ""  # of what `up` would run
     down_checksum: str = ""  # of what `down` would run
+    raw_checksum: str = ""  # of the bytes of its files; equal bytes need no second reading
     text: str = field(default="", repr=False)
 
     @property

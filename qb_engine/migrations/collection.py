@@ -1,0 +1,179 @@
+"""the migrations of a folder: in order, and each read when it is first asked for"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from qb_engine.errors import InputError, QbError
+from qb_engine.migrations import listing
+from qb_engine.migrations.listing import Entry, Look
+from qb_engine.migrations.model import LoadedMigration, Reader
+
+Read = Callable[[Entry, Reader | None], LoadedMigration]
+"""Reads one migration; raises QbError when it is broken."""
+
+Reading = Callable[[], AbstractContextManager[Reader | None]]
+"""Opens what migrations read the target through, for as long as some are read."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A file that should be a migration and is not: where, and why."""
+
+    path: Path
+    error: QbError
+    named: str = ""  # where the file's name is not the id
+
+    @property
+    def id(self) -> str:
+        return self.named or listing.entry(self.path).id
+
+
+class Migrations:
+    """All migrations of a folder in the order of their timestamps, and those that are broken.
+
+    `entries` are known from the names of the files. A migration is read when it is first needed:
+    by `get` and `find` just that one, by `all` and `broken` every one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        all: Iterable[LoadedMigration] = (),
+        broken: Iterable[Broken] = (),
+        *,
+        entries: Sequence[Entry] | None = None,
+        read: Read | None = None,
+        reading: Reading = nullcontext,
+    ) -> None:
+        self.folder = folder
+        self._reading = reading
+        self._read = read
+        self._known: dict[Path, LoadedMigration | Broken] = {}
+        self._looks: dict[Path, Look] = {}
+        if entries is None:
+            entries = [self._keep(each) for each in (*all, *broken)]
+        self.entries = tuple(entries)
+        self._by_id: dict[str, Entry] = {}
+        for each in sorted(self.entries, key=lambda e: e.path.name, reverse=True):
+            self._by_id[each.id] = each  # of two with the same id the first counts
+
+    def _keep(self, one: LoadedMigration | Broken) -> Entry:
+        self._known[one.path] = one
+        if isinstance(one, Broken):
+            return Entry(one.path, one.id, "", "")
+        return Entry(one.path, one.id, one.stamp, one.name)
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._by_id
+
+    def __iter__(self) -> Iterator[LoadedMigration]:
+        return iter(self.all)
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def __repr__(self) -> str:
+        return f"<{len(self.entries)} migrations in {self.folder}>"
+
+    @cached_property
+    def all(self) -> tuple[LoadedMigration, ...]:
+        """Every migration that can be read, in order."""
+        return tuple(m for m in self._everything() if isinstance(m, LoadedMigration))
+
+    @cached_property
+    def broken(self) -> tuple[Broken, ...]:
+        """Every file that cannot be read as a migration, by name."""
+        found = (m for m in self._everything() if isinstance(m, Broken))
+        return tuple(sorted(found, key=lambda each: each.path.name))
+
+    def _everything(self) -> list[LoadedMigration | Broken]:
+        todo = [each for each in self.entries if each.path not in self._known]
+        if todo:
+            with self._reading() as reader:
+                for each in todo:
+                    self._load(each, reader)
+        return [self._known[each.path] for each in self.entries]
+
+    def loaded(self, entry: Entry) -> LoadedMigration | Broken:
+        """What an entry is, read now if it was not yet."""
+        if entry.path not in self._known:
+            with self._reading() as reader:
+                self._load(entry, reader)
+        return self._known[entry.path]
+
+    def _load(self, entry: Entry, reader: Reader | None) -> None:
+        first = self._by_id[entry.id]
+        assert self._read is not None, "what was given whole is known"
+        try:
+            if first is not entry:
+                raise _same_id(entry, first)
+            self._known[entry.path] = self._read(entry, reader)
+        except QbError as error:
+            self._known[entry.path] = Broken(entry.path, error, entry.id)
+
+    def look(self, entry: Entry) -> Look:
+        """What the bytes of a migration tell, read once."""
+        found = self._looks.get(entry.path)
+        if found is None:
+            found = self._looks[entry.path] = listing.look(entry)
+        return found
+
+    def get(self, id: str) -> LoadedMigration:
+        """The migration of an id. Raise its error when it is broken, KeyError if there is none."""
+        found = self.loaded(self._by_id[id])
+        if isinstance(found, Broken):
+            raise found.error
+        return found
+
+    def find(self, name: str) -> LoadedMigration:
+        """A migration by id, by name, or by a part of its id that is unique.
+
+        Raise InputError that names the nearest ones; the error of a broken file is raised as it is.
+        """
+        found = [
+            each
+            for each in self.entries
+            if name and name in (each.id, each.name, each.path.name, str(each.path))
+        ]
+        if len({each.id for each in found}) != 1:
+            found = found or [e for e in self.entries if name and name in e.id]
+        if len({each.id for each in found}) == 1:
+            return self._whole(found)
+        if found:
+            raise InputError(
+                f"{name!r} names {len(found)} migrations",
+                where=str(self.folder),
+                why=", ".join(each.id for each in found[:8]),
+                todo="give the whole id",
+            )
+        near = difflib.get_close_matches(name, [e.name for e in self.entries], n=3, cutoff=0.4)
+        raise InputError(
+            f"there is no migration {name!r}",
+            where=str(self.folder),
+            why=f"{len(self.entries)} migrations are in the folder",
+            todo=f"did you mean {', '.join(near)}?" if near else "see them with: qb status",
+        )
+
+    def _whole(self, found: Sequence[Entry]) -> LoadedMigration:
+        """The migration of entries that share an id; what is broken about one of them is raised."""
+        read = [self.loaded(each) for each in found]
+        for each in read:
+            if isinstance(each, Broken):
+                raise each.error
+        (one,) = (each for each in read if isinstance(each, LoadedMigration))
+        return one
+
+
+def _same_id(entry: Entry, first: Entry) -> InputError:
+    return InputError(
+        f"two migrations have the same id, {entry.id}",
+        where=str(entry.path),
+        why=f"{first.path.name} has it, too, and history could not tell them apart",
+        todo="rename or remove one of them",
+    )

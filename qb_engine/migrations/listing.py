@@ -1,0 +1,148 @@
+"""what stands in a folder of migrations, and in what order, told without reading a statement"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from qb_engine.migrations import stamps
+
+SUFFIXES = (".py", ".sql")
+BACKFILL = "backfill.py"
+
+# What a Python file can do is in the file alone as long as it reaches nothing but qb's own words.
+_IMPORT = re.compile(r"\bimport\b")
+_OURS = re.compile(r"(?m)^[ \t]*from (?:__future__|typing|qb_engine(?:\.\w+)*) import\b")
+_REACHING = re.compile(
+    r"\b(?:__(?:import|builtins|loader|spec|file)__|open|exec|eval|compile|globals|getattr|vars"
+    r"|sys|os)\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file or a folder that is a migration by its name, not read yet.
+
+    `stamp` and `name` are empty when the name holds no timestamp; reading it says so.
+    """
+
+    path: Path
+    id: str
+    stamp: str
+    name: str
+    folder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the bytes of a migration tell before anything is parsed.
+
+    `raw` is their checksum, empty when they cannot be read. `plain` says that nothing else decides
+    what would run: with equal bytes it is what it was.
+    """
+
+    raw: str
+    plain: bool
+    backfill: bool = False
+    post: bool = False
+
+
+def listing(folder: Path) -> tuple[Entry, ...]:
+    """The migrations of a folder in the order they run. A folder that is not there holds none."""
+    try:
+        with os.scandir(folder) as found:
+            names = [(each.name, each.is_dir()) for each in found]
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    entries = [entry(folder / name, is_dir) for name, is_dir in names if _candidate(name, is_dir)]
+    entries.sort(key=order)
+    return tuple(entries)
+
+
+def entry(path: Path, is_dir: bool | None = None) -> Entry:
+    """A path as an entry."""
+    is_dir = path.is_dir() if is_dir is None else is_dir
+    id = path.name if is_dir else path.stem
+    stamp, name = stamps.split(id) or ("", "")
+    return Entry(path, id, stamp, name, is_dir)
+
+
+def order(entry: Entry) -> tuple[bool, str, str, str]:
+    """Sorts entries by time; those without a timestamp come last."""
+    moment = stamps.moment(entry.stamp) if entry.stamp else ""
+    return not entry.stamp, moment, entry.id, entry.path.name
+
+
+def look(entry: Entry) -> Look:
+    """Read the bytes of a migration, and what they and the names of its files tell."""
+    try:
+        if entry.folder:
+            return _look_into(entry.path)
+        data = _bytes(entry.path)
+    except OSError:
+        return Look("", False)
+    plain = entry.path.suffix == ".sql" or self_contained(data)
+    return Look(hashlib.sha256(data).hexdigest(), plain)
+
+
+def raw_checksum(path: Path) -> str:
+    """The checksum of a file's bytes, or of the names and bytes of a folder's parts."""
+    return look(entry(path)).raw
+
+
+def raw_checksum_of(files: Iterable[Path]) -> str:
+    """The checksum of the names and bytes of several files that make one migration."""
+    return _digest([(file.name, _bytes(file)) for file in files])
+
+
+def self_contained(data: bytes) -> bool:
+    """True for Python that reaches nothing beyond qb: no other import, no file, no clock."""
+    text = data.decode("utf-8", "replace")
+    if _REACHING.search(text):
+        return False
+    return len(_IMPORT.findall(text)) == len(_OURS.findall(text))
+
+
+def _look_into(folder: Path) -> Look:
+    """A folder's parts; README and what is kept out by its name do not count."""
+    names = sorted(
+        name
+        for name in os.listdir(folder)
+        if name.lower().endswith(SUFFIXES) and not name.startswith(("_", "."))
+    )
+    files: Sequence[tuple[str, bytes]] = [(name, _bytes(folder / name)) for name in names]
+    plain = all(name.endswith(".sql") or self_contained(data) for name, data in files)
+    post = any(name.startswith("post") for name in names)
+    return Look(_digest(files), plain, BACKFILL in names, post)
+
+
+def _digest(files: Iterable[tuple[str, bytes]]) -> str:
+    digest = hashlib.sha256()
+    for name, data in files:
+        digest.update(f"{name}\0{len(data)}\0".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _bytes(path: Path) -> bytes:
+    """A whole file by three system calls: there are thousands of them."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        data = os.read(fd, 65_536)
+        while more := os.read(fd, 65_536) if len(data) % 65_536 == 0 and data else b"":
+            data += more
+        return data
+    finally:
+        os.close(fd)
+
+
+def _candidate(name: str, is_dir: bool) -> bool:
+    if name.startswith((".", "_")):
+        return False
+    if is_dir:
+        return stamps.split(name) is not None
+    return name.endswith(SUFFIXES)
