@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from qb_engine.sql.quote import ident, literal, qualified
-from qb_engine.sql.statement import Source, SqlError, Statement, deparse, read, read_one
+from qb_engine.sql.statement import (
+    Source,
+    SqlError,
+    Statement,
+    deparse,
+    read,
+    read_framed,
+    read_one,
+)
 
 __all__ = [
     "Source",
@@ -14,5 +22,6 @@ __all__ = [
     "literal",
     "qualified",
     "read",
+    "read_framed",
     "read_one",
 ]

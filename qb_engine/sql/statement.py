@@ -109,7 +109,30 @@ def read(text: str, source: Source | None = None) -> tuple[Statement, ...]:
     Raise SqlError with the line for a syntax error, a psql meta-command, transaction control and
     COPY data, none of which a runner can honour.
     """
-    source = source or Source()
+    found = _split(text, source or Source())
+    for statement in found:
+        _refuse(statement)
+    return found
+
+
+def read_framed(
+    text: str, source: Source | None = None, ends: tuple[str, ...] = ("commit",)
+) -> tuple[tuple[Statement, ...], bool]:
+    """Like `read`, for a script that may begin with BEGIN and end with COMMIT; these are left out.
+
+    The second value says whether they stood there. `ends` are the words that may end the frame.
+    Raise SqlError with the line for transaction control anywhere else.
+    """
+    found = _split(text, source or Source())
+    framed = len(found) > 1 and _opens(found[0].node) and _closes(found[-1].node, ends)
+    if framed:
+        found = found[1:-1]
+    for statement in found:
+        _refuse(statement)
+    return found, framed
+
+
+def _split(text: str, source: Source) -> tuple[Statement, ...]:
     _refuse_meta_commands(text, source)
     try:
         tree = postgast.parse(text)
@@ -125,10 +148,22 @@ def read(text: str, source: Source | None = None) -> tuple[Statement, ...]:
         sql = text[start : len(before) + len(body)].rstrip().rstrip(";").rstrip()
         place = Source(source.file, source.line + text.count("\n", 0, start))
         node = getattr(item.stmt, item.stmt.WhichOneof("node"))
-        statement = Statement(sql, place, node)
-        _refuse(statement)
-        found.append(statement)
+        found.append(Statement(sql, place, node))
     return tuple(found)
+
+
+def _opens(node: Any) -> bool:
+    """True for a BEGIN that asks for nothing more."""
+    kinds = (pb.TransactionStmtKind.TRANS_STMT_BEGIN, pb.TransactionStmtKind.TRANS_STMT_START)
+    return isinstance(node, pb.TransactionStmt) and node.kind in kinds and not node.options
+
+
+def _closes(node: Any, ends: tuple[str, ...]) -> bool:
+    words = {
+        pb.TransactionStmtKind.TRANS_STMT_COMMIT: "commit",
+        pb.TransactionStmtKind.TRANS_STMT_ROLLBACK: "rollback",
+    }
+    return isinstance(node, pb.TransactionStmt) and words.get(node.kind) in ends and not node.chain
 
 
 def read_one(text: str, source: Source | None = None) -> Statement:
