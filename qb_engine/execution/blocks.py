@@ -51,7 +51,7 @@ def blocks(
         for statement in part.down if down else part.up:
             number += 1
             outside = statement.refuses_transaction
-            alone = not part.transaction
+            alone = not part.in_transaction(down=down)
             if alone and statement.kind in MAY_COMMIT:
                 outside = outside or "the migration says transaction = False"
             if number in refused:

@@ -38,7 +38,8 @@ class Migrations:
     """All migrations of a folder in the order of their timestamps, and those that are broken.
 
     `entries` are known from the names of the files. A migration is read when it is first needed:
-    by `get` and `find` just that one, by `all` and `broken` every one.
+    by `get` and `find` just that one, by `all` and `broken` every one. `format` says which tool's
+    folder it is.
     """
 
     def __init__(
@@ -50,8 +51,12 @@ class Migrations:
         entries: Sequence[Entry] | None = None,
         read: Read | None = None,
         reading: Reading = nullcontext,
+        format: str = "qb",
+        notes: Sequence[str] = (),
     ) -> None:
         self.folder = folder
+        self.format = format
+        self.notes = tuple(notes)  # what stands in the folder and is not run, said
         self._reading = reading
         self._read = read
         self._known: dict[Path, LoadedMigration | Broken] = {}

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from qb_engine.errors import QbError
 from qb_engine.migrations import stamps
 
 SUFFIXES = (".py", ".sql")
@@ -27,7 +28,9 @@ _REACHING = re.compile(
 class Entry:
     """A file or a folder that is a migration by its name, not read yet.
 
-    `stamp` and `name` are empty when the name holds no timestamp; reading it says so.
+    `stamp` and `name` are empty when the name holds no timestamp; reading it says so. In a folder
+    of another tool's format `stamp` is the version as that tool records it, `files` are all the
+    files that make the migration, and `problem` is why it can be none.
     """
 
     path: Path
@@ -35,6 +38,10 @@ class Entry:
     stamp: str
     name: str
     folder: bool = False
+    files: tuple[Path, ...] = ()
+    requires: tuple[str, ...] = ()  # ids of those that must be applied before it
+    repeatable: bool = False  # to be run again whenever it changes
+    problem: QbError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,8 @@ def order(entry: Entry) -> tuple[bool, str, str, str]:
 def look(entry: Entry) -> Look:
     """Read the bytes of a migration, and what they and the names of its files tell."""
     try:
+        if entry.files:
+            return Look(raw_checksum_of(entry.files), True)
         if entry.folder:
             return _look_into(entry.path)
         data = _bytes(entry.path)

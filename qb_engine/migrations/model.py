@@ -29,6 +29,13 @@ class Part:
     irreversible: str = ""
     transaction: bool = True
     dynamic: bool = False  # recorded from a method: its SQL may depend on the target
+    down_transaction: bool | None = None  # of the way back, where it differs
+
+    def in_transaction(self, *, down: bool = False) -> bool:
+        """True when the statements of one direction run together in a transaction."""
+        if down and self.down_transaction is not None:
+            return self.down_transaction
+        return self.transaction
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ class LoadedMigration:
     checksum: str = ""  # of what `up` would run
     down_checksum: str = ""  # of what `down` would run
     raw_checksum: str = ""  # of the bytes of its files; equal bytes need no second reading
+    requires: tuple[str, ...] = ()  # ids of those that must be applied before it
+    repeatable: bool = False  # to be run again whenever it changes
     text: str = field(default="", repr=False)
 
     @property
