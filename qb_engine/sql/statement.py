@@ -11,6 +11,7 @@ import postgast
 from postgast import pg_query_pb2 as pb
 
 from qb_engine.errors import InputError, nearby
+from qb_engine.sql.marking import marked
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Source:
 
 class SqlError(InputError):
     """SQL that cannot be used as it stands, with the place in the file."""
+
+    default_code = "bad-sql"
 
 
 @dataclass(frozen=True)
@@ -241,13 +244,11 @@ def _character(error: postgast.PgQueryError, text: str) -> int:
 
 def _syntax_error(error: postgast.PgQueryError, text: str, source: Source) -> SqlError:
     at = min(_character(error, text), len(text))
-    line_start = text.rfind("\n", 0, at) + 1
-    line = text[line_start:].split("\n", 1)[0]
     number = source.line + text.count("\n", 0, at)
     return SqlError(
         error.message,
         where=str(Source(source.file, number)),
-        why=f"{line}\n{' ' * (at - line_start)}^",
+        why="\n".join(marked("", text, at)),
         todo="mend the SQL at the place that is marked",
     )
 
@@ -263,6 +264,7 @@ def _refuse(statement: Statement) -> None:
             where=str(statement.source),
             why="qb puts each migration into a transaction, and records it in the same one",
             todo="remove the statement; to run without a transaction, set transaction = False",
+            code="transaction-control",
         )
     if isinstance(node, pb.CopyStmt) and not node.filename and not node.is_program:
         raise SqlError(
