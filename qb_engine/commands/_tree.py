@@ -30,6 +30,7 @@ ORDER = [
     "verify",
     "plan",
     "dryrun",
+    "roundtrip",
     "run",
     "backfill",
     "validate",
