@@ -18,21 +18,30 @@ if TYPE_CHECKING:
     from qb_engine.migrations import LoadedMigration
     from qb_engine.schema import Snapshot
 
-RUNS = """
+_RUN = """
 SELECT h.run, h.migration, h.name, h.checksum, h.direction, h.status, h.who, h.started_at,
        h.seconds, h.fingerprint_before, h.fingerprint_after, h.error,
-       (SELECT count(*) FROM qb.step s WHERE s.run = h.run AND s.status = 'done') AS kept,
-       (SELECT count(*) FROM qb.step s
-         WHERE s.run = h.run AND s.status = 'running' AND NOT s.transactional) AS cut_off,
-       coalesce((SELECT s.part FROM qb.step s WHERE s.run = h.run ORDER BY s.number LIMIT 1), ''),
-       h.down_checksum
+       coalesce(s.kept, 0) AS kept, coalesce(s.cut_off, 0) AS cut_off,
+       coalesce(s.first_part, '') AS first_part, h.down_checksum, h.raw_checksum
   FROM qb.history h
 """
+_STEPS = """
+SELECT run, count(*) FILTER (WHERE status = 'done') AS kept,
+       count(*) FILTER (WHERE status = 'running' AND NOT transactional) AS cut_off,
+       (array_agg(part ORDER BY number))[1] AS first_part
+  FROM qb.step
+"""
 
-# the run that says how each migration stands: the last one that ended, or that kept something
+# for a few runs: by index
+RUNS = f"{_RUN} LEFT JOIN LATERAL ({_STEPS} WHERE run = h.run GROUP BY run) s ON true"
+
+# the run that says how each migration stands: the last one that ended, or that kept something;
+# for all migrations at once, so the steps are read in one pass
 STANDING = f"""
-SELECT DISTINCT ON (r.migration) r.* FROM ({RUNS}) r
- WHERE r.status IN ('applied', 'expanded', 'contracted', 'rolled back') OR r.kept > 0 OR r.cut_off > 0
+SELECT DISTINCT ON (r.migration) r.*
+  FROM ({_RUN} LEFT JOIN ({_STEPS} GROUP BY run) s ON s.run = h.run) r
+ WHERE r.status IN ('applied', 'expanded', 'contracted', 'rolled back')
+    OR r.kept > 0 OR r.cut_off > 0
  ORDER BY r.migration, r.run DESC
 """
 
@@ -61,14 +70,16 @@ class Run:
     cut_off: int
     first_part: str
     down_checksum: str
+    raw_checksum: str
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How a migration stands on this database.
 
-    `status` is `applied`, `expanded` (its post part waits for the backfill), `partial` (it stopped
-    after statements that were committed, on its way up), `partial down` or `rolled back`.
+    `status` is `applied`, `expanded` (its backfill comes next), `contracted` (its post part ran
+    after the backfill), `partial` (it stopped after statements that were committed, on its way up),
+    `partial down` or `rolled back`.
     """
 
     migration: str
