@@ -10,7 +10,7 @@ from typing import Any
 
 from qb_engine.errors import InputError
 from qb_engine.migrations.declaration import Backfill, Migration
-from qb_engine.migrations.model import refuse_nul
+from qb_engine.migrations.model import Expectation, refuse_nul
 from qb_engine.sql import Source
 
 Rule = tuple[str, Callable[[Any], bool]]
@@ -29,6 +29,12 @@ MIGRATION: Mapping[str, Rule | None] = {
     "constraints": (
         'a dictionary such as {"users": {"must_exist": True}}',
         lambda value: isinstance(value, dict),
+    ),
+    "expect": (
+        'a list of rules such as ["SELECT id FROM users WHERE email IS NULL"]',
+        lambda value: (
+            isinstance(value, list | tuple) and all(isinstance(e, str | Mapping) for e in value)
+        ),
     ),
     "irreversible": ("a text that says why", TEXT[1]),
     "transaction": ("True or False", lambda value: isinstance(value, bool)),
@@ -65,6 +71,22 @@ def check_migration(declared: Migration, text: str, path: Path) -> None:
 def check_backfill(declared: Backfill, text: str, path: Path) -> None:
     """Raise InputError with the line for an attribute that is unknown or of the wrong type."""
     _check(declared, Backfill, BACKFILL, text, path)
+
+
+def expectations(declared: Migration, text: str, path: Path) -> tuple[Expectation, ...]:
+    """The rules of a Migration class, each with the line on which it stands."""
+    name = type(declared).__name__
+    node = _given_at(text, name, "expect")
+    items = node.value.elts if node and isinstance(node.value, ast.List | ast.Tuple) else []
+    lines = [item.lineno for item in items]
+    if len(lines) != len(declared.expect):  # made by an expression: the list has one place
+        lines = [_line(text, name, "expect")] * len(declared.expect)
+    for said, line in zip(declared.expect, lines):
+        if isinstance(said, str):
+            refuse_nul(said, Source(str(path), line))
+    return tuple(
+        Expectation(said, Source(str(path), line)) for said, line in zip(declared.expect, lines)
+    )
 
 
 def class_line(text: str, name: str) -> int:
@@ -114,16 +136,20 @@ def _given(cls: type, base: type) -> list[str]:
 
 def _line(text: str, cls: str, name: str) -> int:
     """The line on which a class gives an attribute, else the line of the class."""
+    found = _given_at(text, cls, name)
+    return found.lineno if found else class_line(text, cls)
+
+
+def _given_at(text: str, cls: str, name: str) -> Any:
+    """The assignment or the method by which a class gives an attribute; None without one."""
     found = _class(text, cls)
-    if found is None:
-        return 1
-    for node in reversed(found.body):  # the last one counts
+    for node in reversed(found.body if found else []):  # the last one counts
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if any(isinstance(each, ast.Name) and each.id == name for each in targets):
-            return node.lineno
+            return node
         if isinstance(node, ast.FunctionDef) and node.name == name:
-            return node.lineno
-    return found.lineno
+            return node
+    return None
 
 
 def _class(text: str, name: str) -> ast.ClassDef | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 
@@ -11,9 +12,25 @@ class Migration:
     `up` and `down` are SQL text, operations, SQLAlchemy Core statements, a list of these, or a
     method `up(self, q)` in which `q(sql)` records a statement and `q.rows(sql)` reads the target.
     A migration without a way back says why in `irreversible`.
+
+    `expect` lists the rules that hold once it has run, checked in its transaction, so that a broken
+    one rolls it back. A text is a query that must return no row; the rest are dictionaries:
+
+        {"sql": "SELECT count(*) FROM plans", "equals": 3}
+        {"not_null": "users.email"}         {"unique": {"table": "users", "columns": ["a", "b"]}}
+        {"in": {"column": "orders.state", "values": ["open", "paid"]}}
+        {"references": {"column": "orders.user_id", "to": "users.id"}}
+        {"row_count_change": {"table": "users", "equals": 0}}             # or min, max
+        {"max_seconds": 2}                  {"max_lock": "SHARE UPDATE EXCLUSIVE", "table": "users"}
+        {"uses_index": {"sql": "SELECT ... WHERE email = 'a'", "index": "users_email"}}
+        {"rule": "name", "option": 1}       # of the project's rules.py, or an entry point qb.rules
+
+    Each may add `"when": "before"` (what `qb verify` asks) or `"both"`, and `"later": False` for
+    what `qb validate --data` shall not ask again.
     """
 
     constraints: ClassVar[dict[str, Any]] = {}
+    expect: ClassVar[Sequence[str | Mapping[str, Any]]] = ()
     up: Any = None
     down: Any = None
     irreversible: ClassVar[str] = ""

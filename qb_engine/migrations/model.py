@@ -18,6 +18,17 @@ Reader = Callable[[str], list[tuple[Any, ...]]]
 PartKind = Literal["pre", "migration", "post"]
 
 
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A rule as the user wrote it, text or mapping, and where it stands.
+
+    It is no part of any checksum: a rule that is mended does not change what ran.
+    """
+
+    said: Any
+    source: Source
+
+
 @dataclass(frozen=True)
 class Part:
     """One file's worth of a migration: its statements up and down, and how they run."""
@@ -29,6 +40,7 @@ class Part:
     irreversible: str = ""
     transaction: bool = True
     dynamic: bool = False  # recorded from a method: its SQL may depend on the target
+    expect: tuple[Expectation, ...] = ()
     down_transaction: bool | None = None  # of the way back, where it differs
 
     def in_transaction(self, *, down: bool = False) -> bool:
@@ -65,6 +77,11 @@ class LoadedMigration:
     def down(self) -> tuple[Statement, ...]:
         """The way back: the parts' downs, last part first."""
         return tuple(s for part in reversed(self.parts) for s in part.down)
+
+    @property
+    def expect(self) -> tuple[Expectation, ...]:
+        """What its parts expect, in their order."""
+        return tuple(each for part in self.parts for each in part.expect)
 
     @property
     def irreversible(self) -> str:

@@ -16,7 +16,12 @@ from types import ModuleType
 from typing import Any
 
 from qb_engine.errors import InputError, QbError, nearby
-from qb_engine.migrations.attributes import check_backfill, check_migration, class_line
+from qb_engine.migrations.attributes import (
+    check_backfill,
+    check_migration,
+    class_line,
+    expectations,
+)
 from qb_engine.migrations.declaration import Backfill, Migration
 from qb_engine.migrations.model import Part, PartKind, Reader, Recorder, read_text, statements
 from qb_engine.sql import Source, Statement
@@ -45,7 +50,7 @@ def load(path: Path, kind: PartKind, reader: Reader | None) -> tuple[Part, dict[
         )
     part = Part(
         kind, path.name, up, down, declared.irreversible, declared.transaction,
-        dynamic or down_dynamic,
+        dynamic or down_dynamic, expectations(declared, text, path),
     )  # fmt: skip
     return part, declared.constraints, text
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from qb_engine.errors import InputError
-from qb_engine.migrations.model import Part, PartKind, read_text
+from qb_engine.migrations.model import Expectation, Part, PartKind, read_text
 from qb_engine.sql import Source, Statement, read
 
 _MARK = re.compile(r"(?m)^[ \t]*--[ \t]*qb:(\w+)[ \t]*(.*)$")
-SECTIONS = ("up", "down", "constraints", "transaction", "irreversible")
+SECTIONS = ("up", "down", "constraints", "expect", "transaction", "irreversible")
 
 
 def load(path: Path, kind: PartKind) -> tuple[Part, dict[str, Any], str]:
@@ -35,6 +36,7 @@ def load(path: Path, kind: PartKind) -> tuple[Part, dict[str, Any], str]:
     part = Part(
         kind, path.name, up, _read(sections, "down", path),
         sections.get("irreversible", ("", "", 1))[1], transaction.lower() == "true",
+        expect=_expect(sections, path),
     )  # fmt: skip
     return part, _constraints(sections, path), text
 
@@ -72,21 +74,54 @@ def _read(
 
 
 def _constraints(sections: dict[str, tuple[str, str, int]], path: Path) -> dict[str, Any]:
-    if "constraints" not in sections:
-        return {}
-    import yaml
-
-    body, behind, line = sections["constraints"]
-    lines = [re.sub(r"^[ \t]*--[ \t]?", "", each) for each in body.split("\n")]
-    try:
-        found = yaml.safe_load("\n".join([behind, *lines[1:]]))
-    except yaml.YAMLError as error:
-        raise InputError(
-            "qb:constraints is neither YAML nor JSON",
-            where=f"{path}:{line}",
-            why=str(error),
-            todo="write it as `users: {must_exist: true}`",
-        ) from None
+    found, _, line = _yaml(sections, "constraints", path, "users: {must_exist: true}")
     if not isinstance(found, dict | None):
         raise InputError("qb:constraints is not a mapping", where=f"{path}:{line}")
     return found or {}
+
+
+def _expect(sections: dict[str, tuple[str, str, int]], path: Path) -> tuple[Expectation, ...]:
+    found, lines, line = _yaml(sections, "expect", path, "- not_null: users.email")
+    items = found or []
+    if not isinstance(items, list) or not all(isinstance(each, str | dict) for each in items):
+        raise InputError(
+            "qb:expect is not a list of rules",
+            where=f"{path}:{line}",
+            why="each rule is a query that must return no row, or a mapping",
+            todo="write each on a line of its own: `-- - not_null: users.email`",
+        )
+    return tuple(Expectation(said, Source(str(path), at)) for said, at in zip(items, lines))
+
+
+def _yaml(
+    sections: dict[str, tuple[str, str, int]], name: str, path: Path, example: str
+) -> tuple[Any, list[int], int]:
+    """A section's YAML or JSON, the lines of its items when it is a list, and its own line."""
+    if name not in sections:
+        return None, [], 1
+    import yaml
+
+    body, behind, line = sections[name]
+    whole = _MARK.search(sections["up"][0]) is not None  # all of the file is up, marks included
+    text = "\n".join([behind, *_uncommented(body.split("\n")[1:], whole)])
+    try:
+        node = yaml.compose(text, yaml.SafeLoader)
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "context_mark", None) or getattr(error, "problem_mark", None)
+        raise InputError(
+            f"qb:{name} is neither YAML nor JSON",
+            where=f"{path}:{line + (mark.line if mark else 0)}",
+            why=str(error),
+            todo=f"write it as `{example}`",
+        ) from None
+    items = node.value if isinstance(node, yaml.SequenceNode) else []
+    return found, [line + item.start_mark.line for item in items], line
+
+
+def _uncommented(lines: list[str], whole: bool) -> Iterator[str]:
+    """The text of comment lines; where all of the file is up, its first statement ends them."""
+    for line in lines:
+        if whole and line.strip() and not line.lstrip().startswith("--"):
+            return
+        yield re.sub(r"^[ \t]*--[ \t]?", "", line)
