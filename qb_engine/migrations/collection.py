@@ -58,11 +58,11 @@ class Migrations:
         self.format = format
         self.notes = tuple(notes)  # what stands in the folder and is not run, said
         self._reading = reading
-        self._read = read
+        self._reader = read
         self._known: dict[Path, LoadedMigration | Broken] = {}
         self._looks: dict[Path, Look] = {}
         if entries is None:
-            entries = [self._keep(each) for each in (*all, *broken)]
+            entries = [*map(self._keep, all), *map(self._keep, broken)]
         self.entries = tuple(entries)
         self._by_id: dict[str, Entry] = {}
         for each in sorted(self.entries, key=lambda e: e.path.name, reverse=True):
@@ -98,27 +98,36 @@ class Migrations:
         return tuple(sorted(found, key=lambda each: each.path.name))
 
     def _everything(self) -> list[LoadedMigration | Broken]:
-        todo = [each for each in self.entries if each.path not in self._known]
-        if todo:
-            with self._reading() as reader:
-                for each in todo:
-                    self._load(each, reader)
+        self.read(self.entries)
         return [self._known[each.path] for each in self.entries]
 
     def loaded(self, entry: Entry) -> LoadedMigration | Broken:
         """What an entry is, read now if it was not yet."""
-        if entry.path not in self._known:
-            with self._reading() as reader:
-                self._load(entry, reader)
+        self.read([entry])
         return self._known[entry.path]
 
+    def known(self, entry: Entry) -> bool:
+        """True when an entry has been read."""
+        return entry.path in self._known
+
+    def doubled(self, entry: Entry) -> bool:
+        """True when another file had the id of this one first."""
+        return self._by_id[entry.id] is not entry
+
+    def read(self, entries: Iterable[Entry]) -> None:
+        """Read those that were not read yet, through one connection if they look at the target."""
+        todo = [each for each in entries if each.path not in self._known]
+        if todo:
+            with self._reading() as reader:
+                for each in todo:
+                    self._load(each, reader)
+
     def _load(self, entry: Entry, reader: Reader | None) -> None:
-        first = self._by_id[entry.id]
-        assert self._read is not None, "what was given whole is known"
+        assert self._reader is not None, "what was given whole is known"
         try:
-            if first is not entry:
-                raise _same_id(entry, first)
-            self._known[entry.path] = self._read(entry, reader)
+            if self.doubled(entry):
+                raise _same_id(entry, self._by_id[entry.id])
+            self._known[entry.path] = self._reader(entry, reader)
         except QbError as error:
             self._known[entry.path] = Broken(entry.path, error, entry.id)
 
