@@ -69,6 +69,11 @@ def unreachable(target: Target, error: psycopg.Error) -> ServerError:
         todo = "create it, or name another one in the URL or alias"
     elif "definition of service" in text:
         todo = "add the service to ~/.pg_service.conf, or name another one"
+    elif "unsupported startup parameter" in text:
+        todo = (
+            "leave options out of the URL (and out of PGOPTIONS), or let the pooler pass them: "
+            "ignore_startup_parameters = options in pgbouncer.ini"
+        )
     elif "Connection refused" in text or "No such file" in text:
         todo = "start the server, or mend host and port"
         if target.embedded:

@@ -1,19 +1,27 @@
-"""one runner at a time: an advisory lock, polled on an autocommit connection
+"""one runner at a time: an advisory lock, polled, so that nobody ever waits inside a transaction
 
 A session that waits inside pg_advisory_lock holds a snapshot; CREATE INDEX CONCURRENTLY of the
 runner that has the lock then waits for it, and the server ends the circle by killing one of them.
+
+Where a pooler shares the server's sessions out by transaction, a session lock would stay behind in
+a session that is somebody else's by then. The lock is a transaction's there, which stays open and
+idle on a connection of its own: without a snapshot, so that nothing has to wait for it.
 """
 
 from __future__ import annotations
 
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg import sql
 
+from qb_engine.database.pooler import DIRECT, Sessions
 from qb_engine.errors import InterruptedRun, RefusedError, ServerError
 
 if TYPE_CHECKING:
@@ -21,28 +29,160 @@ if TYPE_CHECKING:
 
 KEY = 0x71_62_72_75_6E  # "qbrun"; advisory locks are per database
 WORKING = 0x71_62_77_6F_72_6B  # "qbwork": held by the session that runs the statements
+WORKER = "qb run"  # its application name, by which it is known where it can hold no lock
 POLL_S = 0.1
 TELL_S = 5.0
+ASK_S = 2.0  # the server is asked whether the lock is still held at most this often
 
+# what a runner that is gone has left at work, in a session that could hold no lock
+AT_WORK = """
+  FROM pg_catalog.pg_stat_activity a
+ WHERE a.application_name = {worker} AND a.state <> 'idle' AND a.backend_type = 'client backend'
+   AND a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
+"""
 HOLDER = """
-SELECT a.pid, coalesce(nullif(a.application_name, ''), '?'), a.usename::text,
+SELECT a.pid, coalesce(nullif(a.application_name, ''), '?'), coalesce(a.usename::text, '?'),
        coalesce(host(a.client_addr), 'local'),
-       extract(epoch FROM clock_timestamp() - a.backend_start)::int
+       extract(epoch FROM clock_timestamp()
+               - CASE WHEN a.state = 'idle' THEN a.backend_start
+                      ELSE coalesce(a.xact_start, a.backend_start) END)::int
   FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-   AND (l.classid::bigint << 32 | l.objid::bigint) = ANY (%s)
+   AND (l.classid::bigint << 32 | l.objid::bigint) = ANY ({keys})
    AND l.database = (SELECT oid FROM pg_catalog.pg_database
                       WHERE datname = pg_catalog.current_database())
+   AND a.pid <> pg_catalog.pg_backend_pid()
+ ORDER BY (l.classid::bigint << 32 | l.objid::bigint), 5 DESC
+"""
+LEFT = f"""
+SELECT a.pid, a.application_name, coalesce(a.usename::text, '?'),
+       coalesce(host(a.client_addr), 'local'),
+       extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start))::int
+{AT_WORK}"""
+
+# Each asks once, and leaves nothing behind when the answer is no; CASE keeps the order.
+TRY = f"""
+SELECT CASE WHEN pg_catalog.pg_try_advisory_lock({{key}}) THEN
+         CASE WHEN EXISTS (SELECT {AT_WORK}) THEN NOT pg_catalog.pg_advisory_unlock({{key}})
+              WHEN pg_catalog.pg_try_advisory_lock({{working}})
+              THEN pg_catalog.pg_advisory_unlock({{working}})
+              ELSE NOT pg_catalog.pg_advisory_unlock({{key}}) END
+       ELSE false END
+"""
+TRY_IN_TRANSACTION = f"""
+BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
+SET LOCAL idle_in_transaction_session_timeout = 0;
+{{more}}
+SELECT CASE WHEN pg_catalog.pg_try_advisory_xact_lock({{key}}) THEN
+         CASE WHEN EXISTS (SELECT {AT_WORK}) THEN false
+              WHEN pg_catalog.pg_try_advisory_lock({{working}})
+              THEN pg_catalog.pg_advisory_unlock({{working}})
+              ELSE false END
+       ELSE false END
+"""
+HELD = """
+SELECT FROM pg_catalog.pg_locks
+ WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'advisory' AND granted AND objsubid = 1
+   AND (classid::bigint << 32 | objid::bigint) = {key}
+"""
+
+# The server ends a statement whose client is gone, where it can tell (it cannot on Windows).
+ENDS_WITH_CLIENT = """
+set_config('client_connection_check_interval',
+           CASE WHEN version() ~ 'Visual C|mingw' THEN '0' ELSE '1s' END, {local})
 """
 
 
-def holder(conn: Connection) -> str:
-    """Who holds the lock, as a phrase; empty when nobody does."""
-    row = conn.execute(HOLDER, [[KEY, WORKING]]).fetchone()
+def _composed(text: str, **names: object) -> sql.Composed:
+    known = {"key": KEY, "working": WORKING, "worker": WORKER, "keys": [KEY, WORKING], "more": ""}
+    given = {**known, **names}
+    more = sql.SQL(str(given.pop("more")))  # type: ignore[arg-type]
+    return sql.SQL(text).format(  # type: ignore[arg-type]
+        more=more, **{name: sql.Literal(value) for name, value in given.items()}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A session that keeps a runner from starting; `age` in seconds, of its connection or work."""
+
+    pid: int
+    application: str
+    user: str
+    host: str
+    age: int
+
+    def __str__(self) -> str:
+        place = "this machine" if self.host == "local" else self.host
+        return (
+            f"{self.application} (pid {self.pid}, user {self.user}, from {place}, for {self.age} s)"
+        )
+
+
+def holder(conn: Connection) -> Holder | None:
+    """Who holds the runner's lock, or is still at work for a runner that is gone."""
+    for query in (HOLDER, LEFT):
+        if row := conn.execute(_composed(query)).fetchone():
+            return Holder(*row)
+    return None
+
+
+class Held:
+    """The lock while it is held: `check` says when it is not any more."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+        self._asked = time.monotonic()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'lost' if self._conn.closed else 'held'}>"
+
+    def check(self) -> None:
+        """Raise ServerError when the lock is lost, so that nothing more is started.
+
+        Costs no round trip: the end of the session is heard on its socket. Once in a while the
+        server is asked, because a broken network says nothing.
+        """
+        conn = self._conn
+        if conn.closed or not _heard(conn):
+            raise _lost("the session that held it has ended")
+        now = time.monotonic()
+        if now - self._asked > ASK_S:
+            still_held(conn)
+            self._asked = now
+
+
+def _heard(conn: Connection) -> bool:
+    """Read what the server has said unasked; False when it was good-bye."""
+    if not conn.lock.acquire(blocking=False):
+        return True  # somebody talks on it, and will hear
+    try:
+        pg = conn.pgconn
+        while select.select([pg.socket], [], [], 0)[0]:
+            pg.consume_input()
+    except (psycopg.OperationalError, OSError, ValueError):
+        return False
+    finally:
+        conn.lock.release()
+    return True
+
+
+def still_held(conn: Connection) -> None:
+    """Ask the server; raise ServerError when this connection's session does not hold the lock."""
+    try:
+        row = None if conn.closed else conn.execute(_composed(HELD)).fetchone()
+    except psycopg.OperationalError as error:
+        raise _lost(" ".join(str(error).split())) from error
     if row is None:
-        return ""
-    pid, application, user, host, age = row
-    return f"{application} (pid {pid}, user {user}, from {host}, connected for {age} s)"
+        raise _lost("the session that held it has ended")
+
+
+def _lost(why: str) -> ServerError:
+    return ServerError(
+        "the runner's lock is lost",
+        why=why,
+        todo="see what was applied with qb status, then run again",
+    )
 
 
 @contextmanager
@@ -51,34 +191,34 @@ def only_runner(
     patience: float,
     tell: Callable[[str], None],
     stop: threading.Event | None = None,
-) -> Iterator[None]:
+    *,
+    sessions: Sessions = DIRECT,
+    apart: Callable[[], Connection] | None = None,
+) -> Iterator[Held]:
     """Hold the lock for the length of a block; wait up to `patience` seconds for it.
 
-    `conn` must be autocommit and stay idle otherwise. Raise RefusedError that names the holder.
+    `conn` must be autocommit. Where sessions are not kept, the lock is held in a transaction on a
+    connection that `apart` opens. Raise RefusedError that names the holder.
     """
     assert conn.autocommit, "a lock that is polled inside a transaction stops concurrent builds"
-    deadline, told = time.monotonic() + patience, 0.0
-    pause = stop or threading.Event()
-    while not _try(conn):
-        now = time.monotonic()
-        who = holder(conn)
-        if now > deadline:
-            raise RefusedError(
-                "another qb is running migrations on this database",
-                why=f"the lock is held by {who}" if who else "the lock changed hands meanwhile",
-                todo=f"wait for it (waited {patience:g} s; [timeouts] runner in qb.toml), "
-                "then run again",
-            )
-        if who and now - told > TELL_S:
-            tell(f"waiting for {who}")
-            told = now
-        if pause.wait(POLL_S):
-            raise InterruptedRun("stopped while waiting for another qb", why="nothing was run")
+    if sessions.kept:
+        conn.execute("SET idle_session_timeout = 0")  # a long statement elsewhere leaves it idle
+        _wait(conn, patience, tell, stop, _try)
+        try:
+            yield Held(conn)
+        finally:
+            with suppress(psycopg.OperationalError):  # a session that ended has let go already
+                conn.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", [KEY])
+        return
+    assert apart is not None, "a lock that a transaction holds takes a connection of its own"
+    alone = apart()
     try:
-        yield
+        _wait(alone, patience, tell, stop, _try_in_transaction)
+        yield Held(alone)
     finally:
-        with suppress(psycopg.OperationalError):  # a session that ended has let go already
-            conn.execute("SELECT pg_advisory_unlock(%s)", [KEY])
+        with suppress(psycopg.OperationalError):  # the pooler keeps a session that is idle
+            alone.execute("ROLLBACK")
+        alone.close()
 
 
 def mark_working(conn: Connection) -> None:
@@ -87,27 +227,66 @@ def mark_working(conn: Connection) -> None:
     A runner that is killed lets go of its lock at once, while the server may still be busy with its
     statement: the next runner waits for that, too.
     """
-    conn.execute("SET client_connection_check_interval = '1s'")
-    conn.execute("SELECT pg_advisory_lock_shared(%s)", [WORKING])
+    text = f"SELECT pg_catalog.pg_advisory_lock_shared({{working}}), {ENDS_WITH_CLIENT}"
+    conn.execute(_composed(text, local=False))
 
 
-def still_held(conn: Connection) -> None:
-    """Raise ServerError when the lock's session is gone, so that nothing more is started."""
-    row = None if conn.closed else conn.execute(HOLDER, [[KEY]]).fetchone()
-    if row is None or row[0] != conn.info.backend_pid:
-        raise ServerError(
-            "the runner's lock is lost",
-            why="the session that held it has ended",
-            todo="see what was applied with qb status, then run again",
-        )
+def working() -> str:
+    """The same for one transaction, where sessions are not kept: to be sent right after BEGIN.
+
+    Answers with the pid of the server process (the first column). It takes the transaction's
+    snapshot: a statement such as SET TRANSACTION ISOLATION LEVEL has to stand before it.
+    """
+    text = (
+        "SELECT pg_catalog.pg_backend_pid(),"
+        f" pg_catalog.pg_advisory_xact_lock_shared({{working}}), {ENDS_WITH_CLIENT}"
+    )
+    return _composed(text, local=True).as_string(None)
+
+
+def _wait(
+    conn: Connection,
+    patience: float,
+    tell: Callable[[str], None],
+    stop: threading.Event | None,
+    got: Callable[[Connection], bool],
+) -> None:
+    started = time.monotonic()
+    told = 0.0
+    pause = stop or threading.Event()
+    while not got(conn):
+        now = time.monotonic()
+        if now - started >= patience:
+            who = holder(conn)
+            raise RefusedError(
+                "another qb is running migrations on this database",
+                why=f"the lock is held by {who}" if who else "the lock changed hands meanwhile",
+                todo=f"wait for it (waited {patience:g} s; --wait-lock, or [timeouts] runner in "
+                "qb.toml), then run again",
+            )
+        if (not told or now - told > TELL_S) and (who := holder(conn)):
+            left = patience - (now - started)
+            tell(f"waiting for {who}; {left:.0f} s more at most")
+            told = now
+        if pause.wait(min(POLL_S, max(patience - (now - started), 0.001))):
+            raise InterruptedRun("stopped while waiting for another qb", why="nothing was run")
 
 
 def _try(conn: Connection) -> bool:
     """Take the lock, if neither another runner nor what one left behind is at work."""
-    row = conn.execute("SELECT pg_try_advisory_lock(%s)", [KEY]).fetchone()
-    if not (row and row[0]):
-        return False
-    row = conn.execute("SELECT pg_try_advisory_lock(%s)", [WORKING]).fetchone()
-    free = bool(row and row[0])
-    conn.execute("SELECT pg_advisory_unlock(%s)", [WORKING if free else KEY])
-    return free
+    row = conn.execute(_composed(TRY)).fetchone()
+    return bool(row and row[0])
+
+
+def _try_in_transaction(conn: Connection) -> bool:
+    """The same in a transaction, which is over at once when the answer is no."""
+    # 17 and later end long transactions, too, where they are told to
+    more = "SET LOCAL transaction_timeout = 0;" if conn.info.server_version >= 170000 else ""
+    cursor = conn.execute(_composed(TRY_IN_TRANSACTION, more=more))
+    while cursor.nextset():
+        pass
+    row = cursor.fetchone()
+    if row and row[0]:
+        return True
+    conn.execute("ROLLBACK")
+    return False
