@@ -112,6 +112,8 @@ def server_error(doing: str, error: psycopg.Error, *, where: str = "") -> Server
     todo = diagnostic.message_hint or meant.todo
     if lost(error):
         todo = "see that the server runs, then repeat the command"
+    if "query_wait_timeout" in why:
+        todo = "let the pooler give more sessions at once (default_pool_size), or connect directly"
     return ServerError(f"{doing} failed", where=where, why=why, todo=todo, code=meant.code)
 
 
