@@ -103,6 +103,7 @@ class Query:
                 why="a data frame is read; what writes is a migration, so that nothing runs by "
                 "surprise",
                 todo="put the query into a migration's up, or look at its .sql and .explain()",
+                code="only-reads",
             )
         rows, columns = self._run(statement.sql, "the query")
         return pd.DataFrame(rows, columns=columns)
@@ -153,6 +154,7 @@ class Query:
                     where=self._statement().first_line,
                     why=error.diag.message_primary or str(error),
                     todo="put it into a migration's up",
+                    code="only-reads",
                 ) from None
             except psycopg.Error as error:
                 raise server_error(doing, error, where=self._target.display) from error
@@ -235,6 +237,7 @@ class Build:
                 todo=f"did you mean {', '.join(near)}?"
                 if near
                 else "call refresh() when it is new",
+                code="does-not-exist",
             )
         return self._reflected(*self._names[name])
 

@@ -58,6 +58,7 @@ def seconds(text: str | int | float) -> float:
             f"{text!r} is not a duration",
             why="a number with a unit is expected",
             todo="write it as 500ms, 2s, 5min or 1h",
+            code="bad-config",
         )
     return float(found[1]) * _UNITS[found[2]]
 
@@ -90,6 +91,7 @@ class Project:
                 "this folder is a qb project already",
                 where=str(file),
                 todo="edit the file, or choose another folder",
+                code="file-exists",
             )
         file.write_text(TEMPLATE, encoding="utf-8")
         (root / DEFAULT_FOLDER).mkdir(exist_ok=True)
@@ -114,6 +116,7 @@ class Project:
                 where=f"{self.file}:{line_of(text, 'migrations')}",
                 why=f"{folder} is not a folder",
                 todo="create it, or mend `migrations` in qb.toml",
+                code="bad-config",
             )
         return folder
 
@@ -144,6 +147,7 @@ class Project:
                 where=str(self.file),
                 why=str(error),
                 todo="save it as UTF-8, and see that you may read it",
+                code="bad-config",
             ) from None
         try:
             data: dict[str, Any] = tomllib.loads(text)
@@ -153,6 +157,7 @@ class Project:
                 where=str(self.file),
                 why=str(error),
                 todo="mend the line that is named",
+                code="bad-config",
             ) from None
         config, found = problems(data)
         if config is None:
@@ -163,6 +168,7 @@ class Project:
                 where=f"{self.file}:{line_of(text, key)}",
                 why=f"known keys here: {', '.join(known)}" if known else "",
                 todo=f"did you mean {near[0]!r}?" if near else "remove or mend the key",
+                code="bad-config",
             )
         return config
 

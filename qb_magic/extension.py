@@ -114,6 +114,7 @@ def split(line: str) -> list[str]:
             f"the line cannot be split into words: {error}",
             where=f"%qb {line}",
             todo="close the quote, or write the value in the other kind of quotes",
+            code="bad-option",
         ) from None
 
 

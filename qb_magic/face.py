@@ -28,6 +28,7 @@ class NotebookFace(Face):
                 "the target asks for a password, and nobody can type one here",
                 why="this notebook runs without a user (allow_stdin is off)",
                 todo="give it through the passfile, a service or PGPASSWORD",
+                code="password-needed",
             ) from None
 
     def ask(self, prompt: str) -> str | None:

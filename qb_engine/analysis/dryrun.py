@@ -48,6 +48,7 @@ def dry_run(
             where=place.target.display,
             why="a dry run takes the migration's locks for real until it is rolled back",
             todo="see the locks with qb plan, which touches nothing; or say --here",
+            code="production-guard",
         )
     with place.connected("qb dry run") as acting, place.connected("qb watch") as watching:
         first = parts[:1] == migration.parts[:1] and not done

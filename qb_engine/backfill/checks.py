@@ -36,6 +36,7 @@ def expanded(db: Connection, migration: LoadedMigration) -> None:
             why="the backfill fills what the migration makes; its history here says "
             + (standing.status if standing else "nothing of it"),
             todo=f"qb run {migration.name}",
+            code="backfill-state",
         )
 
 
@@ -46,6 +47,7 @@ def writable(db: Connection, spec: Spec) -> None:
             "this connection may only read",
             why="the server is a standby, or the role has default_transaction_read_only = on",
             todo="connect to the primary as a role that may write",
+            code="read-only",
         )
     checks = [("set or where", statements.write(spec, None, None))]
     if spec.validate:
@@ -65,6 +67,7 @@ def writable(db: Connection, spec: Spec) -> None:
                 where=f"{part} in backfill.py",
                 why=" ".join(str(error).split()),
                 todo="mend it in backfill.py",
+                code="bad-backfill",
             ) from None
 
 
@@ -78,4 +81,5 @@ def unedited(row: Row, migration: LoadedMigration) -> None:
             todo="put the old form back, or begin again at the first row: "
             f"qb backfill cancel {migration.name}, then qb backfill start {migration.name} "
             "--restart",
+            code="edited-migration",
         )

@@ -72,6 +72,7 @@ def start(
                     f"the backfill of {spec.id} is {row.state}",
                     why="beginning again would take the rows from under its workers",
                     todo=f"qb backfill cancel {migration.name}, then start it again",
+                    code="backfill-state",
                 )
             said = "it runs already"
         else:
@@ -90,6 +91,7 @@ def resume(
                 f"the backfill of {row.spec.id} is {row.state}, not paused",
                 why=row.error,
                 todo=f"go on from where it stands: qb backfill start {migration.name}",
+                code="backfill-state",
             )
         if row.state == "completed":
             return _done(db, project, row.spec.id, "it is completed already")
@@ -308,6 +310,7 @@ def _known(db: Connection, migration: LoadedMigration) -> Row:
             f"the backfill of {migration.id} was never started",
             where=str(migration.path),
             todo=f"qb backfill start {migration.name}",
+            code="backfill-state",
         )
     return row
 
@@ -334,6 +337,7 @@ def _never(migration: LoadedMigration) -> Progress:
             f"{migration.id} has no backfill",
             where=str(migration.path),
             todo="name a migration in a folder with a backfill.py",
+            code="no-backfill",
         )
     return Progress(migration.id, "pending", 0, 0, 0.0, None, migration.backfill.table)
 

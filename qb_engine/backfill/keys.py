@@ -91,6 +91,7 @@ def choose(
         why="a backfill goes through the rows in the order of a primary key, or of a unique index "
         "whose columns are all NOT NULL, so that each row is written exactly once",
         todo="add a primary key, or name NOT NULL columns with a B-tree index: key = ...",
+        code="no-key",
     )
 
 
@@ -103,6 +104,7 @@ def _named(
             where=f"key of the backfill of {table}",
             why=f"{', '.join(empty)} may be NULL, and rows with NULL there would be left out",
             todo="name a key whose columns are all NOT NULL",
+            code="no-key",
         )
     for index in found:
         if index.walkable and index.names[: len(names)] == names:
@@ -112,4 +114,5 @@ def _named(
         where=f"key of the backfill of {table}",
         why="no valid B-tree index of the table begins with these columns in this order",
         todo="create one (CREATE INDEX CONCURRENTLY), or leave `key` out to use the primary key",
+        code="no-key",
     )

@@ -75,6 +75,7 @@ def describe(conn: psycopg.Connection[Any], migration: LoadedMigration) -> Spec:
             where=str(migration.path),
             why="only a migration in a folder with a backfill.py fills rows",
             todo="write backfill.py beside its migration file, or name another migration",
+            code="no-backfill",
         )
     oid, schema, table = _table(conn, declared.table, str(migration.path))
     shown = f"{schema}.{table}"
@@ -142,6 +143,7 @@ def _table(conn: psycopg.Connection[Any], text: str, where: str) -> tuple[int, s
             where=where,
             why="the backfill fills it, and the target does not have it",
             todo="mend the name in backfill.py, or run the migration first: qb run",
+            code="bad-backfill",
         )
     oid, schema, table, kind = row
     if kind not in ("r", "p"):
@@ -150,6 +152,7 @@ def _table(conn: psycopg.Connection[Any], text: str, where: str) -> tuple[int, s
             where=where,
             why="a backfill writes the rows of a table",
             todo="name the table behind it",
+            code="bad-backfill",
         )
     return oid, schema, table
 
@@ -162,14 +165,19 @@ def _unfit(name: str, table: str, columns: dict[str, Any], *, generated: bool) -
             where=where,
             why=f"its columns are {', '.join(columns)}",
             todo="mend the name, or run the migration that adds it: qb run",
+            code="bad-backfill",
         )
     if generated:
         return InputError(
-            f"{name} of {table} is generated", where=where, todo="leave it out of `set`"
+            f"{name} of {table} is generated",
+            where=where,
+            todo="leave it out of `set`",
+            code="bad-backfill",
         )
     return InputError(
         f"{name} of {table} is part of the key that is walked by",
         where=where,
         why="a row whose key changes moves in the order, and could be written twice or not at all",
         todo="walk by another key: key = ...",
+        code="bad-backfill",
     )

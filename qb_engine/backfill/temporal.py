@@ -82,6 +82,7 @@ def _configured(project: Project) -> Place:
             where=f"profile {wanted.profile}" if wanted.profile else ", ".join(SETTINGS),
             why=str(error),
             todo="mend it, or name the server in qb.toml: [temporal] address",
+            code="bad-config",
         ) from None
     secrets.remember(str(settings["api_key"]) if settings.get("api_key") else None)
     address = settings.pop("target_host", None) or wanted.address or "localhost:7233"
@@ -127,6 +128,7 @@ def unreachable(where: Place, error: BaseException) -> ServerError:
         where=f"{where.address}, namespace {where.namespace}",
         why=" ".join(str(error).split()) or "it does not answer",
         todo=todo,
+        code="temporal-unreachable",
     )
 
 

@@ -157,6 +157,7 @@ class Session:
                 where=str(found.folder),
                 todo="write one: qb generate NAME --sql FILE, or draft it first: "
                 "qb draft NAME --sql FILE (in a notebook: %%qb draft NAME)",
+                code="no-such-migration",
             )
         return found.all[-1]
 
@@ -181,6 +182,7 @@ class Session:
                 where=target.display,
                 why="qb.toml says production = true, and the alias was not typed back",
                 todo=f"repeat the command with --confirm {target.name}",
+                code="production-guard",
             )
 
     def _from_path(self, path: Path) -> LoadedMigration:

@@ -57,6 +57,7 @@ def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
                         "there is no such project folder",
                         where=value,
                         todo="name one that exists, or make it: qb init FOLDER",
+                        code="no-project",
                     )
                 session.project = type(session.project).find(Path(value))
             else:
@@ -71,6 +72,7 @@ def empty(what: str) -> InputError:
         f"{what} is empty",
         why="a variable that was to fill it may not be set",
         todo="leave it out for the default, or name one",
+        code="bad-option",
     )
 
 
@@ -198,9 +200,10 @@ def invoke(session: Session, args: Sequence[str]) -> Report | None:
             _without_urls(error.format_message(), args),
             where=command,
             todo=f"see: {command} --help",
+            code="bad-option",
         ) from None
     except click.ClickException as error:
-        raise InputError(error.format_message(), todo="see: qb --help") from None
+        raise InputError(error.format_message(), todo="see: qb --help", code="bad-option") from None
     except (click.Abort, KeyboardInterrupt):
         raise InterruptedRun("interrupted", why="you stopped it") from None
     return result if isinstance(result, Report) else None

@@ -125,6 +125,7 @@ def find(session: Session, name: str | None) -> LoadedMigration:
         where=str(loaded.folder),
         why="a backfill is the backfill.py in the folder of a migration",
         todo="write one, with a class that subclasses Backfill",
+        code="no-backfill",
     )
 
 

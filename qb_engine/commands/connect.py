@@ -91,6 +91,7 @@ def command(session: Session, target: str | None) -> Report:
                 why="cells are stored in the notebook, in IPython's history and in git",
                 todo="leave it out: put it into ~/.pgpass, a service, or PGPASSWORD; "
                 "or connect without one and type it when asked",
+                code="password-shown",
             )
         session.option = target
     chosen = session.target

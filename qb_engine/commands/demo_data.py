@@ -100,6 +100,7 @@ def create_shop(
             where="--rows",
             why=f"the number of users is between {MIN_ROWS:,} and {MAX_ROWS:,}",
             todo="choose a number in that range; 200_000 takes a few seconds",
+            code="bad-option",
         )
     tell = progress or (lambda step, done: None)
     with conn.transaction():
@@ -114,6 +115,7 @@ def create_shop(
                     where=", ".join(standing),
                     why="this shop has another size, or was changed since it was made",
                     todo="make it anew with --replace, or choose another database",
+                    code="demo-refused",
                 )
             drop_shop(conn)
             counts = _make(conn, rows, tell)
@@ -137,6 +139,7 @@ def drop_shop(conn: psycopg.Connection[Any]) -> None:
                 "the demo shop is not dropped",
                 why=error.diag.message_detail or str(error),
                 todo="drop what depends on it first, or choose another database",
+                code="demo-refused",
             ) from error
 
 
@@ -179,6 +182,7 @@ def _refuse_foreign(standing: dict[str, str]) -> None:
             where=", ".join(foreign),
             why=f"what is not the shop's (no comment that begins with {MARK!r}) is never dropped",
             todo="choose another database for the demo shop",
+            code="demo-refused",
         )
 
 

@@ -61,7 +61,9 @@ def command(
     text = session.cell if session.cell is not None else read_text(file)
     if name is None:
         if text is not None:
-            raise InputError("the draft has no name", todo=f"write: {drafting.store.WRITE_IT}")
+            raise InputError(
+                "the draft has no name", todo=f"write: {drafting.store.WRITE_IT}", code="bad-draft"
+            )
         kept = tuple((d.name, ", ".join(d.parts)) for d in drafting.drafts(session.project))
         return DraftReport("", kept)
     saved = ""
@@ -88,5 +90,9 @@ def read_text(file: str | None) -> str | None:
         return Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            "the file cannot be read", where=file, why=str(error), todo="name another one"
+            "the file cannot be read",
+            where=file,
+            why=str(error),
+            todo="name another one",
+            code="broken-file",
         ) from None

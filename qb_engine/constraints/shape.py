@@ -47,6 +47,7 @@ def check_shape(constraints: Any, where: str = "") -> Mapping[str, Mapping[str, 
                 f"{path} must not exist, and yet something is said about it",
                 where=where,
                 todo="remove must_exist: False, or the rest",
+                code="bad-constraints",
             )
     return dict(constraints)
 
@@ -69,6 +70,7 @@ def _keys(value: Any, known: tuple[str, ...], path: str, where: str) -> None:
                 where=where,
                 why=f"known keys here: {', '.join(known)}",
                 todo=f"did you mean {near[0]!r}?" if near else "remove it",
+                code="bad-constraints",
             )
 
 
@@ -84,4 +86,5 @@ def _wrong(path: str, expected: str, found: Any, where: str) -> InputError:
         where=where,
         why=f"{expected} is expected",
         todo='write it as {"users": {"must_exist": True, "columns": {"id": {"type": "bigint"}}}}',
+        code="bad-constraints",
     )

@@ -96,6 +96,7 @@ class Daemon:
                     where=str(path),
                     why="it holds the lock file",
                     todo=f"see what it does: lsof {path}",
+                    code="embedded-server",
                 )
             time.sleep(POLL_S)
         try:
@@ -173,6 +174,7 @@ class Daemon:
                     where=str(self.log),
                     why="a process holds its log open: perhaps in another container on this folder",
                     todo=f"stop it there, or see who holds the log: lsof {self.log}",
+                    code="embedded-server",
                 )
             self._from = os.fstat(log).st_size
             yield log
@@ -198,7 +200,9 @@ class Daemon:
 
     def failure(self, what: str, *, todo: str = "read the whole log") -> ServerError:
         """An error that names the log, and carries what was written to it since the start."""
-        return ServerError(what, where=str(self.log), why=self.tail(), todo=todo)
+        return ServerError(
+            what, where=str(self.log), why=self.tail(), todo=todo, code="embedded-server"
+        )
 
     def tail(self) -> str:
         """The last lines of the log since this start, masked."""
@@ -248,6 +252,7 @@ class Daemon:
                     where=f"process {pid}",
                     why="it belongs to another user",
                     todo="stop it as the user who started it",
+                    code="wrong-owner",
                 ) from None
             while alive(pid, at):
                 if time.monotonic() > deadline:
@@ -276,6 +281,7 @@ class Daemon:
                 where=str(self._file),
                 why="its record cannot be read",
                 todo="work as that user, or in a project folder of your own",
+                code="wrong-owner",
             ) from None
         if not isinstance(data, dict) or not isinstance(data.get("facts"), dict):
             return {}

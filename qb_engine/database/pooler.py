@@ -60,6 +60,7 @@ def sessions(a: Connection, b: Connection) -> Sessions:
             "a pooler that pools by statement stands before this database",
             why="it refuses BEGIN, so neither a migration nor its record could be a transaction",
             todo="connect to PostgreSQL directly, or to a pool in transaction or session mode",
+            code="pooled-connection",
         )
     return Sessions(found)
 

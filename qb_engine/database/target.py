@@ -105,6 +105,7 @@ def named(project: Project, name: str) -> Target:
         why=f"it is not an alias of qb.toml ({', '.join(known)}), nor a service of libpq's "
         "service file, nor a URL",
         todo="add it to [aliases], or give a URL such as postgresql://user@host/database",
+        code="no-such-target",
     )
 
 
@@ -136,6 +137,7 @@ def _checked(text: str, origin: str) -> tuple[str, dict[str, Any]]:
             why="libpq does not understand it (it is not repeated here: it may hold a password)",
             todo="write it as postgresql://user@host:5432/database; percent-encode special "
             "characters, and leave the password to the passfile or PGPASSWORD",
+            code="bad-connection-string",
         ) from None
     password = part.get("password")
     secrets.remember(str(password) if password else None)
@@ -146,6 +148,7 @@ def _checked(text: str, origin: str) -> tuple[str, dict[str, Any]]:
             why="a password with a raw @, / or ? in it would be taken for a host or a database "
             "(it is not repeated here)",
             todo="percent-encode them (@ as %40, / as %2F, ? as %3F), or leave the password out",
+            code="bad-connection-string",
         )
     return text, part
 

@@ -65,6 +65,7 @@ def run(text: str, *, backfill: bool = False, source: Source | None = None) -> C
             where=str(Source(source.file, error.lineno or source.line)),
             why=(error.text or "").rstrip(),
             todo="mend the line that is named",
+            code="bad-draft",
         ) from None
     except QbError as error:
         error.where = _place(error, name, source)  # the line of the cell, not of a fragment of it
@@ -75,6 +76,7 @@ def run(text: str, *, backfill: bool = False, source: Source | None = None) -> C
             where=_place(error, name, source),
             why=str(error),
             todo="mend the line that is named",
+            code="bad-draft",
         ) from None
     return _declared(text, space, Backfill if backfill else Migration, source)
 
@@ -101,6 +103,7 @@ def _declared(text: str, space: dict[str, Any], base: type, source: Source) -> C
             where=str(source),
             why=f"found {names}",
             todo="keep one of them",
+            code="bad-draft",
         )
     values = {name: space[name] for name in DECLARED if name in space}
     if base is Migration and "up" in values:
@@ -111,7 +114,10 @@ def _declared(text: str, space: dict[str, Any], base: type, source: Source) -> C
         else 'write class Fill(Backfill): table = "users"; set = {"email": "lower(name)"}'
     )
     raise InputError(
-        f"the draft says nothing about its {base.__name__.lower()}", where=str(source), todo=what
+        f"the draft says nothing about its {base.__name__.lower()}",
+        where=str(source),
+        todo=what,
+        code="bad-draft",
     )
 
 

@@ -75,7 +75,9 @@ def generate(
     if sql is not None:
         if name is None:
             raise InputError(
-                "the migration has no name", todo="write: qb generate add_user_email --sql FILE"
+                "the migration has no name",
+                todo="write: qb generate add_user_email --sql FILE",
+                code="bad-draft",
             )
         pieces, backfill_text = _of_sql(checked_name(name), sql), ""
     else:
@@ -126,7 +128,9 @@ def next_stamp(existing: Migrations | Path) -> str:
 
 def _of_sql(name: str, text: str) -> list[Piece]:
     if not read(text):
-        raise SqlError(f"there is no statement for {name}", todo="give it some SQL")
+        raise SqlError(
+            f"there is no statement for {name}", todo="give it some SQL", code="bad-draft"
+        )
     return [_sql_piece("migration", text)]
 
 
@@ -141,7 +145,9 @@ def _of_draft(draft: Draft, reader: Reader) -> tuple[list[Piece], str]:
             pieces.append(_sql_piece(part, kept.text))
     backfill = draft.cells.get("backfill")
     if not pieces and backfill is None:
-        raise InputError(f"the draft {draft.name} is empty", todo="write SQL into its cell")
+        raise InputError(
+            f"the draft {draft.name} is empty", todo="write SQL into its cell", code="bad-draft"
+        )
     return pieces, backfill.text if backfill else ""
 
 
@@ -262,6 +268,7 @@ def _there_already(path: Path) -> InputError:
         where=str(path),
         why="qb never writes over a file",
         todo="give the migration another name, or remove the file",
+        code="file-exists",
     )
 
 
@@ -293,6 +300,7 @@ def _compare(pieces: Sequence[Piece], loaded: LoadedMigration) -> None:
                 where=str(loaded.path),
                 why="the written file would run other statements than the draft",
                 todo="write the migration by hand",
+                code="bad-draft",
             )
 
 

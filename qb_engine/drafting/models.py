@@ -40,6 +40,7 @@ def from_models(
             where=models,
             why="Alembic finds no difference between them",
             todo="change the models, or look at the target with: qb status",
+            code="bad-models",
         )
     name = name or models.partition(":")[2].lower() + "_models"
     return generate(project, name, sql=sql, conn=conn, scratch=scratch, kind=kind, stamp=stamp)
@@ -53,6 +54,7 @@ def load_metadata(project: Project, models: str) -> MetaData:
             f"{models!r} does not name models",
             why="a module and a name in it are expected",
             todo="write --models package.module:Base",
+            code="bad-models",
         )
     with _importable(str(project.root)):
         try:
@@ -67,6 +69,7 @@ def load_metadata(project: Project, models: str) -> MetaData:
                 where=str(project.root),
                 why=f"{type(error).__name__}: {error}",
                 todo="see that the module can be imported from the project's folder",
+                code="bad-models",
             ) from None
     metadata = getattr(found, "metadata", found)
     if not hasattr(metadata, "sorted_tables"):
@@ -75,6 +78,7 @@ def load_metadata(project: Project, models: str) -> MetaData:
             where=models,
             why=f"it is a {type(found).__name__}",
             todo="name the base class of the models, or its metadata",
+            code="bad-models",
         )
     return metadata  # type: ignore[no-any-return]
 

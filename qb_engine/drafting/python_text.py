@@ -254,6 +254,7 @@ def _whole_lines(node: ast.stmt, first: int, tree: ast.Module, text: str) -> Non
                 where=f"line {first}",
                 why=text.split("\n")[first - 1].strip(),
                 todo="give each a line of its own",
+                code="bad-draft",
             )
 
 
@@ -282,6 +283,7 @@ def _with(text: str, cls: str, added: str) -> str:
             where=f"line {node.lineno}",
             why="constraints and down are added to it",
             todo="put the body on lines of its own",
+            code="bad-draft",
         )
     indent = " " * first.col_offset
     constraints, way = _split_added(added)

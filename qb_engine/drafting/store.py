@@ -66,6 +66,7 @@ def checked_name(name: str) -> str:
             why=f"letters, digits and _ are, a letter first, {LONGEST} at most: "
             "the name becomes a file and a class",
             todo=f"call it {_suggested(name)!r}, say",
+            code="bad-name",
         )
     return name
 
@@ -100,6 +101,7 @@ def checked_part(part: str) -> PartName:
         f"a draft has no part {part!r}",
         why=f"its parts are {', '.join(PARTS)}",
         todo=f"did you mean {near[0]!r}?" if near else "name one of these",
+        code="bad-draft",
     )
 
 
@@ -109,7 +111,10 @@ def check(text: str, *, python: bool, part: PartName, source: Source) -> None:
         cell.run(text, backfill=part == "backfill", source=source)
     elif not read(text, source):
         raise SqlError(
-            "the draft holds no statement", where=str(source), todo="write SQL into the cell"
+            "the draft holds no statement",
+            where=str(source),
+            todo="write SQL into the cell",
+            code="bad-draft",
         )
 
 
@@ -129,6 +134,7 @@ def last(project: Project) -> Draft:
             "there is no draft yet",
             where=str(_folder(project)),
             todo=f"write one: {WRITE_IT}",
+            code="no-such-draft",
         )
     return found[0]
 
@@ -144,6 +150,7 @@ def get(project: Project, name: str) -> Draft:
             where=str(_folder(project)),
             why=f"the drafts are {', '.join(known)}" if known else "nothing was drafted yet",
             todo=f"did you mean {', '.join(near)}?" if near else f"write it: {WRITE_IT}",
+            code="no-such-draft",
         )
     return found
 

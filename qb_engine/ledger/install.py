@@ -43,6 +43,7 @@ def exists(conn: Connection) -> bool:
             where="schema qb",
             why=f"this qb knows versions up to {VERSION}: a newer qb has been here",
             todo="upgrade qb",
+            code="ledger-too-new",
         )
     return True
 
@@ -76,6 +77,7 @@ def ensure(conn: Connection, target: Target) -> None:
             why=f"{error.diag.message_primary}; the role {conn.info.user} may not create a schema",
             todo=f"GRANT CREATE ON DATABASE {conn.info.dbname} TO {conn.info.user}, "
             "or connect as the owner",
+            code="missing-privilege",
         ) from None
     except psycopg.Error as error:
         raise server_error("making the ledger", error, where=target.display) from None

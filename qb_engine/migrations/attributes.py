@@ -107,6 +107,7 @@ def _check(
                 where=f"{path}:{_line(text, cls.__name__, name)}",
                 why=f"a {base.__name__} knows {', '.join(rules)}",
                 todo=f"did you mean {near[0]!r}?" if near else "remove it, or begin it with _",
+                code="broken-file",
             )
     for name, rule in rules.items():
         value = getattr(declared, name)
@@ -117,6 +118,7 @@ def _check(
                 where=f"{path}:{line}",
                 why=f"{rule[0]} is expected",
                 todo="mend the line that is named",
+                code="broken-file",
             )
         for each in value.values() if isinstance(value, dict) else (value,):
             if base is Backfill and isinstance(each, str):

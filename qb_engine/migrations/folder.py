@@ -46,6 +46,7 @@ def load_one(path: Path, reader: Reader | None = None) -> LoadedMigration:
             where=str(path),
             why="migrations run in the order of their timestamps",
             todo=f"rename it to {stamps.new()}_{stem}{'' if path.is_dir() else path.suffix}",
+            code="no-timestamp",
         )
     backfill: Backfill | None = None
     texts: list[str] = []
@@ -121,6 +122,7 @@ def _parts(folder: Path) -> list[tuple[Path, PartKind]]:
                 why="parts are migration.*, pre.* and post.* (.sql or .py; also post_index.sql,"
                 " pre_1.sql), and backfill.py",
                 todo="give it one of these names, or one that begins with _ to keep it out",
+                code="broken-file",
             )
         names[named[1]].append(path)
     found = [(path, kind) for kind in KINDS for path in names[kind]]
@@ -130,6 +132,7 @@ def _parts(folder: Path) -> list[tuple[Path, PartKind]]:
             where=str(folder),
             why="none of migration.py, migration.sql, pre.*, post.*, backfill.py is in it",
             todo="add migration.sql, or remove the folder",
+            code="broken-file",
         )
     return found
 

@@ -123,7 +123,11 @@ def read_text(path: Path) -> str:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
-            "the file cannot be read", where=str(path), why=str(error), todo="save it as UTF-8"
+            "the file cannot be read",
+            where=str(path),
+            why=str(error),
+            todo="save it as UTF-8",
+            code="broken-file",
         ) from None
     except OSError as error:
         raise InputError(
@@ -131,6 +135,7 @@ def read_text(path: Path) -> str:
             where=str(path),
             why=str(error),
             todo="see that it is there, and that you may read it",
+            code="broken-file",
         ) from None
     refuse_nul(text, Source(str(path)))
     return text
@@ -145,6 +150,7 @@ def refuse_nul(text: str, source: Source) -> None:
             where=str(Source(source.file, source.line + text.count("\n", 0, at))),
             why="PostgreSQL takes none, and SQL is read up to it only",
             todo="remove it",
+            code="broken-file",
         )
 
 
@@ -174,6 +180,7 @@ class Recorder:
                 where=str(self._source),
                 why="q.rows() was called and no target is connected",
                 todo="name a target with -c",
+                code="needs-target",
             )
         return self._reader(sql)
 
@@ -205,6 +212,7 @@ def to_sql(item: Any) -> str:
                 "a SQLAlchemy statement cannot be written as SQL text",
                 why=str(error),
                 todo="give its columns types, such as column('a', Text)",
+                code="broken-file",
             ) from None
         # the driver's paramstyle doubles percent signs; the text goes to the server verbatim
         return str(compiled).replace("%%", "%")
@@ -212,6 +220,7 @@ def to_sql(item: Any) -> str:
         f"{type(item).__name__} is not something that becomes SQL",
         why="SQL text, operations and SQLAlchemy Core statements do",
         todo="give one of these",
+        code="broken-file",
     )
 
 

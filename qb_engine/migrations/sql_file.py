@@ -25,6 +25,7 @@ def load(path: Path, kind: PartKind) -> tuple[Part, dict[str, Any], str]:
             "the file holds no statement to run",
             where=str(path),
             todo="write SQL below a line `-- qb:up`",
+            code="broken-file",
         )
     _, transaction, at = sections.get("transaction", ("", "true", 1))
     if transaction.lower() not in ("true", "false"):
@@ -32,6 +33,7 @@ def load(path: Path, kind: PartKind) -> tuple[Part, dict[str, Any], str]:
             f"qb:transaction is {transaction!r}",
             where=f"{path}:{at}",
             todo="write true or false",
+            code="broken-file",
         )
     part = Part(
         kind, path.name, up, _read(sections, "down", path),
@@ -56,9 +58,12 @@ def _sections(text: str, path: Path) -> dict[str, tuple[str, str, int]]:
                 f"qb:{mark[1]} is not a section",
                 where=f"{path}:{line}",
                 why=f"known sections: {', '.join(SECTIONS)}",
+                code="broken-file",
             )
         if mark[1] in found and not (mark[1] == "up" and found["up"][0] is text):
-            raise InputError(f"qb:{mark[1]} stands twice", where=f"{path}:{line}")
+            raise InputError(
+                f"qb:{mark[1]} stands twice", where=f"{path}:{line}", code="broken-file"
+            )
         body = text[mark.end() : after.start() if after else len(text)]
         found[mark[1]] = (body, mark[2].strip(), line)
     return found
@@ -76,7 +81,9 @@ def _read(
 def _constraints(sections: dict[str, tuple[str, str, int]], path: Path) -> dict[str, Any]:
     found, _, line = _yaml(sections, "constraints", path, "users: {must_exist: true}")
     if not isinstance(found, dict | None):
-        raise InputError("qb:constraints is not a mapping", where=f"{path}:{line}")
+        raise InputError(
+            "qb:constraints is not a mapping", where=f"{path}:{line}", code="bad-constraints"
+        )
     return found or {}
 
 
@@ -89,6 +96,7 @@ def _expect(sections: dict[str, tuple[str, str, int]], path: Path) -> tuple[Expe
             where=f"{path}:{line}",
             why="each rule is a query that must return no row, or a mapping",
             todo="write each on a line of its own: `-- - not_null: users.email`",
+            code="bad-rule",
         )
     return tuple(Expectation(said, Source(str(path), at)) for said, at in zip(items, lines))
 
@@ -114,6 +122,7 @@ def _yaml(
             where=f"{path}:{line + (mark.line if mark else 0)}",
             why=str(error),
             todo=f"write it as `{example}`",
+            code="broken-file",
         ) from None
     items = node.value if isinstance(node, yaml.SequenceNode) else []
     return found, [line + item.start_mark.line for item in items], line

@@ -46,6 +46,7 @@ class AddConstraint(TableOperation):
                     f"the constraint has two names, {self.name!r} and {node.conname!r}",
                     where=text,
                     todo="give one of them",
+                    code="broken-file",
                 )
             object.__setattr__(self, "name", node.conname)
             node.conname = ""

@@ -53,6 +53,7 @@ class Comment(Operation):
             raise InputError(
                 f"a comment on {self.kind!r} cannot be written",
                 why=f"it knows {', '.join(KINDS)}; a column and a constraint are `of` a table",
+                code="broken-file",
             )
         object.__setattr__(self, "text", self.text or None)
 

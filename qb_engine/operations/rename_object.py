@@ -47,6 +47,7 @@ class RenameObject(Operation):
             raise InputError(
                 f"{self.kind!r} is not a kind of object that RenameObject knows",
                 why=f"it knows {', '.join(KINDS)}",
+                code="broken-file",
             )
 
     @classmethod

@@ -51,6 +51,7 @@ def validate(place: Place) -> Validation:
                 where=place.target.display,
                 why="the database has no ledger, so there is nothing to compare with",
                 todo="qb run applies migrations",
+                code="not-applied",
             )
         base = ledger.baseline(conn).sql
         ran = [(m, applied_blocks(conn, m, run)) for m, run in standing_runs(place, conn)]

@@ -46,4 +46,5 @@ def locked(conn: psycopg.Connection[Any], waited_s: float) -> ServerError:
         todo="wait for that transaction, or end it"
         + (f" with SELECT pg_terminate_backend({holders[0][1]})" if holders else "")
         + ", then try again",
+        code="schema-busy",
     )

@@ -107,6 +107,7 @@ def snapshot(
                 where=f"database {conn.info.dbname}",
                 why=f"no reading within {PATIENCE_S:.0f} s saw the same schema from end to end",
                 todo="wait until what creates and drops objects has ended, then try again",
+                code="schema-busy",
             )
         time.sleep(pause * random.uniform(0.5, 1.5))
         pause = min(pause * 2, longest)

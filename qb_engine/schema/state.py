@@ -93,6 +93,7 @@ class Snapshot:
                 "this is not a snapshot of qb",
                 why=f"{type(error).__name__}: {error}",
                 todo="take a new snapshot of the database",
+                code="bad-snapshot",
             ) from error
         return cls(MappingProxyType(facts), unmodelled, server, format)
 

@@ -61,6 +61,7 @@ def dump(target: Target) -> Dump:
             where=target.display,
             why=f"pg_dump did not end within {DUMP_S} s",
             todo="see who holds locks on the catalog",
+            code="no-shadow",
         ) from None
     if done.returncode:
         raise ServerError(
@@ -68,6 +69,7 @@ def dump(target: Target) -> Dump:
             where=target.display,
             why=done.stderr.strip(),
             todo="the role must be allowed to read the tables' definitions",
+            code="no-shadow",
         )
     return Dump(_SETTING.sub("", _GUARD.sub("", done.stdout)))
 
@@ -92,6 +94,7 @@ def load(conn: Connection, ddl: str) -> tuple[str, ...]:
             "the schema cannot be loaded into a scratch database",
             why=error.why or error.what,
             todo="name a scratch server of the same version with --scratch URL",
+            code="no-shadow",
         ) from None
     conn.execute("SET search_path = ''")
     for sql, line in statements:

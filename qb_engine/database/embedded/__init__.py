@@ -16,6 +16,7 @@ if sys.platform == "win32":
         where=sys.platform,
         why="they need unix sockets in private folders, and file locks",
         todo="work in WSL, or name your own PostgreSQL with -c URL and Temporal in qb.toml",
+        code="embedded-server",
     )
 
 from qb_engine.database.embedded.postgres import EmbeddedPostgres

@@ -87,6 +87,7 @@ def _first_unprivileged() -> Account:
         why="PostgreSQL refuses to run as root, and root may become no other user here "
         "(a container that knows only one user)",
         todo="run qb as an ordinary user, or name a PostgreSQL of your own with -c URL",
+        code="embedded-server",
     )
 
 
@@ -113,6 +114,7 @@ def to_initialise(server: Account) -> Account:
         where="initdb",
         why=f"as root it needs an account with a passwd entry: {' or '.join(INITDB_ACCOUNTS)}",
         todo="add the account nobody, or run qb as an ordinary user",
+        code="embedded-server",
     )
 
 

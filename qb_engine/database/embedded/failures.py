@@ -20,6 +20,7 @@ def explained(doing: str, log: Path) -> Iterator[None]:
             where=str(error.filename or log),
             why=error.strerror or str(error),
             todo="see whom the folder belongs to, and work as that user",
+            code="embedded-server",
         ) from error
     except OSError as error:
         raise ServerError(
@@ -27,4 +28,5 @@ def explained(doing: str, log: Path) -> Iterator[None]:
             where=str(error.filename or log),
             why=f"{error.strerror or error} (its log is {log})",
             todo="free some space or mend the folder, then repeat the command",
+            code="embedded-server",
         ) from error

@@ -77,6 +77,7 @@ def private(folder: Path, mode: int, account: Account | None = None) -> Path:
         why=f"it should be a folder of user {owner} with mode {mode:04o}, and is "
         f"{stat.filemode(found.st_mode)} of user {found.st_uid}",
         todo="see who made it; remove it when it is not in use",
+        code="wrong-owner",
     )
 
 
