@@ -96,8 +96,8 @@ set_config('client_connection_check_interval',
 def _composed(text: str, **names: object) -> sql.Composed:
     known = {"key": KEY, "working": WORKING, "worker": WORKER, "keys": [KEY, WORKING], "more": ""}
     given = {**known, **names}
-    more = sql.SQL(str(given.pop("more")))  # type: ignore[arg-type]
-    return sql.SQL(text).format(  # type: ignore[arg-type]
+    more = sql.SQL(str(given.pop("more")))
+    return sql.SQL(text).format(
         more=more, **{name: sql.Literal(value) for name, value in given.items()}
     )
 
