@@ -59,8 +59,8 @@ class Migrations:
         self.notes = tuple(notes)  # what stands in the folder and is not run, said
         self._reading = reading
         self._reader = read
-        self._known: dict[Path, LoadedMigration | Broken] = {}
-        self._looks: dict[Path, Look] = {}
+        self._known: dict[Entry, LoadedMigration | Broken] = {}
+        self._looks: dict[Entry, Look] = {}
         if entries is None:
             entries = [*map(self._keep, all), *map(self._keep, broken)]
         self.entries = tuple(entries)
@@ -69,10 +69,15 @@ class Migrations:
             self._by_id[each.id] = each  # of two with the same id the first counts
 
     def _keep(self, one: LoadedMigration | Broken) -> Entry:
-        self._known[one.path] = one
         if isinstance(one, Broken):
-            return Entry(one.path, one.id, "", "")
-        return Entry(one.path, one.id, one.stamp, one.name)
+            entry = Entry(one.path, one.id, "", "")
+        else:
+            entry = Entry(
+                one.path, one.id, one.stamp, one.name,
+                requires=one.requires, repeatable=one.repeatable,
+            )  # fmt: skip
+        self._known[entry] = one
+        return entry
 
     def __contains__(self, id: str) -> bool:
         return id in self._by_id
@@ -99,16 +104,16 @@ class Migrations:
 
     def _everything(self) -> list[LoadedMigration | Broken]:
         self.read(self.entries)
-        return [self._known[each.path] for each in self.entries]
+        return [self._known[each] for each in self.entries]
 
     def loaded(self, entry: Entry) -> LoadedMigration | Broken:
         """What an entry is, read now if it was not yet."""
         self.read([entry])
-        return self._known[entry.path]
+        return self._known[entry]
 
     def known(self, entry: Entry) -> bool:
         """True when an entry has been read."""
-        return entry.path in self._known
+        return entry in self._known
 
     def doubled(self, entry: Entry) -> bool:
         """True when another file had the id of this one first."""
@@ -116,7 +121,7 @@ class Migrations:
 
     def read(self, entries: Iterable[Entry]) -> None:
         """Read those that were not read yet, through one connection if they look at the target."""
-        todo = [each for each in entries if each.path not in self._known]
+        todo = [each for each in entries if each not in self._known]
         if todo:
             with self._reading() as reader:
                 for each in todo:
@@ -127,15 +132,15 @@ class Migrations:
         try:
             if self.doubled(entry):
                 raise _same_id(entry, self._by_id[entry.id])
-            self._known[entry.path] = self._reader(entry, reader)
+            self._known[entry] = self._reader(entry, reader)
         except QbError as error:
-            self._known[entry.path] = Broken(entry.path, error, entry.id)
+            self._known[entry] = Broken(entry.path, error, entry.id)
 
     def look(self, entry: Entry) -> Look:
         """What the bytes of a migration tell, read once."""
-        found = self._looks.get(entry.path)
+        found = self._looks.get(entry)
         if found is None:
-            found = self._looks[entry.path] = listing.look(entry)
+            found = self._looks[entry] = listing.look(entry)
         return found
 
     def get(self, id: str) -> LoadedMigration:
@@ -165,6 +170,7 @@ class Migrations:
                 where=str(self.folder),
                 why=", ".join(each.id for each in found[:8]),
                 todo="give the whole id",
+                code="ambiguous-name",
             )
         near = difflib.get_close_matches(name, [e.name for e in self.entries], n=3, cutoff=0.4)
         raise InputError(
@@ -172,6 +178,7 @@ class Migrations:
             where=str(self.folder),
             why=f"{len(self.entries)} migrations are in the folder",
             todo=f"did you mean {', '.join(near)}?" if near else "see them with: qb status",
+            code="no-such-migration",
         )
 
     def _whole(self, found: Sequence[Entry]) -> LoadedMigration:
@@ -190,4 +197,5 @@ def _same_id(entry: Entry, first: Entry) -> InputError:
         where=str(entry.path),
         why=f"{first.path.name} has it, too, and history could not tell them apart",
         todo="rename or remove one of them",
+        code="duplicate-migration",
     )

@@ -24,7 +24,7 @@ _REACHING = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # there are thousands: one is only itself
 class Entry:
     """A file or a folder that is a migration by its name, not read yet.
 

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from qb_engine import ledger
+from qb_engine.migrations import Broken, stamps
 from qb_engine.runner import lock
+from qb_engine.schema.capture import no_collection
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.ledger import Standing
-    from qb_engine.migrations import LoadedMigration, Migrations
+    from qb_engine.migrations import Entry, LoadedMigration, Migrations
 
-State = Literal["pending", "applied", "expanded", "partial", "edited", "broken", "missing"]
+State = Literal[
+    "pending", "applied", "expanded", "backfilling", "contracted", "partial", "edited", "broken",
+    "missing",
+]  # fmt: skip
+
+MOVING = ("pending", "running", "paused", "verifying")  # states of a backfill on its way
+WHOLE = ("applied", "expanded", "contracted")  # how a run ends that did all it should
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
     """One migration: its state, when it was applied and by whom, and what stands out.
 
-    `pending`: not applied here. `expanded`: applied up to its backfill. `partial`: stopped after
-    statements that were committed. `edited`: applied, and the file says something else now.
-    `broken`: the file cannot be read. `missing`: applied, and its file is gone.
+    `pending`: not applied here. `expanded`: applied up to its backfill. `backfilling`: its rows are
+    being filled. `contracted`: its post part ran, too. `partial`: stopped after statements that
+    were committed. `edited`: applied, and the file says something else now. `broken`: the file
+    cannot be read. `missing`: applied, and its file is gone.
     """
 
     migration: str
@@ -34,64 +45,173 @@ class Status:
     backfill: str = ""
     note: str = ""
     down: bool = False  # a partial one that stopped on its way back
+    down_edited: bool = False  # its way back is not the one that was there when it was applied
+    repeatable: bool = False  # runs again whenever it changes, in no order
+
+
+class Shape(NamedTuple):
+    """What the state of a migration depends on, besides its checksums."""
+
+    id: str
+    backfill: bool
+    post: bool  # there is something to run after the backfill
+    repeatable: bool = False
 
 
 def status(conn: Connection, migrations: Migrations) -> tuple[Status, ...]:
-    """How every migration stands, in order."""
-    known = ledger.standing(conn) if ledger.exists(conn) else {}
-    fills = backfill_states(conn)
-    found = [one(m, known.get(m.id), fills.get(m.id, "")) for m in migrations.all]
-    found += [
-        Status(b.id, "broken", note=f"{b.error.what} [{b.error.where}]") for b in migrations.broken
-    ]
-    present = {s.migration for s in found}
-    for name, standing in known.items():
-        if name not in present and standing.status != "rolled back":
-            found.append(
-                Status(
-                    name, "missing", standing.last.started_at, standing.last.who,
-                    note="applied here, and its file is gone",
-                )
-            )  # fmt: skip
-    return tuple(sorted(found, key=lambda s: s.migration))
+    """How every migration stands, in order.
+
+    Only what is not applied, or is not what was applied, is read; see `states`.
+    """
+    with no_collection():
+        known = ledger.standing(conn) if ledger.exists(conn) else {}
+        return states(migrations, known, backfill_states(conn))
+
+
+def states(
+    migrations: Migrations, known: Mapping[str, Standing], fills: Mapping[str, str]
+) -> tuple[Status, ...]:
+    """How every migration stands by what the ledger says of each, in the order of the folder.
+
+    A migration whose bytes are those that were applied is not read: it is what it was.
+    """
+    entries = migrations.entries
+    shapes = [_untouched(migrations, entry, known) for entry in entries]
+    migrations.read(entry for entry, shape in zip(entries, shapes) if shape is None)
+    found = []
+    for entry, shape in zip(entries, shapes):
+        standing, fill = known.get(entry.id), fills.get(entry.id, "")
+        if shape is not None and standing is not None:
+            found.append(_whole(shape, standing, fill))
+            continue
+        migration = migrations.loaded(entry)
+        if isinstance(migration, Broken):
+            found.append(_broken(migration, standing))
+        else:
+            found.append(one(migration, standing, fill))
+    for at, gone in reversed(list(_missing(migrations, known))):
+        found.insert(at, gone)
+    return tuple(found)
+
+
+def _untouched(migrations: Migrations, entry: Entry, known: Mapping[str, Standing]) -> Shape | None:
+    """The shape of a migration whose files are, byte by byte, those that were applied."""
+    standing = known.get(entry.id)
+    if standing is None or standing.status not in WHOLE or not standing.last.raw_checksum:
+        return None
+    if migrations.known(entry) or migrations.doubled(entry):
+        return None
+    look = migrations.look(entry)
+    if not look.plain or look.raw != standing.last.raw_checksum:
+        return None
+    return Shape(entry.id, look.backfill, look.post, entry.repeatable)
+
+
+def _broken(broken: Broken, standing: Standing | None) -> Status:
+    note = f"{broken.error.what} [{broken.error.where}]"
+    if standing is None or standing.status == "rolled back":
+        return Status(broken.id, "broken", note=note)
+    last = standing.last
+    return Status(
+        broken.id, "broken", last.started_at, last.who, last.seconds, note=f"{note}; applied here"
+    )
+
+
+def _missing(migrations: Migrations, known: Mapping[str, Standing]) -> Iterator[tuple[int, Status]]:
+    """Those that are applied and have no file, and before which of the others they belong."""
+    if all(name in migrations for name in known):
+        return
+    stamped = [e for e in migrations.entries if e.stamp and not e.files]
+    times = [(stamps.moment(e.stamp), e.id) for e in stamped]
+    for name, standing in sorted(known.items(), key=lambda item: (when(item[0]), item[0])):
+        if name in migrations or standing.status == "rolled back":
+            continue
+        here = when(name) and (times or not migrations.entries)
+        at = bisect(times, (when(name), name)) if here else len(migrations.entries)
+        last = standing.last
+        note = "applied here, and its file is gone"
+        yield at, Status(name, "missing", last.started_at, last.who, last.seconds, note=note)
+
+
+def when(id: str) -> str:
+    """The moment in an id, as 14 digits; empty when there is none."""
+    named = stamps.split(id)
+    return stamps.moment(named[0]) if named else ""
 
 
 def one(migration: LoadedMigration, standing: Standing | None, fill: str) -> Status:
     """How one migration stands."""
-    needed = fill or ("not started" if migration.backfill else "")
+    shape = Shape(
+        migration.id,
+        migration.backfill is not None,
+        bool(migration.after_backfill()),
+        migration.repeatable,
+    )
     if standing is None or standing.status == "rolled back":
-        return Status(migration.id, "pending", backfill="needed" if migration.backfill else "")
-    last = standing.last
-    state: State
-    note = ""
-    if standing.status.startswith("partial"):
-        down = standing.status == "partial down"
-        state = "partial"
-        again = "qb rollback" if down else "qb run"
-        total = len(migration.down if down else migration.up)
-        kept = last.kept
-        if last.first_part in {part.file for part in migration.after_backfill()} and not down:
-            kept += sum(len(part.up) for part in migration.before_backfill())
-        word = "undone" if down else "applied"
-        note = f"{kept} of {total} statements are {word}; {again} continues"
-        if last.cut_off:
-            note = f"one statement was cut off, {note}"
         return Status(
-            migration.id, state, last.started_at, last.who, last.seconds, needed, note, down
+            migration.id,
+            "pending",
+            backfill="needed" if shape.backfill else "",
+            repeatable=migration.repeatable,
         )
-    state = "applied"
-    if standing.checksum != migration.checksum:
-        state = "edited"
-        note = "the file was edited after it was applied"
-    elif standing.status == "expanded" and not finished(migration, fill):
+    if standing.status not in WHOLE:
+        return _partial(shape, migration, standing, fill)
+    down = standing.last.down_checksum
+    found = _whole(shape, standing, fill)
+    edited = standing.checksum != migration.checksum
+    if edited and migration.repeatable:
+        note = "it changed since it ran, and runs again"
+        return Status(migration.id, "pending", note=note, repeatable=True)
+    found = replace(
+        found,
+        down_edited=bool(down) and down != ledger.way_back(migration),
+        repeatable=migration.repeatable,
+    )
+    if edited:
+        return replace(found, state="edited", note="the file was edited after it was applied")
+    return found
+
+
+def _whole(shape: Shape, standing: Standing, fill: str) -> Status:
+    """How a migration stands whose last run did all it should, and whose file is the same."""
+    last = standing.last
+    state: State = "applied"
+    note = ""
+    if standing.status == "contracted":
+        state = "contracted"
+    elif shape.backfill and fill in MOVING:
+        state, note = "backfilling", f"its backfill is {fill}"
+    elif standing.status == "expanded" and not (fill == "completed" and not shape.post):
         state = "expanded"
         note = "waits for its backfill" if fill != "completed" else "qb run finishes it"
-    return Status(migration.id, state, last.started_at, last.who, last.seconds, needed, note)
+        if fill in ("failed", "cancelled"):
+            note = f"its backfill {'has failed' if fill == 'failed' else 'was cancelled'}"
+    return Status(
+        shape.id, state, last.started_at, last.who, last.seconds, _fill(shape, fill), note,
+        repeatable=shape.repeatable,
+    )  # fmt: skip
 
 
-def finished(migration: LoadedMigration, fill: str) -> bool:
-    """True when nothing is left to do after the backfill."""
-    return fill == "completed" and not migration.after_backfill()
+def _partial(shape: Shape, migration: LoadedMigration, standing: Standing, fill: str) -> Status:
+    """How a migration stands that stopped half way, up or down."""
+    last = standing.last
+    down = standing.status == "partial down"
+    again = "qb rollback" if down else "qb run"
+    total = len(migration.down if down else migration.up)
+    kept = last.kept
+    if last.first_part in {part.file for part in migration.after_backfill()} and not down:
+        kept += sum(len(part.up) for part in migration.before_backfill())
+    word = "undone" if down else "applied"
+    note = f"{kept} of {total} statements are {word}; {again} continues"
+    if last.cut_off:
+        note = f"one statement was cut off, {note}"
+    return Status(
+        shape.id, "partial", last.started_at, last.who, last.seconds, _fill(shape, fill), note, down
+    )
+
+
+def _fill(shape: Shape, fill: str) -> str:
+    return fill or ("not started" if shape.backfill else "")
 
 
 def backfill_states(conn: Connection) -> dict[str, str]:
@@ -104,4 +224,4 @@ def backfill_states(conn: Connection) -> dict[str, str]:
 
 def runner(conn: Connection) -> str:
     """Who is running migrations right now; empty when nobody is."""
-    return lock.holder(conn)
+    return str(lock.holder(conn) or "")

@@ -1,0 +1,283 @@
+"""what is wrong with the state of things, each finding with the command that resolves it"""
+
+from __future__ import annotations
+
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from qb_engine.errors import RefusedError, nearby
+from qb_engine.migrations import Entry, stamps
+from qb_engine.runner.status import when
+
+if TYPE_CHECKING:
+    from qb_engine.runner.leftovers import InvalidIndex, Orphan
+    from qb_engine.runner.status import Status
+
+NAMED = 5  # migrations that a sentence names before it counts the rest
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: `what`, `why` it matters, and the command `todo` that resolves it.
+
+    `migration` is empty for what is about more than one.
+    """
+
+    id: str
+    migration: str
+    what: str
+    why: str
+    todo: str
+
+
+def findings(
+    found: Sequence[Status],
+    entries: Sequence[Entry] = (),
+    *,
+    orphans: Sequence[Orphan] = (),
+    invalid: Sequence[InvalidIndex] = (),
+) -> tuple[Finding, ...]:
+    """Everything that is wrong, by how migrations stand, what the folder holds, what was left.
+
+    A pure function: statuses in the order of the folder, the folder's entries, runs whose runner
+    is gone, indexes that no build has finished.
+    """
+    paths = {entry.id: entry for entry in entries}
+    return (
+        *(each for status in found for each in _one(status, paths.get(status.migration))),
+        *_late(found, paths),
+        *_duplicates(found, entries),
+        *_branches(found),
+        *(_orphan(each) for each in orphans),
+        *(_invalid(each) for each in invalid),
+    )
+
+
+def refuse_out_of_order(found: Sequence[Status], only: str = "") -> None:
+    """Raise RefusedError when a pending migration is older than the newest applied one.
+
+    `found` is how everything stands, in order; `only` is the one that is to run, when it is one.
+    """
+    older = [name for name in late(found) if not only or name == only]
+    if not older:
+        return
+    newest = _newest(found)
+    word = "is older than what is applied" if len(older) == 1 else "are older than what is applied"
+    raise RefusedError(
+        f"{_named(older)} {word}",
+        why=f"{newest} is applied here, and was never tried on top of "
+        + ("it" if len(older) == 1 else "them"),
+        todo=f"qb status --check tells how to give {'it' if len(older) == 1 else 'them'} a new "
+        "timestamp; or run out of order, knowingly: qb run --allow-out-of-order",
+    )
+
+
+def late(found: Sequence[Status]) -> tuple[str, ...]:
+    """The pending migrations that are older than the newest applied one, in order."""
+    ordered = [status for status in found if not status.repeatable]
+    last = max((i for i, s in enumerate(ordered) if s.applied_at is not None), default=-1)
+    return tuple(s.migration for s in ordered[: last + 1] if s.state == "pending")
+
+
+def _newest(found: Sequence[Status]) -> str:
+    applied = [s.migration for s in found if s.applied_at is not None and not s.repeatable]
+    return applied[-1] if applied else ""
+
+
+def _one(status: Status, entry: Entry | None) -> Iterator[Finding]:
+    """What is wrong with one migration by itself."""
+    id = status.migration
+    file = _path(entry) if entry else f"migrations/{id}"
+    if status.state == "edited":
+        yield Finding(
+            "edited",
+            id,
+            f"{id} was edited after it was applied",
+            "what ran on this database and what the file says now are not the same",
+            f"restore the file (git log -p -- {file} shows what changed), and put the change into "
+            f"a new migration; or take it for what ran: qb checksum {id} --accept",
+        )
+    if status.down_edited:
+        yield Finding(
+            "edited-down",
+            id,
+            f"the way back of {id} was edited after it was applied",
+            "a rollback would undo something else than what was tried when it was applied",
+            f"restore the file (git log -p -- {file}); or take it as it is: "
+            f"qb checksum {id} --accept",
+        )
+    if status.state == "missing":
+        yield Finding(
+            "missing",
+            id,
+            f"{id} is applied here, and its file is gone",
+            "nobody can roll it back, and a new database would not get it",
+            f"find it with git log --all --oneline -- '*{id}*', and bring it back with "
+            f"git restore --source COMMIT -- FILE",
+        )
+    if status.state == "broken":
+        yield Finding(
+            "broken",
+            id,
+            f"{id} cannot be read: {status.note}",
+            "qb run applies nothing before every file can be read",
+            f"mend the line that is named, then see it with: qb status {id}",
+        )
+    if status.state == "partial":
+        way = "back" if status.down else "up"
+        yield Finding(
+            "partial-down" if status.down else "partial",
+            id,
+            f"{id} stopped half way {way}: {status.note}",
+            "what was committed is there, and the rest is not",
+            f"{'qb rollback' if status.down else 'qb run'} continues; qb repair shows what is left,"
+            " and continues or undoes it",
+        )
+    yield from _backfill(status)
+
+
+def _backfill(status: Status) -> Iterator[Finding]:
+    """What a migration waits for."""
+    id, fill = status.migration, status.backfill
+    if status.state not in ("expanded", "backfilling"):
+        return
+    if fill in ("failed", "cancelled"):
+        said = "has failed" if fill == "failed" else "was cancelled"
+        yield Finding(
+            f"backfill-{fill}",
+            id,
+            f"the backfill of {id} {said}",
+            "its rows are not all filled, and what comes after it waits",
+            f"qb backfill status {id} says how far it is and why; qb backfill start {id} goes on",
+        )
+    elif fill == "paused":
+        yield Finding(
+            "backfill-paused",
+            id,
+            f"the backfill of {id} is paused",
+            "what comes after it waits",
+            f"qb backfill resume {id}",
+        )
+    elif status.state == "expanded":
+        done = fill == "completed"
+        yield Finding(
+            "waits-for-post" if done else "waits-for-backfill",
+            id,
+            f"{id} is expanded: its backfill is {'complete' if done else 'not started'}",
+            "its last part has not run" if done else "its rows are not filled",
+            "qb run finishes it" if done else f"qb backfill start {id}",
+        )
+
+
+def _late(found: Sequence[Status], paths: dict[str, Entry]) -> Iterator[Finding]:
+    """Pending migrations that are older than the newest applied one."""
+    newest = _newest(found)
+    after = when(newest)
+    for id in late(found):
+        after = stamps.new(after=after or None)
+        yield Finding(
+            "out-of-order",
+            id,
+            f"{id} is pending, and older than {newest}, which is applied",
+            "on other databases it runs before it, here it would run after it",
+            f"{_renamed(paths[id], after)}; or, knowingly: qb run --allow-out-of-order",
+        )
+
+
+def _duplicates(found: Sequence[Status], entries: Sequence[Entry]) -> Iterator[Finding]:
+    """Files with the same timestamp, as long as one of them is not applied here.
+
+    When all are, they have their order here, and names order them everywhere else.
+    """
+    applied = {s.migration for s in found if s.applied_at is not None}
+    same: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.stamp and not entry.files and not entry.problem:
+            same[stamps.moment(entry.stamp)].append(entry)
+    newest = max(same, default="")
+    for twins in same.values():
+        open_ones = [entry for entry in twins if entry.id not in applied]
+        if len({entry.id for entry in twins}) < 2 or not open_ones:
+            continue
+        newest = stamps.new(after=newest)
+        yield Finding(
+            "duplicate-stamp",
+            open_ones[-1].id,
+            f"{_named([entry.id for entry in twins])} have the same timestamp",
+            "only their names say which runs first, and nobody meant them to",
+            _renamed(open_ones[-1], newest),
+        )
+
+
+def _branches(found: Sequence[Status]) -> Iterator[Finding]:
+    """Pending files between applied ones, or applied ones without a file: two branches met."""
+    pending = [s.migration for s in found if s.state == "pending" and not s.repeatable]
+    gone = [s.migration for s in found if s.state == "missing"]
+    older = late(found)
+    ordered = [s for s in found if not s.repeatable]
+    groups = [key for key, _ in groupby(ordered, lambda s: s.migration in older) if key]
+    if len(groups) > 1:
+        yield Finding(
+            "two-branches",
+            "",
+            f"{_named(older)} are pending between migrations that are applied",
+            "it looks as if they came from another branch, whose order nobody has tried here",
+            "give them new timestamps, in their order, with the git mv of each finding above, and "
+            "qb rehearse them there; or, knowingly: qb run --allow-out-of-order",
+        )
+    if gone and pending:
+        yield Finding(
+            "two-branches",
+            "",
+            f"{_named(gone)} ran here from files that are not in this folder, and "
+            f"{_named(pending)} did not run",
+            "it looks as if this database was migrated from another branch than the one checked "
+            "out",
+            "merge the other branch (git log --all -- the missing names finds it), then see "
+            "qb status --check again before qb run",
+        )
+
+
+def _orphan(orphan: Orphan) -> Finding:
+    return Finding(
+        "runner-gone",
+        orphan.migration,
+        f"run {orphan.run} of {orphan.migration} is recorded as running, and its runner is gone",
+        f"it was started by {orphan.who}{f' on {orphan.host}' if orphan.host else ''} at "
+        f"{orphan.started_at:%Y-%m-%d %H:%M:%S}, and ended without a word",
+        "qb repair shows what it has done and what is left; qb run goes on after it",
+    )
+
+
+def _invalid(index: InvalidIndex) -> Finding:
+    return Finding(
+        "invalid-index",
+        "",
+        f"the index {index.name} of {index.table} is not valid",
+        "a build of it did not finish: it costs every write and serves no query",
+        f"DROP INDEX CONCURRENTLY {index.name}; then build it anew"
+        + ("" if index.temporary else f", or REINDEX INDEX CONCURRENTLY {index.name}"),
+    )
+
+
+def _renamed(entry: Entry, stamp: str) -> str:
+    """The command that gives a migration a new timestamp."""
+    suffix = "" if entry.folder else entry.path.suffix
+    new = entry.path.with_name(f"{stamp}_{entry.name}{suffix}")
+    return f"git mv {_path(entry)} {shlex.quote(nearby(str(new)))}"
+
+
+def _path(entry: Entry) -> str:
+    return shlex.quote(nearby(str(entry.path)))
+
+
+def _named(ids: Iterable[str]) -> str:
+    """Some ids, and how many more there are."""
+    names = list(ids)
+    if len(names) > NAMED:
+        return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

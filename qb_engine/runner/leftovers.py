@@ -1,0 +1,74 @@
+"""what runs have left behind in the target: records without a runner, indexes without an end"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from qb_engine import ledger
+from qb_engine.runner import lock
+
+if TYPE_CHECKING:
+    from qb_engine.database.connect import Connection
+
+RUNNING = """
+SELECT run, migration, direction, who, host, started_at FROM qb.history
+ WHERE status = 'running' ORDER BY run
+"""
+
+# An index on a partitioned table is valid only when one is attached on every partition: no remains.
+# quote_ident, not regclass: a name that is printed by its oid may be gone meanwhile.
+INVALID = """
+SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
+       pg_catalog.quote_ident(tn.nspname) || '.' || pg_catalog.quote_ident(t.relname),
+       c.relname ~ '_cc(new|old)[0-9]*$'
+  FROM pg_catalog.pg_index i
+  JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
+  JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+ WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname <> 'pg_toast'
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
+                    WHERE p.datname = pg_catalog.current_database()
+                      AND p.relid = i.indrelid)
+ ORDER BY 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A run that is recorded as running while nobody runs it."""
+
+    run: int
+    migration: str
+    direction: str
+    who: str
+    host: str
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidIndex:
+    """An index whose build did not finish; `temporary` is one that REINDEX had made."""
+
+    name: str
+    table: str
+    temporary: bool
+
+
+def orphans(conn: Connection) -> tuple[Orphan, ...]:
+    """The runs whose runner is gone: recorded as running, while nobody holds the runner's lock."""
+    if not ledger.exists(conn):
+        return ()
+    before = {row[0] for row in conn.execute(RUNNING).fetchall()}
+    if not before or lock.holder(conn):
+        return ()
+    # a run that ended between the two looks is not running now
+    rows = conn.execute(RUNNING).fetchall()
+    return tuple(Orphan(*row) for row in rows if row[0] in before)
+
+
+def invalid_indexes(conn: Connection) -> tuple[InvalidIndex, ...]:
+    """Indexes that no build has finished, and none is building now."""
+    return tuple(InvalidIndex(*row) for row in conn.execute(INVALID).fetchall())
