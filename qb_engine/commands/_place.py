@@ -64,7 +64,7 @@ def pending(
     with session.connect() as conn, server_errors("reading the ledger", session.target):
         found = {s.migration: s for s in status(conn, migrations)}
     for migration in migrations.all:
-        refuse(found[migration.id], migration)
+        refuse(found[migration.id], str(migration.path))
     states = {name: state.state for name, state in found.items()}
     todo = tuple(m for m in migrations.all if states[m.id] in ("pending", "partial"))
     waiting = tuple(m.id for m in migrations.all if states[m.id] == "expanded")

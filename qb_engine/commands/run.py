@@ -103,11 +103,12 @@ def command(
 ) -> Report:
     """Apply every pending migration in order (or only MIGRATION), each in its own transaction."""
     from qb_engine.commands._place import place_of
-    from qb_engine.runner import run
+    from qb_engine.runner import Request, run
 
     session.guard_production("running migrations", confirm)
     migrations = session.migrations()
-    only = migrations.find(migration) if migration else None
+    only = migrations.find(migration).id if migration else None
+    request = Request(only=only, verify_first=not no_verify, cut_off=cut_off)
     with session.face.progress("running", None) as bar:
         place = place_of(
             session,
@@ -118,6 +119,4 @@ def command(
                 f"{m.name}: {step.statement.first_line[:50]}",
             ),
         )
-        return RunReport(
-            session.target.name, run(place, only=only, verify_first=not no_verify, cut_off=cut_off)
-        )
+        return RunReport(session.target.name, run(place, request))

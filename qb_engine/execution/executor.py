@@ -139,11 +139,13 @@ class Executor:
         if self._open:  # a dry run goes on in the transaction that it rolls back at the end
             return
         stage = self._stage
+        if not self.policy.pooled:
+            stage.pid = stage.pid or stage.ask_pid()
         # SET takes no snapshot, so a migration may still choose its isolation level
         stage.acting.execute(f"BEGIN; {self._limits()}{self.policy.opening}".encode())
         self._open = True
-        if self.policy.pooled or not stage.pid:
-            stage.pid = stage.ask_pid() if self.policy.pooled else stage.acting.info.backend_pid
+        if self.policy.pooled:
+            stage.pid = stage.ask_pid()
         self._observer.begin(stage.pid)
         stage.watch.begin(stage.pid)
         stage.wal = stage.wal_now()

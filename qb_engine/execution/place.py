@@ -59,7 +59,7 @@ class Place:
         finally:
             conn.close()
 
-    def policy(self, **changes: bool | float) -> Policy:
+    def policy(self, **changes: bool | float | str) -> Policy:
         """The execution policy that qb.toml asks for, with changes."""
         timeouts = self.project.config.timeouts
         return Policy(

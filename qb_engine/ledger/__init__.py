@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qb_engine.ledger.history import (
+    PartRow,
     Run,
     Standing,
     StepRow,
@@ -10,7 +11,10 @@ from qb_engine.ledger.history import (
     close_stale,
     finish,
     history,
+    keep,
     kept_steps,
+    last_fingerprint,
+    parts,
     record_steps,
     resume,
     snapshot_after,
@@ -23,6 +27,7 @@ from qb_engine.ledger.install import Baseline, baseline, ensure, exists
 
 __all__ = [
     "Baseline",
+    "PartRow",
     "Run",
     "Standing",
     "StepRow",
@@ -33,7 +38,10 @@ __all__ = [
     "exists",
     "finish",
     "history",
+    "keep",
     "kept_steps",
+    "last_fingerprint",
+    "parts",
     "record_steps",
     "resume",
     "snapshot_after",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 import qb_engine
+from qb_engine.ledger.install import exists
 from qb_engine.secrets import mask
 
 if TYPE_CHECKING:
@@ -43,6 +46,46 @@ SELECT DISTINCT ON (r.migration) r.*
  WHERE r.status IN ('applied', 'expanded', 'contracted', 'rolled back')
     OR r.kept > 0 OR r.cut_off > 0
  ORDER BY r.migration, r.run DESC
+"""
+
+
+# steps from JSON; what is done stays as it is
+RECORD = """
+INSERT INTO qb.step AS s (run, number, part, sql, place, status, transactional, seconds, rows,
+                          wal_bytes, attempts, locks, messages, error)
+SELECT g.run, g.number, g.part, g.sql, g.place, g.status, g.transactional, g.seconds, g.rows,
+       g.wal_bytes, g.attempts, g.locks, g.messages, g.error
+  FROM pg_catalog.jsonb_to_recordset(%s) AS g(
+       run bigint, number int, part text, sql text, place text, status text, transactional bool,
+       seconds float8, rows bigint, wal_bytes bigint, attempts int, locks jsonb, messages jsonb,
+       error text)
+    ON CONFLICT (run, number) DO UPDATE SET status = excluded.status, sql = excluded.sql,
+       part = excluded.part, place = excluded.place, transactional = excluded.transactional,
+       started_at = excluded.started_at, seconds = excluded.seconds, rows = excluded.rows,
+       wal_bytes = excluded.wal_bytes, attempts = excluded.attempts, locks = excluded.locks,
+       messages = excluded.messages, error = excluded.error
+ WHERE s.status <> 'done'
+"""
+
+FINISH = """
+UPDATE qb.history SET status = %s, error = %s, finished_at = clock_timestamp(),
+       seconds = extract(epoch FROM clock_timestamp() - started_at)
+"""
+
+# a block's steps, the parts that it completes, and the end of the run if it is the last one
+KEEP = f"""
+WITH steps AS ({RECORD.replace("%s", "%(steps)s")}),
+parts AS (
+    INSERT INTO qb.part (run, file, kind, state, transaction)
+    SELECT %(run)s, g.file, g.kind, g.state, g.transaction
+      FROM pg_catalog.jsonb_to_recordset(%(parts)s)
+        AS g(file text, kind text, state text, transaction text)
+        ON CONFLICT (run, file) DO UPDATE SET state = excluded.state, at = excluded.at
+)
+UPDATE qb.history SET status = %(status)s, error = '', finished_at = clock_timestamp(),
+       seconds = extract(epoch FROM clock_timestamp() - started_at)
+ WHERE run = %(run)s AND status = 'running' AND %(status)s <> ''
+RETURNING seconds
 """
 
 
@@ -89,6 +132,16 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class PartRow:
+    """One file of a run, whole: `transaction` is `one`, `each statement` or `mixed`."""
+
+    file: str
+    kind: str
+    state: str
+    transaction: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepRow:
     """One recorded statement of a run."""
 
@@ -124,7 +177,7 @@ def begin(
             migration.id,
             migration.name,
             migration.checksum,
-            getattr(migration, "raw_checksum", ""),
+            migration.raw_checksum,
             way_back(migration),
             direction,
             platform.node(),
@@ -136,6 +189,14 @@ def begin(
     return int(row[0])
 
 
+def parts(conn: Connection, run: int) -> tuple[PartRow, ...]:
+    """The files of a run that are whole."""
+    rows: list[tuple[Any, ...]] = conn.execute(
+        "SELECT file, kind, state, transaction FROM qb.part WHERE run = %s ORDER BY at, file", [run]
+    ).fetchall()
+    return tuple(PartRow(*row) for row in rows)
+
+
 def resume(conn: Connection, run: int, checksum: str) -> None:
     """Record that a run which stopped half way goes on, with the file as it is now."""
     conn.execute(
@@ -145,54 +206,70 @@ def resume(conn: Connection, run: int, checksum: str) -> None:
 
 
 def finish(conn: Connection, run: int, status: str, error: str = "") -> None:
-    """Record how a run ended; inside the last transaction of the run when it succeeded.
+    """Record how a run ended that did not end with its last block.
 
     A run that has ended stays as it ended: a commit whose answer was lost is still a commit.
     """
-    conn.execute(
-        "UPDATE qb.history SET status = %s, error = %s, finished_at = clock_timestamp(),"
-        " seconds = extract(epoch FROM clock_timestamp() - started_at)"
-        " WHERE run = %s AND status = 'running'",
-        [status, error, run],
-    )
+    conn.execute(f"{FINISH} WHERE run = %s AND status = 'running'", [status, error, run])
 
 
 def record_steps(
     conn: Connection, run: int, observations: Iterable[Observation], status: str = "done"
 ) -> None:
     """Record steps with what was observed."""
-    for o in observations:
-        conn.execute(
-            "INSERT INTO qb.step (run, number, part, sql, place, status, transactional, seconds,"
-            " rows, wal_bytes, attempts, locks, messages, error)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-            " ON CONFLICT (run, number) DO UPDATE SET status = excluded.status,"
-            " sql = excluded.sql, part = excluded.part, place = excluded.place,"
-            " transactional = excluded.transactional, started_at = excluded.started_at,"
-            " seconds = excluded.seconds, rows = excluded.rows, wal_bytes = excluded.wal_bytes,"
-            " attempts = excluded.attempts, locks = excluded.locks,"
-            " messages = excluded.messages, error = excluded.error"
-            " WHERE qb.step.status <> 'done'",
-            [
-                run,
-                o.number,
-                o.part,
-                mask(o.sql),
-                o.place,
-                status,
-                o.transaction is not None,
-                o.seconds,
-                o.rows,
-                o.wal_bytes,
-                o.attempts,
-                json.dumps(o.table_locks),
-                json.dumps([mask(text) for text in o.messages]),
-                o.error,
-            ],
-        )
+    conn.execute(RECORD, [json.dumps([_row(run, o, status) for o in observations])])
 
 
-def snapshot_after(conn: Connection, run: int, schema: Snapshot) -> None:
+def keep(
+    conn: Connection,
+    run: int,
+    observations: Iterable[Observation],
+    parts: Iterable[PartRow],
+    status: str,
+    first: str = "",
+) -> float | None:
+    """Record a block that is about to be committed, in one round trip; seconds when that ends it.
+
+    `parts` are the files whose last statement is in the block, `status` what the run becomes when
+    it was the last block, else empty. `first` is SQL that comes before, in the same message.
+    """
+    cursor = psycopg.ClientCursor(conn)
+    cursor.execute(
+        f"{first} {KEEP}".encode(),
+        {
+            "steps": json.dumps([_row(run, o, "done") for o in observations]),
+            "parts": json.dumps([asdict(part) for part in parts]),
+            "run": run,
+            "status": status,
+        },
+    )
+    while cursor.nextset():
+        pass
+    row = cursor.fetchone()
+    return float(row[0]) if row else None
+
+
+def _row(run: int, o: Observation, status: str) -> dict[str, Any]:
+    """One step as its row."""
+    return {
+        "run": run,
+        "number": o.number,
+        "part": o.part,
+        "sql": mask(o.sql),
+        "place": o.place,
+        "status": status,
+        "transactional": o.transaction is not None,
+        "seconds": o.seconds,
+        "rows": o.rows,
+        "wal_bytes": o.wal_bytes,
+        "attempts": o.attempts,
+        "locks": o.table_locks,
+        "messages": [mask(text) for text in o.messages],
+        "error": mask(o.error),
+    }
+
+
+def snapshot_after(conn: Connection, run: int, schema: Snapshot, probe: str = "") -> None:
     """Keep what the schema became, to compare with what is there later."""
     with conn.transaction():
         conn.execute(
@@ -200,11 +277,21 @@ def snapshot_after(conn: Connection, run: int, schema: Snapshot) -> None:
             [schema.fingerprint, run],
         )
         conn.execute(
-            "INSERT INTO qb.snapshot (run, fingerprint, snapshot) VALUES (%s, %s, %s)"
+            "INSERT INTO qb.snapshot (run, fingerprint, probe, snapshot) VALUES (%s, %s, %s, %s)"
             " ON CONFLICT (run) DO UPDATE SET fingerprint = excluded.fingerprint,"
-            " snapshot = excluded.snapshot",
-            [run, schema.fingerprint, schema.to_json()],
+            " probe = excluded.probe, snapshot = excluded.snapshot",
+            [run, schema.fingerprint, probe, schema.to_json()],
         )
+
+
+def last_fingerprint(conn: Connection) -> tuple[str, str] | None:
+    """The probe and the fingerprint of the schema that was kept last; None when there is none."""
+    if not exists(conn):
+        return None
+    row = conn.execute(
+        "SELECT probe, fingerprint FROM qb.snapshot ORDER BY run DESC LIMIT 1"
+    ).fetchone()
+    return (row[0], row[1]) if row else None
 
 
 def standing(conn: Connection) -> dict[str, Standing]:

@@ -99,5 +99,6 @@ CREATE TABLE qb.event (
 CREATE TABLE qb.snapshot (
     run bigint PRIMARY KEY REFERENCES qb.history ON DELETE CASCADE,
     fingerprint text NOT NULL,
+    probe text NOT NULL DEFAULT '',                     -- a hash that any change of it moves
     snapshot text NOT NULL
 );

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from qb_engine.runner.request import Request, refuse
 from qb_engine.runner.rollback import roll_back
-from qb_engine.runner.run import Ran, next_parts, refuse, run
+from qb_engine.runner.run import Ran, next_parts, run
 from qb_engine.runner.status import State, Status, status
 from qb_engine.runner.validate import Validation, validate
 
 __all__ = [
     "Ran",
+    "Request",
     "State",
     "Status",
     "Validation",

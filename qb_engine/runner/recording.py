@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -10,131 +11,136 @@ import psycopg
 from qb_engine import ledger
 from qb_engine.database.connect import lost, server_error
 from qb_engine.errors import InterruptedRun
-from qb_engine.execution import Block, Executor, Observation
-from qb_engine.execution.failure import StepFailed, server_gone
-from qb_engine.runner.lock import mark_working
+from qb_engine.execution import Block, Observation, StepFailed
+from qb_engine.execution.failure import server_gone
+from qb_engine.ledger import PartRow
 from qb_engine.runner.resume import settings_of
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.execution import Step
-    from qb_engine.execution.place import Place
-    from qb_engine.migrations import LoadedMigration
+    from qb_engine.migrations import LoadedMigration, Part
+    from qb_engine.runner.crew import Crew
 
-ENDED = ("applied", "expanded", "rolled back")
+ENDED = ("applied", "expanded", "contracted", "rolled back")
+
+# the ledger is written as who connected; the migration's own role returns afterwards
+AS_CONNECTED = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL ROLE NONE;"
 
 Also = Callable[["Connection"], None]
 
 
 class Recording:
-    """One run of a migration on its way: what it runs, under which number, and how it shall end."""
+    """One run of a migration on its way: what it runs, under which number, and how it shall end.
+
+    `status` is what the run becomes with its last block; `counts` the statements that an earlier
+    run kept, and all; `also` writes more when it has ended.
+    """
 
     def __init__(
         self,
-        place: Place,
-        control: Connection,
+        crew: Crew,
         migration: LoadedMigration,
         number: int,
         status: str,
-        counts: tuple[int, int],
+        counts: tuple[int, int] = (0, 0),
         also: Also | None = None,
     ) -> None:
-        self._place = place
-        self._control = control
+        self._crew = crew
+        self._control = crew.control
         self._migration = migration
         self._number = number
-        self._status = status  # what the run becomes with its last block
-        self._base, self._total = counts  # statements that an earlier run kept, and all
-        self._also = also or (lambda conn: None)  # more to write when it has ended
+        self._status = status
+        self._base, self._total = counts
+        self._also = also
+        self.seconds = 0.0  # of the whole run, once it has ended
 
     @property
     def _again(self) -> str:
         """The command that goes on with this run."""
         return "qb rollback" if self._status == "rolled back" else "qb run"
 
-    def run(self, arranged: Sequence[Block], kept: Sequence[Step] = ()) -> tuple[Observation, ...]:
-        """Run blocks in order. `kept` are steps of an earlier try, whose settings are made again.
+    def run(
+        self, arranged: Sequence[Block], parts: Sequence[Part], kept: Sequence[Step] = ()
+    ) -> tuple[Observation, ...]:
+        """Run blocks of `parts` in order. Of `kept`, steps of an earlier try, settings are made.
 
         Raise StepFailed, InterruptedRun or ServerError, with what was kept.
         """
+        crew = self._crew
         seen: list[Observation] = []
-        with self._place.connected("qb run") as acting:
-            mark_working(acting)
-            executor = Executor(
-                acting,
-                self._control,
-                self._place.policy(),
-                tell=self._place.tell,
-                on_step=lambda step, what, seen: self._place.on_step(self._migration, step, what),
-                opener=lambda: self._place.opener("qb watch"),
-                stop=self._place.stop,
-            )
-            try:
-                for sql in settings_of(kept):
-                    acting.execute(sql.encode())
-                for block in arranged:
-                    seen += self._block(acting, executor, block, last=block is arranged[-1])
-                if not arranged:
-                    self._end(self._control)
-            except StepFailed as failed:
-                if wants_to_be_alone(failed):
-                    raise  # the caller runs that step outside a transaction, in the same run
-                if error := self._stopped(failed):
-                    raise error from failed.cause
-            except KeyboardInterrupt:
-                kept_now, cut_off = self._record_end("stopped", "interrupted")
-                raise InterruptedRun(
-                    f"{self._migration.id} was interrupted",
-                    why=self._fate(kept_now, cut_off),
-                    todo=f"{self._again} continues",
-                ) from None
-            except psycopg.Error as error:
-                if not self._control.closed:
-                    self._record_end("failed", str(error))
-                if lost(error):
-                    raise server_gone(error, f"running {self._migration.id}") from error
-                raise server_error(f"recording {self._migration.id}", error) from error
-            finally:
-                executor.close()
-                if not acting.closed:
-                    acting.execute("DISCARD ALL")  # what a migration SET must not reach the next
+        crew.migration = self._migration
+        crew.moved()
+        whole = whole_parts(arranged, parts, down=self._status == "rolled back")
+        try:
+            for sql in settings_of(kept):
+                crew.acting.execute(sql.encode())
+            for block in arranged:
+                crew.held.check()
+                seen += self._block(block, whole[block.number], last=block is arranged[-1])
+            if not arranged:
+                self._end(self._control, (), (), last=True)
+            crew.tidy()
+        except StepFailed as failed:
+            if wants_to_be_alone(failed):
+                raise  # the caller runs that step outside a transaction, in the same run
+            if error := self._stopped(failed):
+                raise error from failed.cause
+        except KeyboardInterrupt:
+            kept_now, cut_off = self._record_end("stopped", "interrupted")
+            raise InterruptedRun(
+                f"{self._migration.id} was interrupted",
+                why=self._fate(kept_now, cut_off),
+                todo=f"{self._again} continues",
+            ) from None
+        except psycopg.Error as error:
+            if not self._control.closed:
+                self._record_end("failed", str(error))
+            if lost(error):
+                raise server_gone(error, f"running {self._migration.id}") from error
+            raise server_error(f"recording {self._migration.id}", error) from error
         return tuple(seen)
 
     def _block(
-        self, acting: Connection, executor: Executor, block: Block, *, last: bool
+        self, block: Block, parts: Sequence[PartRow], *, last: bool
     ) -> tuple[Observation, ...]:
-        def inside(observations: tuple[Observation, ...]) -> None:
-            # the ledger is written as who connected; the migration's own role returns afterwards
-            acting.execute("SET LOCAL SESSION AUTHORIZATION DEFAULT")
-            acting.execute("SET LOCAL ROLE NONE")
-            ledger.record_steps(acting, self._number, observations)
-            if last:
-                self._end(acting)
-
+        executor, acting = self._crew.executor, self._crew.acting
         if block.transactional:
-            return executor.run(block, inside)
+            return executor.run(block, lambda seen: self._end(acting, seen, parts, last=last))
         step = block.steps[0]
         blank = Observation(
             step.number, step.statement.sql, str(step.statement.source), step.part, None
         )
         ledger.record_steps(self._control, self._number, [blank], "running")
         seen = executor.run(block)
-        with self._control.transaction():
-            ledger.record_steps(self._control, self._number, seen)
-            if last:
-                self._end(self._control)
+        self._end(self._control, seen, parts, last=last)
         return seen
 
-    def _end(self, conn: Connection) -> None:
-        ledger.finish(conn, self._number, self._status)
-        self._also(conn)
+    def _end(
+        self,
+        conn: Connection,
+        seen: Sequence[Observation],
+        parts: Sequence[PartRow],
+        *,
+        last: bool,
+    ) -> None:
+        """Record a block, and the end of the run with the last one, all of it or nothing."""
+        first = "" if conn is self._control else AS_CONNECTED
+        if first and not self._crew.sessions.kept:
+            first += "RESET ALL;"  # the session is somebody else's after this
+        status = self._status if last else ""
+        with conn.transaction() if conn is self._control else nullcontext():
+            seconds = ledger.keep(conn, self._number, seen, parts, status, first)
+            if last and self._also is not None:
+                self._also(conn)
+        self.seconds = seconds or self.seconds
 
     def _stopped(self, failed: StepFailed) -> Exception | None:
         """Record a failed step; the error to raise, or None when the commit got through after all.
 
         The answer to COMMIT may be lost with the connection; then the ledger knows.
         """
-        cancelled = isinstance(failed.cause, psycopg.errors.QueryCanceled)
+        cancelled = isinstance(failed.cause, psycopg.errors.QueryCanceled) and not failed.blocked
         gone = lost(failed.cause)
         if self._control.closed or (gone and not _alive(self._control)):
             return server_gone(failed.cause, f"running {self._migration.id}")
@@ -143,7 +149,7 @@ class Recording:
         error = f"{failed.what}: {said}"
         kept, cut_off = self._record_end("stopped" if cancelled else "failed", error)
         if ledger.status_of(self._control, self._number) in ENDED:
-            self._place.tell("the connection was lost after the commit, which got through")
+            self._crew.place.tell("the connection was lost after the commit, which got through")
             return None
         failed.why += f"\n{self._fate(kept, cut_off)}"
         failed.todo = failed.todo or f"mend {self._migration.path.name}, then: {self._again}"
@@ -157,13 +163,30 @@ class Recording:
         return len([s for s in steps if s.status == "done"]), len(cut_off)
 
     def _fate(self, kept: int, cut_off: int) -> str:
+        name = self._migration.id
         if not kept and not cut_off:
-            whole = "nothing of it was kept"
-            return f"rolled back: {whole if not self._base else whole + ' beyond what was'}"
+            beyond = " beyond what was before" if self._base else ""
+            return f"rolled back: nothing of {name} was kept{beyond}"
         text = f"{kept + self._base} of {self._total} statements are committed, and recorded"
         if cut_off:
             text += ", and one outside a transaction was cut off"
         return f"{text}; {self._again} continues after them"
+
+
+def whole_parts(
+    arranged: Sequence[Block], parts: Iterable[Part], *, down: bool
+) -> dict[int, list[PartRow]]:
+    """By the number of a block: the files of which it runs the last statement."""
+    found: dict[int, list[PartRow]] = {block.number: [] for block in arranged}
+    for part in parts:
+        mine = [b for b in arranged if any(step.part == part.file for step in b.steps)]
+        if not mine:
+            continue
+        alone = [b for b in mine if not b.transactional]
+        how = "one" if len(mine) == 1 and not alone else "mixed" if alone else "each statement"
+        row = PartRow(part.file, part.kind, "undone" if down else "applied", how)
+        found[mine[-1].number].append(row)
+    return found
 
 
 def wants_to_be_alone(failed: StepFailed) -> bool:

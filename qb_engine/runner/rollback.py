@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from qb_engine import ledger
 from qb_engine.errors import InputError, RefusedError
-from qb_engine.runner.lock import only_runner
+from qb_engine.runner.crew import at_work
 from qb_engine.runner.run import Ran, arranged
 from qb_engine.runner.status import backfill_states
-from qb_engine.schema import snapshot
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -35,10 +34,8 @@ def roll_back(
     part is half applied, when its backfill is still moving, when its way back was edited (unless
     `edited`), and when later ones are applied that may stand on it (unless `out_of_order`).
     """
-    with (
-        place.connected("qb runner") as control,
-        only_runner(control, place.patience, place.tell, place.stop),
-    ):
+    with at_work(place) as crew:
+        control = crew.control
         migration = only or _last(place, control)
         standing = ledger.standing(control).get(migration.id) if ledger.exists(control) else None
         if standing is None or standing.status == "rolled back":
@@ -47,7 +44,6 @@ def roll_back(
                 where=place.target.display,
                 todo="see what is with: qb status",
             )
-        ledger.close_stale(control)
         parts = _applied(control, migration, standing)
         _refuse(control, migration, parts)
         resumed = standing.status == "partial down"
@@ -58,12 +54,10 @@ def roll_back(
         if resumed:
             number = standing.last.run
         else:
-            before = snapshot(control)
-            number = ledger.begin(control, migration, "down", before.fingerprint)
-        seen = arranged(place, control, migration, parts, number, "rolled back", resumed)
-        ledger.snapshot_after(control, number, snapshot(control))
-        last = ledger.history(control, migration.id)[0]
-    return Ran(migration.id, "rolled back", last.seconds or 0.0, seen)
+            number = ledger.begin(control, migration, "down", crew.fingerprint())
+        seen, seconds = arranged(crew, migration, parts, number, "rolled back", resumed)
+        crew.keep_schema(number)
+    return Ran(migration.id, "rolled back", seconds, seen)
 
 
 def _applied(

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qb_engine import ledger
 from qb_engine.analysis.verify import Verified, verify
-from qb_engine.errors import QbError, RefusedError
-from qb_engine.execution import Observation, blocks
-from qb_engine.execution.failure import StepFailed
-from qb_engine.runner.lock import only_runner, still_held
+from qb_engine.errors import QbError
+from qb_engine.execution import Observation, StepFailed, blocks
+from qb_engine.runner.crew import at_work
 from qb_engine.runner.recording import Recording, wants_to_be_alone
+from qb_engine.runner.request import Request, selected
 from qb_engine.runner.resume import remaining
-from qb_engine.runner.status import Status, backfill_states, one
-from qb_engine.schema import snapshot
+from qb_engine.runner.status import Status, backfill_states, one, status
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.execution import Step
     from qb_engine.execution.place import Place
     from qb_engine.migrations import LoadedMigration, Part
-    from qb_engine.schema import Snapshot
+    from qb_engine.runner.crew import Crew
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
     """One migration's run: how it ended and what was observed.
 
-    `status` is `applied`, `expanded` (its backfill comes next), `rolled back` (a run down) or
-    `not met` (its constraints; nothing was run).
+    `status` is `applied`, `expanded` (its backfill comes next), `contracted` (what comes after it
+    ran), `rolled back` (a run down) or `not met` (its constraints; nothing was run).
     """
 
     migration: str
@@ -40,65 +40,84 @@ class Ran:
     note: str = ""
 
 
-def run(
-    place: Place,
-    *,
-    only: LoadedMigration | None = None,
-    verify_first: bool = True,
-    cut_off: str = "ask",
-) -> tuple[Ran, ...]:
-    """Apply what is pending, in order, one migration after the other (or just one).
+def run(place: Place, request: Request | None = None) -> tuple[Ran, ...]:
+    """Apply what is pending, in order, as the request says.
 
     Stop at the first migration whose constraints are not met and at one that waits for its
-    backfill. `cut_off` says what to do with a statement outside a transaction of whose end nothing
-    is known: `ask` (refuse), `redo` or `skip`. Raise StepFailed, InterruptedRun or ServerError with
-    what was kept.
+    backfill. Raise RefusedError before anything ran, or StepFailed, InterruptedRun or ServerError
+    with what was kept.
     """
-    if only is None and place.migrations.broken:
-        raise place.migrations.broken[0].error
+    request = request or Request()
+    if request.if_pending and not _pending(place, request):
+        return ()
+    with at_work(place, request.patience) as crew:
+        return run_with(crew, request)
+
+
+def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
+    """Apply what is pending, with the runner's lock held."""
+    place, control = crew.place, crew.control
+    states = in_order(place, status(control, place.migrations))
+    todo = selected(states, request, lambda id: file_name(place, id))
+    loaded = {s.migration: place.migrations.get(s.migration) for s in todo}  # a broken one raises
+    fills = backfill_states(control)
+    _settle(control, states)
     done: list[Ran] = []
-    with (
-        place.connected("qb runner") as control,
-        only_runner(control, place.patience, place.tell, place.stop),
-    ):
-        if ledger.exists(control):
-            ledger.close_stale(control)
-        before = snapshot(control)
-        for migration in [only] if only else place.migrations.all:
-            still_held(control)
-            state = _state(control, migration)
-            refuse(state, migration)
-            if state.state == "applied":
-                _settle(control, migration)
-                continue
-            if state.state == "pending":
-                migration = place.reload(migration)
-            if verify_first and state.state == "pending":
-                verified = verify(control, migration, before)
-                if not verified.ok:
-                    done.append(Ran(migration.id, "not met", 0.0, verified=verified))
-                    break
-            parts = _parts(control, migration, state)
-            fill = backfill_states(control).get(migration.id)
-            if state.state == "expanded" and fill != "completed":
+    try:
+        for state in todo:
+            migration = loaded[state.migration]
+            if state.state == "expanded" and fills.get(migration.id) != "completed":
                 done.append(Ran(migration.id, "expanded", 0.0, note=state.note))
                 break
-            try:
-                ran, before = _apply(place, control, migration, parts, before, state, cut_off)
-            except QbError as error:
-                if names := [r.migration for r in done if r.seen or r.seconds]:
-                    error.why += f"\napplied before it, and kept: {', '.join(names)}"
-                raise
+            ran = _one(crew, migration, state, request)
             done.append(ran)
-            if ran.status == "expanded":
+            if ran.status in ("expanded", "not met"):
                 break
+    except QbError as error:
+        if names := [r.migration for r in done if r.seen or r.seconds]:
+            error.why += f"\napplied before it, and kept: {_some(names)}"
+        raise
+    finally:
+        _keep_schema(crew, done)
     return tuple(done)
 
 
-def _state(control: Connection, migration: LoadedMigration) -> Status:
-    fills = backfill_states(control)
-    known = ledger.standing(control) if ledger.exists(control) else {}
-    return one(migration, known.get(migration.id), fills.get(migration.id, ""))
+def in_order(place: Place, states: Sequence[Status]) -> tuple[Status, ...]:
+    """States in the order in which the folder's migrations run; what has no file comes first."""
+    order = {entry.id: at for at, entry in enumerate(place.migrations.entries)}
+    return tuple(sorted(states, key=lambda s: order.get(s.migration, -1)))
+
+
+def file_name(place: Place, id: str) -> str:
+    """Where a migration's file is; its id when it has none."""
+    return next((str(e.path) for e in place.migrations.entries if e.id == id), id)
+
+
+def _pending(place: Place, request: Request) -> bool:
+    """True when there is something to run, asked without the runner's lock."""
+    with place.connected("qb run") as conn:
+        states = in_order(place, status(conn, place.migrations))
+        return bool(selected(states, request, lambda id: file_name(place, id)))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) < 6 else f"{len(names)}, the last one {names[-1]}"
+
+
+def _one(crew: Crew, migration: LoadedMigration, state: Status, request: Request) -> Ran:
+    """Verify and run one migration, as far as it goes now."""
+    if state.state == "pending":
+        if any(part.dynamic for part in migration.parts):
+            migration = crew.place.reload(migration)
+        if request.verify_first and migration.constraints:
+            verified = verify(crew.control, migration, crew.schema())
+            if not verified.ok:
+                return Ran(migration.id, "not met", 0.0, verified=verified)
+    if request.atomic == "none":
+        loose = tuple(replace(part, transaction=False) for part in migration.parts)
+        migration = replace(migration, parts=loose)
+    parts = _parts(crew.control, migration, state)
+    return _apply(crew, migration, parts, state, request.cut_off)
 
 
 def next_parts(
@@ -110,11 +129,12 @@ def next_parts(
     """
     if not ledger.exists(control):
         return migration.before_backfill(), frozenset()
-    state = _state(control, migration)
+    fills = backfill_states(control)
+    known = ledger.standing(control)
+    state = one(migration, known.get(migration.id), fills.get(migration.id, ""))
     done: frozenset[int] = frozenset()
     if state.state == "partial" and not state.down:
-        last = ledger.standing(control)[migration.id].last
-        steps = ledger.steps(control, last.run)
+        steps = ledger.steps(control, known[migration.id].last.run)
         done = frozenset(step.number for step in steps if step.status == "done")
     return _parts(control, migration, state), done
 
@@ -129,62 +149,46 @@ def _parts(control: Connection, migration: LoadedMigration, state: Status) -> tu
     return migration.after_backfill() if state.state == "expanded" else migration.before_backfill()
 
 
-def refuse(state: Status, migration: LoadedMigration) -> None:
-    """Raise RefusedError for a migration that must not be run as its file is now."""
-    if state.state == "edited":
-        raise RefusedError(
-            f"{migration.id} was edited after it was applied",
-            where=str(migration.path),
-            why="what ran on this database and what the file says now are not the same",
-            todo="restore the file, and put the change into a new migration",
-        )
-    if state.state == "partial" and state.down:
-        raise RefusedError(
-            f"{migration.id} is half rolled back",
-            where=str(migration.path),
-            why=state.note,
-            todo=f"qb rollback {migration.name} continues",
-        )
-
-
-def _settle(control: Connection, migration: LoadedMigration) -> None:
-    """Write `applied` once the backfill of an expanded migration is complete."""
-    standing = ledger.standing(control).get(migration.id)
-    if standing is not None and standing.status == "expanded":
+def _settle(control: Connection, states: Sequence[Status]) -> None:
+    """Write `applied` for expanded migrations whose backfill is complete and has nothing after."""
+    finished = [s.migration for s in states if s.state == "applied" and s.backfill]
+    if finished:
         control.execute(
-            "UPDATE qb.history SET status = 'applied' WHERE run = %s", [standing.last.run]
+            "UPDATE qb.history SET status = 'applied'"
+            " WHERE migration = ANY (%s) AND status = 'expanded'",
+            [finished],
         )
 
 
 def _apply(
-    place: Place,
-    control: Connection,
+    crew: Crew,
     migration: LoadedMigration,
     parts: tuple[Part, ...],
-    before: Snapshot,
     state: Status,
     cut_off: str,
-) -> tuple[Ran, Snapshot]:
+) -> Ran:
     """Run the parts of one migration; record its run whatever happens."""
-    ledger.ensure(control, place.target)
-    waits = migration.backfill is not None and not is_after(migration, parts)
-    status = "expanded" if waits else "applied"
+    ledger.ensure(crew.control, crew.place.target)
+    status = becomes(migration, parts)
     resumed = state.state == "partial"
     if resumed:
-        number = ledger.standing(control)[migration.id].last.run
+        number = ledger.standing(crew.control)[migration.id].last.run
     else:
-        number = ledger.begin(control, migration, "up", before.fingerprint)
-    seen = arranged(place, control, migration, parts, number, status, resumed, cut_off)
-    after = snapshot(control)
-    ledger.snapshot_after(control, number, after)
-    last = next(r for r in ledger.history(control, migration.id) if r.run == number)
-    note = f"next: qb backfill start {migration.name}" if waits else ""
-    return Ran(migration.id, status, last.seconds or 0.0, seen, note=note), after
+        number = ledger.begin(crew.control, migration, "up", crew.fingerprint())
+    seen, seconds = arranged(crew, migration, parts, number, status, resumed, cut_off)
+    note = f"next: qb backfill start {migration.name}" if status == "expanded" else ""
+    return Ran(migration.id, status, seconds, seen, note=note)
+
+
+def becomes(migration: LoadedMigration, parts: tuple[Part, ...]) -> str:
+    """What a migration is once these parts have run."""
+    if migration.backfill is None:
+        return "applied"
+    return "contracted" if is_after(migration, parts) else "expanded"
 
 
 def arranged(
-    place: Place,
-    control: Connection,
+    crew: Crew,
     migration: LoadedMigration,
     parts: tuple[Part, ...],
     number: int,
@@ -192,8 +196,8 @@ def arranged(
     resumed: bool,
     cut_off: str = "ask",
     refused: frozenset[int] = frozenset(),
-) -> tuple[Observation, ...]:
-    """Run parts as one recorded run, from where it stands when it is resumed.
+) -> tuple[tuple[Observation, ...], float]:
+    """Run parts as one recorded run, from where it stands when it is resumed; and its seconds.
 
     A statement that only the server knows to refuse in a transaction is then run alone.
     """
@@ -201,20 +205,21 @@ def arranged(
     order = blocks(parts, down=down, refused=refused)
     kept: tuple[Step, ...] = ()
     if resumed:
-        kept, order = remaining(control, number, migration, order, cut_off)
-        ledger.resume(control, number, migration.checksum)
-    also = (lambda conn: forget_backfill(conn, migration)) if status != "applied" else None
+        kept, order = remaining(crew.control, number, migration, order, cut_off)
+        ledger.resume(crew.control, number, migration.checksum)
+    fresh = status not in ("applied", "contracted")
+    also = (lambda conn: forget_backfill(conn, migration)) if fresh else None
     total = sum(len(part.down) for part in parts) if down else len(migration.up)
     first = migration.before_backfill() if is_after(migration, parts) else ()
     base = sum(len(part.up) for part in first)
-    recording = Recording(place, control, migration, number, status, (base, total), also)
+    recording = Recording(crew, migration, number, status, (base, total), also)
     try:
-        return recording.run(order, kept)
+        return recording.run(order, parts, kept), recording.seconds
     except StepFailed as failed:
         if not wants_to_be_alone(failed):
             raise
         again = refused | {failed.step.number}
-    return arranged(place, control, migration, parts, number, status, True, cut_off, again)
+    return arranged(crew, migration, parts, number, status, True, cut_off, again)
 
 
 def is_after(migration: LoadedMigration, parts: tuple[Part, ...]) -> bool:
@@ -227,3 +232,10 @@ def forget_backfill(conn: Connection, migration: LoadedMigration) -> None:
     row = conn.execute("SELECT to_regclass('qb.backfill') IS NOT NULL").fetchone()
     if row and row[0]:
         conn.execute("DELETE FROM qb.backfill WHERE id = %s", [migration.id])
+
+
+def _keep_schema(crew: Crew, done: Sequence[Ran]) -> None:
+    """Record what the schema became with the last migration that ran."""
+    ran = [r.migration for r in done if r.seen or r.seconds]
+    if ran and not crew.control.closed:
+        crew.keep_schema(ledger.history(crew.control, ran[-1])[0].run)

@@ -42,7 +42,7 @@ def test_a_failed_statement_keeps_nothing_and_names_its_line(qb, write, tables: 
     assert "20240101_a.sql:2, statement 2" in error.where
     assert 'relation "nowhere" does not exist' in error.why
     assert "INSERT INTO nowhere" in error.why
-    assert "nothing of it was kept" in error.why
+    assert "nothing of 20240101_a was kept" in error.why
     assert error.todo
     assert tables() == []
     assert [s.state for s in qb("status").migrations] == ["pending"]
@@ -139,7 +139,7 @@ def test_deferred_constraints_are_checked_while_it_is_known_whose_they_are(qb, w
     with pytest.raises(StepFailed, match="deferred constraints") as caught:
         qb("run")
     assert "violates foreign key" in caught.value.why
-    assert "nothing of it was kept" in caught.value.why
+    assert "nothing of 20240101_a was kept" in caught.value.why
 
 
 def test_a_lock_wait_is_retried_until_the_other_lets_go(
@@ -182,7 +182,7 @@ def test_the_wait_for_a_lock_has_a_deadline_that_names_the_holder(
         with pytest.raises(StepFailed, match="no lock for statement 1") as caught:
             invoke(session, ["run"])
     assert "long reader" in caught.value.todo
-    assert "nothing of it was kept" in caught.value.why
+    assert "nothing of 20240101_a was kept" in caught.value.why
 
 
 def test_unmet_constraints_stop_before_anything_runs(qb, write, tables: Tables) -> None:

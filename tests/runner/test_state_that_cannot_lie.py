@@ -315,7 +315,7 @@ def test_what_ran_between_expand_and_post_is_replayed_in_its_place(
         " ('20240101000000_slow', '', 'public', 'a', '{id}', '{integer}', '{b}', '{text}', '{x}',"
         " 1, 1, 1, 'completed')"
     )
-    assert [r.status for r in qb("run").ran] == ["applied"]
+    assert [r.status for r in qb("run").ran] == ["contracted"]
     report = qb("validate")
     assert report.ok, report.validation
 

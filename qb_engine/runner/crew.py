@@ -1,0 +1,166 @@
+"""what a run works with: the connection that holds the lock, the one that acts, the executor"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from qb_engine import ledger
+from qb_engine.database.pooler import DIRECT, Sessions, sessions
+from qb_engine.execution import Executor, Policy
+from qb_engine.runner.lock import Held, mark_working, only_runner, working
+from qb_engine.schema import probe, snapshot
+
+if TYPE_CHECKING:
+    from qb_engine.database.connect import Connection
+    from qb_engine.execution import Observation, Step
+    from qb_engine.execution.place import Place
+    from qb_engine.migrations import LoadedMigration
+    from qb_engine.schema import Snapshot
+
+# what a migration SET, prepared, listened to or locked must not reach the next one
+TIDY = """
+RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; DEALLOCATE ALL;
+DISCARD TEMP; DISCARD SEQUENCES; SELECT pg_catalog.pg_advisory_unlock_all()
+"""
+
+
+class Crew:
+    """The connections of a run, opened once for all its migrations.
+
+    `control` holds the runner's lock and writes the ledger. The schema is read when somebody needs
+    it and nothing ran since.
+    """
+
+    def __init__(
+        self, place: Place, control: Connection, held: Held, sessions: Sessions = DIRECT
+    ) -> None:
+        self.place = place
+        self.control = control
+        self.held = held
+        self.sessions = sessions
+        self.migration: LoadedMigration | None = None  # whose steps are told
+        self._acting: Connection | None = None
+        self._executor: Executor | None = None
+        self._schema: Snapshot | None = None
+        self._fingerprint: str | None = None
+
+    @property
+    def acting(self) -> Connection:
+        """The connection that runs statements, opened anew when it is gone."""
+        self._be_ready()
+        assert self._acting is not None
+        return self._acting
+
+    @property
+    def executor(self) -> Executor:
+        """The executor on that connection."""
+        self._be_ready()
+        assert self._executor is not None
+        return self._executor
+
+    def schema(self) -> Snapshot:
+        """The schema of the target as it is now."""
+        if self._schema is None:
+            self._schema = snapshot(self.control)
+            self._fingerprint = self._schema.fingerprint
+        return self._schema
+
+    def fingerprint(self) -> str | None:
+        """The fingerprint of the schema, where it is known without reading all of it again."""
+        if self._fingerprint is None and self._schema is None:
+            known = ledger.last_fingerprint(self.control)
+            if known is not None and known[0] == probe(self.control):
+                self._fingerprint = known[1]
+            else:
+                self.schema()
+        return self._fingerprint
+
+    def moved(self) -> None:
+        """Forget the schema: something ran."""
+        self._schema = None
+        self._fingerprint = ""  # not known in between: only the first and the last are read
+
+    def keep_schema(self, run: int) -> None:
+        """Record what the schema became with a run, the last one of several."""
+        before = probe(self.control)
+        self._schema = None
+        ledger.snapshot_after(self.control, run, self.schema(), before)
+
+    def tidy(self) -> None:
+        """Make the acting session as good as new for the next migration."""
+        acting = self._acting
+        if self.sessions.kept and acting is not None and not acting.closed:
+            acting.execute(TIDY)
+            mark_working(acting)
+
+    def close(self) -> None:
+        """Let go of everything but the lock."""
+        if self._executor is not None:
+            self._executor.close()
+        if self._acting is not None:
+            self._acting.close()
+        self._acting, self._executor = None, None
+
+    def _be_ready(self) -> None:
+        if self._acting is not None and not self._acting.closed:
+            return
+        self.close()
+        place = self.place
+        self._acting = place.opener("qb run")
+        if self.sessions.kept:
+            mark_working(self._acting)
+        self._executor = Executor(
+            self._acting,
+            self.control,
+            self._policy(),
+            opener=lambda: place.opener("qb watch"),
+            tell=place.tell,
+            on_step=self._on_step,
+            stop=place.stop,
+        )
+
+    def _policy(self) -> Policy:
+        if self.sessions.kept:
+            return self.place.policy()
+        return self.place.policy(pooled=True, opening=working())
+
+    def _on_step(self, step: Step, what: str, seen: Observation | None) -> None:
+        assert self.migration is not None, "a run says whose steps it runs"
+        self.place.on_step(self.migration, step, what)
+
+
+@contextmanager
+def at_work(place: Place, patience: float | None = None) -> Iterator[Crew]:
+    """A crew that holds the runner's lock, for the length of a block.
+
+    Raise RefusedError when another runner has it for longer than `patience` seconds.
+    """
+    patience = place.patience if patience is None else patience
+    with place.connected("qb runner") as control:
+        pooled = _sessions(place, control)
+        with only_runner(
+            control,
+            patience,
+            place.tell,
+            place.stop,
+            sessions=pooled,
+            apart=lambda: place.opener("qb runner"),
+        ) as held:
+            crew = Crew(place, control, held, pooled)
+            if ledger.exists(control):
+                ledger.close_stale(control)
+            try:
+                yield crew
+            finally:
+                crew.close()
+
+
+def _sessions(place: Place, control: Connection) -> Sessions:
+    """What the target's connections are; a second one is opened only behind a pooler."""
+    row = control.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+    if row is not None and row[0] == control.info.backend_pid:
+        return DIRECT
+    with place.connected("qb runner") as other:
+        return sessions(control, other)

@@ -1,0 +1,103 @@
+"""what a run is asked for, and which migrations that means; pure"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from qb_engine.errors import RefusedError
+
+if TYPE_CHECKING:
+    from qb_engine.runner.status import Status
+
+Atomic = Literal["each", "all", "none"]
+DONE = ("applied", "contracted", "missing")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `qb run` is asked for.
+
+    `only` and `to` are ids; `steps` counts migrations. `atomic`: each migration in a transaction of
+    its own, all in one, or none (each statement by itself). `patience` is how long to wait for
+    another runner, in seconds; None asks qb.toml. `agreed` is a plan that was read and approved.
+    `cut_off` says what to do with a statement outside a transaction of whose end nothing is known:
+    `ask` (refuse), `redo` or `skip`.
+    """
+
+    only: str | None = None
+    to: str | None = None
+    steps: int | None = None
+    atomic: Atomic = "each"
+    verify_first: bool = True
+    cut_off: str = "ask"
+    out_of_order: bool = False
+    if_pending: bool = False
+    patience: float | None = None
+    agreed: dict[str, Any] | None = None
+
+
+def selected(
+    states: Sequence[Status], request: Request, where: Callable[[str], str] = str
+) -> tuple[Status, ...]:
+    """The migrations that are to be run, in the order of the folder, as `states` is.
+
+    `where` gives the place of a migration's file. Raise RefusedError for one that was edited, is
+    half rolled back, or would be run after newer ones.
+    """
+    if request.only is not None:
+        found = [s for s in states if s.migration == request.only]
+    else:
+        found = list(states)
+        if request.to is not None:
+            found = found[: [s.migration for s in states].index(request.to) + 1]
+    for state in found:
+        refuse(state, where(state.migration))
+    todo = [s for s in found if s.state not in DONE]
+    if not request.out_of_order:
+        _refuse_older(states, todo, where)
+    if request.steps is not None:
+        todo = todo[: request.steps]
+    return tuple(todo)
+
+
+def refuse(state: Status, where: str) -> None:
+    """Raise RefusedError for a migration that must not be run as its file is now."""
+    if state.state == "edited":
+        raise RefusedError(
+            f"{state.migration} was edited after it was applied",
+            code="edited-migration",
+            where=where,
+            why="what ran on this database and what the file says now are not the same",
+            todo="restore the file, and put the change into a new migration; or see what differs "
+            f"with qb checksum {state.migration}",
+        )
+    if state.state == "partial" and state.down:
+        raise RefusedError(
+            f"{state.migration} is half rolled back",
+            code="half-rolled-back",
+            where=where,
+            why=state.note,
+            todo=f"qb rollback {state.migration} continues",
+        )
+
+
+def _refuse_older(
+    states: Sequence[Status], todo: Sequence[Status], where: Callable[[str], str]
+) -> None:
+    """Raise RefusedError when a pending migration comes before one that is applied."""
+    order = {s.migration: at for at, s in enumerate(states)}
+    newest = max((order[s.migration] for s in states if s.state in DONE[:2]), default=-1)
+    late = [s for s in todo if s.state == "pending" and order[s.migration] < newest]
+    if late:
+        after = states[newest].migration
+        raise RefusedError(
+            f"{late[0].migration} is older than {after}, which is applied",
+            code="out-of-order",
+            where=where(late[0].migration),
+            why="it was written before it and would run after it; on another database the order "
+            "is another one" + (f" ({len(late)} such migrations)" if len(late) > 1 else ""),
+            todo="give it a new timestamp (rename the file), or run it all the same with "
+            "--allow-out-of-order",
+        )
