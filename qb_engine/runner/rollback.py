@@ -66,11 +66,11 @@ def _applied(
     """The parts of a migration that are applied, whole."""
     if standing.status == "partial down":
         recorded = {r.status for r in ledger.history(control, migration.id) if r.direction == "up"}
-        whole = "applied" in recorded or not migration.backfill
+        whole = bool(recorded & {"applied", "contracted"}) or not migration.backfill
         return migration.parts if whole else migration.before_backfill()
     if standing.status == "expanded":
         return migration.before_backfill()
-    if standing.status == "applied":
+    if standing.status in ("applied", "contracted"):
         return migration.parts
     done = {s.number for s in ledger.steps(control, standing.last.run) if s.status == "done"}
     files = {s.part for s in ledger.steps(control, standing.last.run)}

@@ -66,7 +66,8 @@ def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
     try:
         for state in todo:
             migration = loaded[state.migration]
-            if state.state == "expanded" and fills.get(migration.id) != "completed":
+            waits = state.state in ("expanded", "backfilling")
+            if waits and fills.get(migration.id) != "completed":
                 done.append(Ran(migration.id, "expanded", 0.0, note=state.note))
                 break
             ran = _one(crew, migration, state, request)

@@ -82,7 +82,7 @@ def standing_runs(place: Place, conn: Connection) -> list[tuple[LoadedMigration,
             continue
         if run.direction == "down" and run.status == "rolled back":
             found = [each for each in found if each[1].migration != run.migration]
-        elif run.status in ("applied", "expanded") or run.kept:
+        elif run.status in ("applied", "expanded", "contracted") or run.kept:
             found.append((file_of(place, run.migration), run))
     return found
 
