@@ -118,6 +118,7 @@ class Config(_Strict):
     """The whole of `qb.toml`."""
 
     migrations: str = "migrations"
+    format: str | None = None
     default: str | None = None
     shadow: str | None = None
     aliases: dict[str, Alias] = Field(default_factory=dict)

@@ -22,6 +22,7 @@ TEMPLATE = """\
 # What qb knows about this project. Every key is optional; these are the defaults.
 migrations = "migrations"
 default = "embedded"            # an alias below, or embedded
+# format = "dbmate"             # whose migrations these are; left out: the folder's content tells
 # shadow = "postgresql://..."   # a server for scratch databases; left out: the embedded one
 
 [aliases]

@@ -135,7 +135,9 @@ class Session:
         """The project's migrations; those that read the target do so read-only."""
         from qb_engine.migrations import load
 
-        return load(self.project.migrations, reading=self._reading)
+        return load(
+            self.project.migrations, reading=self._reading, format=self.project.config.format
+        )
 
     def migration(self, name: str | None, *, allow_path: bool = False) -> LoadedMigration:
         """One migration by id, name, unique part, or (where allowed) the path of a `.sql` file.

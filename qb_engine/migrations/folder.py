@@ -18,12 +18,21 @@ KINDS: tuple[PartKind, ...] = ("pre", "migration", "post")  # in the order they 
 _PART = re.compile(rf"({'|'.join(KINDS)})(?=[_.\-0-9]).*\.(py|sql)")
 
 
-def load(folder: Path, reader: Reader | None = None, reading: Reading | None = None) -> Migrations:
+def load(
+    folder: Path,
+    reader: Reader | None = None,
+    reading: Reading | None = None,
+    format: str | None = None,
+) -> Migrations:
     """Every migration of a folder. A folder that is not there holds none.
 
     What they read of the target they read by `reader`, or by what `reading` opens when it comes to
-    that.
+    that. `format` names another tool's format; without it the folder's content tells.
     """
+    from qb_engine.migrations import formats  # they build on what is in here
+
+    if (foreign := formats.chosen(folder, format)) is not None:
+        return formats.migrations(folder, foreign)
     return Migrations(
         folder,
         entries=listing.listing(folder),

@@ -12,12 +12,14 @@ from qb_engine.migrations.model import Expectation, Part, PartKind, read_text
 from qb_engine.sql import Source, Statement, read
 
 _MARK = re.compile(r"(?m)^[ \t]*--[ \t]*qb:(\w+)[ \t]*(.*)$")
+_FOREIGN = re.compile(r"(?m)^[ \t]*--[ \t]*(migrate:(?:up|down)|\+goose)\b")
 SECTIONS = ("up", "down", "constraints", "expect", "transaction", "irreversible")
 
 
 def load(path: Path, kind: PartKind) -> tuple[Part, dict[str, Any], str]:
     """Read an SQL file: its part, its constraints, its text. Without sections, all of it is up."""
     text = read_text(path)
+    _refuse_foreign(text, path)
     sections = _sections(text, path)
     up = _read(sections, "up", path)
     if not up:
@@ -41,6 +43,18 @@ def load(path: Path, kind: PartKind) -> tuple[Part, dict[str, Any], str]:
         expect=_expect(sections, path),
     )  # fmt: skip
     return part, _constraints(sections, path), text
+
+
+def _refuse_foreign(text: str, path: Path) -> None:
+    """Raise InputError for another tool's sections: both ways would run as one way up."""
+    if (found := _FOREIGN.search(text)) is not None:
+        tool = "goose" if found[1].startswith("+") else "dbmate"
+        raise InputError(
+            f"the file is written for {tool}",
+            where=f"{path}:{text.count(chr(10), 0, found.start()) + 1}",
+            why=f"{found[1]} is no section of qb's own format, in which the other files are",
+            todo=f'rewrite it with -- qb:up; or if all are {tool}\'s: format = "{tool}" in qb.toml',
+        )
 
 
 def _sections(text: str, path: Path) -> dict[str, tuple[str, str, int]]:

@@ -1,0 +1,99 @@
+"""The formats of other tools, one file each, read as they stand.
+
+A folder's format is the one that `qb.toml` names, else the only one that its content speaks for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import pkgutil
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from qb_engine.errors import InputError
+from qb_engine.migrations import stamps
+from qb_engine.migrations.collection import Migrations
+from qb_engine.migrations.formats.format import Format, Found, New, Seen, is_sql
+
+__all__ = ["OWN", "Format", "Found", "New", "Seen", "chosen", "known", "migrations"]
+
+OWN = "qb"
+_OWN_MARK = "-- qb:"
+_OWN_PARTS = ("migration.", "pre.", "post.", "backfill.py")
+
+
+@cache
+def known() -> dict[str, Format]:
+    """Every format by its name."""
+    found = [
+        import_module(f"{__name__}.{module.name}").FORMAT
+        for module in pkgutil.iter_modules(__path__)
+        if module.name != "format" and not module.name.startswith("_")
+    ]
+    return {each.name: each for each in found}
+
+
+def chosen(folder: Path, named: str | None = None) -> Format | None:
+    """The format of a folder; None for qb's own.
+
+    Raise InputError for a name that is none, and when the content speaks for several.
+    """
+    if named is not None:
+        return _named(named)
+    seen = Seen.of(folder)
+    said = {each.name: why for each in known().values() if (why := each.signs(seen))}
+    if not said:
+        return None
+    if own := _own(seen):
+        said[OWN] = own
+    if len(said) > 1:
+        raise InputError(
+            f"the folder could be of {' or '.join(said)}",
+            where=str(folder),
+            why="; ".join(f"{name}: {why}" for name, why in said.items()),
+            todo=f'say which in qb.toml (format = "{next(iter(said))}"), or move the others away',
+        )
+    return known()[next(iter(said))]
+
+
+def migrations(folder: Path, format: Format) -> Migrations:
+    """The migrations of a folder that is kept in another tool's format."""
+    found = format.entries(folder)
+    return Migrations(
+        folder,
+        entries=found.entries,
+        read=lambda entry, reader: format.load(entry),
+        format=format.name,
+        notes=found.notes,
+    )
+
+
+def _named(name: str) -> Format | None:
+    if name == OWN:
+        return None
+    if name in known():
+        return known()[name]
+    names = [OWN, *known()]
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    raise InputError(
+        f"{name!r} is no format of migrations that qb reads",
+        where="qb.toml: format",
+        why=f"it reads {', '.join(names)}",
+        todo=f"did you mean {near[0]!r}?" if near else "name one of these, or leave it out",
+    )
+
+
+def _own(seen: Seen) -> str:
+    """What in a folder speaks for qb's own format."""
+    for name in seen.folders:
+        if stamps.split(name) is not None:
+            for path in sorted((seen.folder / name).iterdir()):
+                if path.name.startswith(_OWN_PARTS):
+                    return f"{name}/{path.name}"
+    for name in seen.files:
+        if name.endswith(".py") and stamps.split(Path(name).stem) is not None:
+            return name
+        if is_sql(name) and _OWN_MARK in seen.texts.get(name, ""):
+            return f"{name} holds {_OWN_MARK.strip()}"
+    return ""
