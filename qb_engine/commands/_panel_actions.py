@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from qb_engine.runner import State
 
 MOVING = ("pending", "running", "verifying")  # states of a backfill that works or will at once
-APPLIED = ("applied", "expanded", "edited")
-WAITING = ("pending", "partial", "expanded")  # states of a migration that others wait for
+APPLIED = ("applied", "expanded", "backfilling", "contracted", "edited")
+WAITING = ("pending", "partial", "expanded", "backfilling")  # states that others wait for
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,9 @@ def _run(s: Situation) -> str:
         return why
     if s.state == "edited":
         return "the file was edited after it was applied: restore it"
-    if s.state == "applied":
+    if s.state in ("applied", "contracted"):
         return "it is applied here already"
-    if s.state == "expanded" and s.fill != "completed":
+    if s.state == "backfilling" or (s.state == "expanded" and s.fill != "completed"):
         return "it waits for its backfill"
     return f"{s.earlier} comes first" if s.earlier else ""
 
@@ -126,6 +126,8 @@ def _backfill(s: Situation) -> str:
         return "this migration has no backfill"
     if s.state in ("pending", "partial"):
         return "run the migration first"
+    if s.state == "contracted":
+        return "what comes after it ran already"
     return ""
 
 

@@ -59,16 +59,18 @@ def pending(
     from qb_engine.runner import refuse, status
 
     migrations = session.migrations()
-    if migrations.broken:
-        raise migrations.broken[0].error
     with session.connect() as conn, server_errors("reading the ledger", session.target):
-        found = {s.migration: s for s in status(conn, migrations)}
-    for migration in migrations.all:
-        refuse(found[migration.id], str(migration.path))
-    states = {name: state.state for name, state in found.items()}
-    todo = tuple(m for m in migrations.all if states[m.id] in ("pending", "partial"))
-    waiting = tuple(m.id for m in migrations.all if states[m.id] == "expanded")
-    return migrations, todo, waiting
+        found = status(conn, migrations)
+    files = {entry.id: str(entry.path) for entry in migrations.entries}
+    for each in found:
+        if each.state == "broken":
+            raise next(b.error for b in migrations.known_broken if b.id == each.migration)
+        refuse(each, files.get(each.migration, each.migration))
+    todo = tuple(
+        migrations.get(each.migration) for each in found if each.state in ("pending", "partial")
+    )
+    waits = ("expanded", "backfilling")
+    return migrations, todo, tuple(each.migration for each in found if each.state in waits)
 
 
 def going_on(
@@ -91,7 +93,7 @@ def next_pending(session: Session, name: str | None) -> LoadedMigration | None:
     if name:
         return session.migration(name, allow_path=True)
     migrations, todo, _ = pending(session)
-    if not migrations.all:
+    if not migrations.entries:
         session.migration(None)
     return todo[0] if todo else None
 

@@ -127,7 +127,7 @@ def command(session: Session, migration: str | None) -> Report:
 
 def _first_open(states: Sequence[Status]) -> str:
     """The first migration that something is left to do for, else the last."""
-    open_ones = [s.migration for s in states if s.state not in ("applied", "missing")]
+    open_ones = [s.migration for s in states if s.state not in ("applied", "contracted", "missing")]
     return (open_ones or [s.migration for s in states[-1:]] or [""])[0]
 
 

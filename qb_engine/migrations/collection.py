@@ -99,7 +99,13 @@ class Migrations:
     @cached_property
     def broken(self) -> tuple[Broken, ...]:
         """Every file that cannot be read as a migration, by name."""
-        found = (m for m in self._everything() if isinstance(m, Broken))
+        self.read(self.entries)
+        return self.known_broken
+
+    @property
+    def known_broken(self) -> tuple[Broken, ...]:
+        """The broken ones among those that have been read, by name."""
+        found = (m for m in self._known.values() if isinstance(m, Broken))
         return tuple(sorted(found, key=lambda each: each.path.name))
 
     def _everything(self) -> list[LoadedMigration | Broken]:
