@@ -23,10 +23,11 @@ BEGIN, END = "-- qb: begin", "-- qb: end"
 ALONE, TOGETHER = "-- qb: alone", "-- qb: together"
 
 
-class Offline(EnvironmentContext):
-    """Alembic's environment, offline and for PostgreSQL whatever env.py asks for."""
+def offline(environment: EnvironmentContext) -> EnvironmentContext:
+    """Alembic's environment that writes SQL for PostgreSQL, whatever env.py asks for."""
+    configure = environment.configure
 
-    def configure(self, connection: Any = None, *args: Any, **options: Any) -> None:
+    def configured(connection: Any = None, *args: Any, **options: Any) -> None:
         if connection is not None:
             raise RuntimeError("env.py connects to a database in offline mode, too")
         options.update(
@@ -35,7 +36,11 @@ class Offline(EnvironmentContext):
             dialect_opts={"paramstyle": "named"},  # percent signs stay as they are
             literal_binds=True,
         )
-        super().configure(None, *args, **options)
+        configure(None, *args, **options)
+
+    # on the instance: a subclass would not be what `from alembic import context` stands for
+    environment.configure = configured  # type: ignore[method-assign]
+    return environment
 
 
 def main(ini: str, answer: str) -> None:
@@ -67,8 +72,10 @@ def rendered(config: Config, scripts: ScriptDirectory, script: Any, *, up: bool)
 
     start = tuple(step.from_revisions) or None
     try:
-        with Offline(
-            config, scripts, fn=steps, as_sql=True, starting_rev=start, destination_rev=None
+        with offline(
+            EnvironmentContext(
+                config, scripts, fn=steps, as_sql=True, starting_rev=start, destination_rev=None
+            )
         ):
             scripts.run_env()
     except NotImplementedError as error:

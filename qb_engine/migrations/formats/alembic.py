@@ -243,7 +243,7 @@ def _rendered(ini: Path, digest: str) -> dict[str, Any]:
         answer = Path(folder) / "answer.json"
         try:
             done = subprocess.run(
-                [sys.executable, str(PROGRAM), str(ini), str(answer)],
+                [sys.executable, "-P", str(PROGRAM), str(ini), str(answer)],
                 cwd=ini.parent, capture_output=True, text=True, timeout=RENDER_S, check=False,
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
