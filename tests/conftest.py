@@ -24,7 +24,7 @@ from qb_engine.database.target import ENVIRONMENT, LIBPQ
 from qb_engine.project import FILE, Project
 
 HOME = "QB_TEST_HOME"  # the run's embedded servers; the controller makes it, its workers inherit it
-FAST = "-c fsync=off -c full_page_writes=off -c max_wal_size=1GB"
+FAST = "-c fsync=off -c full_page_writes=off -c max_wal_size=1GB -c max_prepared_transactions=10"
 SECRETS = ("PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE", "PGOPTIONS", "QB_STABLE")
 
 

@@ -58,8 +58,10 @@ SELECT DISTINCT w.pid, p.gid, p.owner::text,
    AND h.classid IS NOT DISTINCT FROM w.classid AND h.objid IS NOT DISTINCT FROM w.objid
    AND h.objsubid IS NOT DISTINCT FROM w.objsubid
    AND h.virtualxid IS NOT DISTINCT FROM w.virtualxid
-  JOIN pg_catalog.pg_prepared_xacts p
-    ON h.virtualtransaction = '-1/' || p.transaction::text
+  JOIN pg_catalog.pg_locks own
+    ON own.locktype = 'transactionid' AND own.pid IS NULL AND own.granted
+   AND own.virtualtransaction = h.virtualtransaction
+  JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = own.transactionid
  WHERE NOT w.granted AND w.pid = ANY (%(pids)s::int[])
  ORDER BY 4 DESC
 """
