@@ -88,8 +88,10 @@ def _refuse_older(
 ) -> None:
     """Raise RefusedError when a pending migration comes before one that is applied."""
     order = {s.migration: at for at, s in enumerate(states)}
-    newest = max((order[s.migration] for s in states if s.state in DONE[:2]), default=-1)
-    late = [s for s in todo if s.state == "pending" and order[s.migration] < newest]
+    applied = (s for s in states if s.state in DONE[:2] and not s.repeatable)
+    newest = max((order[s.migration] for s in applied), default=-1)
+    waiting = (s for s in todo if s.state == "pending" and not s.repeatable)
+    late = [s for s in waiting if order[s.migration] < newest]
     if late:
         after = states[newest].migration
         raise RefusedError(

@@ -99,7 +99,9 @@ def _untouched(migrations: Migrations, entry: Entry, known: Mapping[str, Standin
     standing = known.get(entry.id)
     if standing is None or standing.status not in WHOLE or not standing.last.raw_checksum:
         return None
-    if migrations.known(entry) or migrations.doubled(entry):
+    if migrations.doubled(entry):
+        return None
+    if migrations.known(entry) and not isinstance(migrations.loaded(entry), Broken):
         return None
     look = migrations.look(entry)
     if not look.plain or look.raw != standing.last.raw_checksum:
