@@ -21,7 +21,7 @@ class Explained:
 
 # By SQLSTATE, the longest prefix wins: the code, and what to do. %(name)s is the server's word.
 TABLE: dict[str, tuple[str, str]] = {
-    "0A": ("not-supported", "write it in a way that PostgreSQL supports"),
+    "0A": ("not-supported", "write it another way: the detail and the hint say why"),
     "08": ("connection-lost", "see that the server runs"),
     "08P01": ("server-refused", "see whether a proxy stands between qb and the server"),
     "22": ("bad-value", "look at the rows that do not fit, and mend them or the statement"),
@@ -67,6 +67,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "42712": ("bad-sql", "give one of the two another alias"),
     "42723": ("already-exists", "write CREATE OR REPLACE FUNCTION, or drop it before"),
     "42804": ("wrong-type", "cast it: USING column::type, or value::type"),
+    "42809": ("wrong-type", "name an object of the kind that the statement is about"),
     "42830": ("bad-sql", "add a unique constraint on the columns that are referred to"),
     "42846": ("wrong-type", "say how it is cast: ALTER COLUMN ... TYPE ... USING ..."),
     "42883": (
