@@ -93,6 +93,14 @@ class LoadedMigration:
                 return f"{part.file} gives no down"
         return ""
 
+    @property
+    def readme(self) -> str:
+        """What README.md in its folder says; empty when there is none."""
+        file = self.path / "README.md"
+        if not file.is_file():
+            return ""
+        return file.read_text(encoding="utf-8-sig", errors="replace").strip()
+
     def before_backfill(self) -> tuple[Part, ...]:
         """What runs first: everything but `post` when rows have to be filled in between."""
         return tuple(p for p in self.parts if p.kind != "post" or self.backfill is None)

@@ -30,21 +30,27 @@ LIMIT 3
 
 def locked(conn: psycopg.Connection[Any], waited_s: float) -> ServerError:
     """An error that names who holds locks that keep the schema from being read."""
-    with psycopg.Cursor(conn, row_factory=rows.tuple_row) as cursor:
-        holders = cursor.execute(HOLDERS, prepare=False).fetchall()
-    lines = [
-        f"{table} is locked ACCESS EXCLUSIVE by pid {pid} ({user}, {application or 'unnamed'}), "
-        f"{state} for {seconds or 0:.0f} s: {query}"
-        for table, pid, application, user, state, seconds, query in holders
-    ]
+    who, pid = holders(conn)
     return ServerError(
         "the schema cannot be read: a table is locked",
         where=f"database {conn.info.dbname}",
-        why="\n".join(lines)
+        why=who
         or f"an ACCESS EXCLUSIVE lock was held for more than {waited_s:.0f} s; "
         "its holder has ended since",
         todo="wait for that transaction, or end it"
-        + (f" with SELECT pg_terminate_backend({holders[0][1]})" if holders else "")
+        + (f" with SELECT pg_terminate_backend({pid})" if pid else "")
         + ", then try again",
         code="schema-busy",
     )
+
+
+def holders(conn: psycopg.Connection[Any]) -> tuple[str, int | None]:
+    """Who holds ACCESS EXCLUSIVE locks, a line for each, and the process of the oldest."""
+    with psycopg.Cursor(conn, row_factory=rows.tuple_row) as cursor:
+        found = cursor.execute(HOLDERS, prepare=False).fetchall()
+    lines = [
+        f"{table} is locked ACCESS EXCLUSIVE by pid {pid} ({user}, {application or 'unnamed'}), "
+        f"{state} for {seconds or 0:.0f} s: {query}"
+        for table, pid, application, user, state, seconds, query in found
+    ]
+    return "\n".join(lines), found[0][1] if found else None
