@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from qb_engine.analysis import PlannedMigration
     from qb_engine.migrations import LoadedMigration
 
+README_LINES = 5  # of a migration's README.md in a note
+
 
 @dataclass(frozen=True)
 class PlanReport(Report):
@@ -44,6 +46,8 @@ class PlanReport(Report):
     def notes(self) -> Sequence[str]:
         found = [f"{p.migration.id}: {p.error}" for p in self.planned if p.error]
         for p in self.planned:
+            if p.migration.readme:
+                found.append(f"{p.migration.id}: {_cut(p.migration.readme)}")
             if p.migration.backfill is not None:
                 fill = p.migration.backfill
                 columns = ", ".join(fill.set)
@@ -79,9 +83,19 @@ class PlanReport(Report):
         return {
             "target": self.target,
             "migrations": [p.migration.id for p in self.planned],
+            "readme": {
+                p.migration.id: p.migration.readme for p in self.planned if p.migration.readme
+            },
             "steps": steps,
             "missing": list(self.missing),
         }
+
+
+def _cut(text: str) -> str:
+    """The first lines of a README that say something."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    more = ["..."] if len(lines) > README_LINES else []
+    return "\n".join([*lines[:README_LINES], *more])
 
 
 def _count(number: int, word: str) -> str:
