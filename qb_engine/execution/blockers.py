@@ -136,6 +136,16 @@ def blockers_of(watching: Connection, pids: Iterable[int]) -> tuple[Blocker, ...
     found = [_session(row, tuple(waits.get(row[0], ()))) for row in rows]
     if 0 in involved:
         found += _prepared(watching, [waiter for waiter, blocker in pairs if blocker == 0])
+    return _oldest_first(found)
+
+
+def sessions_of(watching: Connection, pids: Iterable[int]) -> tuple[Blocker, ...]:
+    """Sessions that stand in the way without a lock, by their snapshots; the oldest first."""
+    rows = watching.execute(SESSIONS, {"pids": list(pids)}).fetchall()
+    return _oldest_first(_session(row, ()) for row in rows)
+
+
+def _oldest_first(found: Iterable[Blocker]) -> tuple[Blocker, ...]:
     return tuple(sorted(found, key=lambda b: (not b.root, -(b.age_s or 0.0), b.pid)))
 
 
