@@ -107,12 +107,14 @@ class Executor:
     def _transaction(self, units: Sequence[Unit], attempt: int) -> tuple[Observation, ...]:
         done: tuple[Observation, ...] = ()
         found: list[Observation] = []
-        self._begin()
+        begun = self._begin(units[0][0])
         try:
             for block, inside in units:
                 found = []
-                for before, step in zip((None, *block.steps), block.steps):
-                    found.append(self._step(block, step, before, attempt))
+                before: Step | None = None
+                for step in block.steps:
+                    found.append(self._step(block, step, before, attempt, begun=begun))
+                    before, begun = step, False
                 last = block is units[-1][0]
                 self._check_deferred(block, last=last)
                 ended = time.monotonic() - self._stage.origin
@@ -135,20 +137,23 @@ class Executor:
             self._rollback()
             raise
 
-    def _begin(self) -> None:
+    def _begin(self, block: Block) -> bool:
+        """Open the transaction, with the savepoint of the first statement of a block if it did."""
         if self._open:  # a dry run goes on in the transaction that it rolls back at the end
-            return
+            return False
         stage = self._stage
         if not self.policy.pooled:
             stage.pid = stage.pid or stage.ask_pid()
         # SET takes no snapshot, so a migration may still choose its isolation level
-        stage.acting.execute(f"BEGIN; {self._limits()}{self.policy.opening}".encode())
+        point = f"SAVEPOINT qb_{block.steps[0].number};" if block.savepoints else ""
+        stage.acting.execute(f"BEGIN; {self._limits()}{point}{self.policy.opening}".encode())
         self._open = True
         if self.policy.pooled:
             stage.pid = stage.ask_pid()
         self._observer.begin(stage.pid)
         stage.watch.begin(stage.pid)
         stage.wal = stage.wal_now()
+        return True
 
     def _limits(self) -> str:
         policy = self.policy
@@ -158,11 +163,13 @@ class Executor:
             f" SET LOCAL client_min_messages = {'debug1' if policy.debug else 'notice'};"
         )
 
-    def _step(self, block: Block, step: Step, before: Step | None, attempt: int) -> Observation:
+    def _step(
+        self, block: Block, step: Step, before: Step | None, attempt: int, *, begun: bool
+    ) -> Observation:
         stage = self._stage
         start = stage.start(step)
         try:
-            if block.savepoints:
+            if block.savepoints and not begun:
                 # the savepoint of the statement before goes with the next one: one way less
                 let_go = f"RELEASE SAVEPOINT qb_{before.number}; " if before else ""
                 stage.acting.execute(f"{let_go}SAVEPOINT qb_{step.number}".encode())

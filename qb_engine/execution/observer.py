@@ -28,12 +28,16 @@ SELECT l.relation::bigint, max(n.nspname)::text, max(c.relname)::text, max(c.rel
  GROUP BY l.relation
 """
 
+# where the server's log stands, in bytes; nothing is written on a standby
+WAL = """
+SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 0 ELSE
+       pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0') END::bigint
+"""
+
 # where the server's log stands, with each of these locks (one row without any)
 LOOK = f"""
 SELECT l.*, w.bytes
-  FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 0 ELSE
-               pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0')
-               END::bigint) AS w(bytes)
+  FROM ({WAL}) AS w(bytes)
   LEFT JOIN ({LOCKS}) AS l(oid, schema, name, kind, file, modes) ON true
 """
 
@@ -73,7 +77,9 @@ class Observer:
 
     def look(self) -> Seen:
         """What has changed since the last look, within the running transaction."""
-        rows = self._watching.execute(LOOK, {"pid": self._pid, "waiting": False}).fetchall()
+        rows = self._watching.execute(
+            LOOK, {"pid": self._pid, "waiting": False}, prepare=True
+        ).fetchall()
         found = [row[:6] for row in rows if row[0] is not None]
         locks = []
         for _oid, schema, name, relkind, _file, modes in found:
@@ -101,7 +107,9 @@ class Observer:
         rewrites: list[str] = []
         rebuilds: list[str] = []
         scans: list[Scan] = []
-        for oid, file, count, rows in self._acting.execute(NOW, [list(names)]).fetchall():
+        for oid, file, count, rows in self._acting.execute(
+            NOW, [list(names)], prepare=True
+        ).fetchall():
             if file != self._files.get(oid, before[oid]):
                 (rebuilds if kinds[oid] in ("i", "I") else rewrites).append(names[oid])
                 self._files[oid] = file

@@ -13,7 +13,8 @@ import psycopg
 from qb_engine.execution.blocks import Step
 from qb_engine.execution.failure import StepFailed
 from qb_engine.execution.observation import Observation
-from qb_engine.execution.watch import WAL, Watch
+from qb_engine.execution.observer import WAL
+from qb_engine.execution.watch import Watch
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -115,7 +116,7 @@ class Stage:
 
     def wal_now(self) -> int:
         """Where the server's log stands, in bytes; 0 on a standby."""
-        row = self.watching.execute(WAL).fetchone()
+        row = self.watching.execute(WAL, prepare=True).fetchone()
         return int(row[0]) if row else 0
 
     def failed(

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
 import qb_engine
 from qb_engine.ledger.install import exists
 from qb_engine.secrets import mask
@@ -77,14 +75,14 @@ KEEP = f"""
 WITH steps AS ({RECORD.replace("%s", "%(steps)s")}),
 parts AS (
     INSERT INTO qb.part (run, file, kind, state, transaction)
-    SELECT %(run)s, g.file, g.kind, g.state, g.transaction
+    SELECT %(run)s::bigint, g.file, g.kind, g.state, g.transaction
       FROM pg_catalog.jsonb_to_recordset(%(parts)s)
         AS g(file text, kind text, state text, transaction text)
         ON CONFLICT (run, file) DO UPDATE SET state = excluded.state, at = excluded.at
 )
-UPDATE qb.history SET status = %(status)s, error = '', finished_at = clock_timestamp(),
+UPDATE qb.history SET status = %(status)s::text, error = '', finished_at = clock_timestamp(),
        seconds = extract(epoch FROM clock_timestamp() - started_at)
- WHERE run = %(run)s AND status = 'running' AND %(status)s <> ''
+ WHERE run = %(run)s::bigint AND status = 'running' AND %(status)s::text <> ''
 RETURNING seconds
 """
 
@@ -184,6 +182,7 @@ def begin(
             qb_engine.__version__,
             fingerprint,
         ],
+        prepare=True,
     ).fetchone()
     assert row is not None
     return int(row[0])
@@ -226,26 +225,22 @@ def keep(
     observations: Iterable[Observation],
     parts: Iterable[PartRow],
     status: str,
-    first: str = "",
 ) -> float | None:
-    """Record a block that is about to be committed, in one round trip; seconds when that ends it.
+    """Record a block that is about to be committed, in one statement; seconds when that ends it.
 
     `parts` are the files whose last statement is in the block, `status` what the run becomes when
-    it was the last block, else empty. `first` is SQL that comes before, in the same message.
+    it was the last block, else empty.
     """
-    cursor = psycopg.ClientCursor(conn)
-    cursor.execute(
-        f"{first} {KEEP}".encode(),
+    row = conn.execute(
+        KEEP,
         {
             "steps": json.dumps([_row(run, o, "done") for o in observations]),
             "parts": json.dumps([asdict(part) for part in parts]),
             "run": run,
             "status": status,
         },
-    )
-    while cursor.nextset():
-        pass
-    row = cursor.fetchone()
+        prepare=True,
+    ).fetchone()
     return float(row[0]) if row else None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qb_engine import ledger
 from qb_engine.database.pooler import DIRECT, Sessions, sessions
 from qb_engine.execution import Executor, Policy
-from qb_engine.runner.lock import Held, mark_working, only_runner, working
+from qb_engine.runner.lock import Held, marked_working, only_runner, working
 from qb_engine.schema import probe, snapshot
 
 if TYPE_CHECKING:
@@ -19,11 +19,17 @@ if TYPE_CHECKING:
     from qb_engine.migrations import LoadedMigration
     from qb_engine.schema import Snapshot
 
-# what a migration SET, prepared, listened to or locked must not reach the next one
+# what a migration SET, opened, listened to or locked must not reach the next one
 TIDY = """
-RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; DEALLOCATE ALL;
-DISCARD TEMP; DISCARD SEQUENCES; SELECT pg_catalog.pg_advisory_unlock_all()
+RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *;
+DISCARD TEMP; DISCARD SEQUENCES; SELECT pg_catalog.pg_advisory_unlock_all();
 """
+PREPARING = ("prepare", "discard")  # words of a migration that may touch prepared statements
+WHEN_ASKED = 2**31  # psycopg prepares a statement by itself after so many times: never
+
+# What it says is on disk no later than what it is about: the server's log is written in order. So
+# the ledger's own commits need not be waited for.
+CONTROL = "SET synchronous_commit = off"
 
 
 class Crew:
@@ -41,6 +47,8 @@ class Crew:
         self.held = held
         self.sessions = sessions
         self.migration: LoadedMigration | None = None  # whose steps are told
+        self._prepares = False
+        self._ledger = False
         self._acting: Connection | None = None
         self._executor: Executor | None = None
         self._schema: Snapshot | None = None
@@ -60,6 +68,12 @@ class Crew:
         assert self._executor is not None
         return self._executor
 
+    def ensure_ledger(self) -> None:
+        """Make the ledger, once."""
+        if not self._ledger:
+            ledger.ensure(self.control, self.place.target)
+            self._ledger = True
+
     def schema(self) -> Snapshot:
         """The schema of the target as it is now."""
         if self._schema is None:
@@ -77,10 +91,15 @@ class Crew:
                 self.schema()
         return self._fingerprint
 
-    def moved(self) -> None:
-        """Forget the schema: something ran."""
+    def take_up(self, migration: LoadedMigration) -> None:
+        """The statements of this migration come next."""
+        self.migration = migration
         self._schema = None
         self._fingerprint = ""  # not known in between: only the first and the last are read
+        text = "\n".join(s.sql for part in migration.parts for s in (*part.up, *part.down)).lower()
+        self._prepares = any(word in text for word in PREPARING)
+        if self._prepares:
+            self.acting.prepare_threshold = None
 
     def keep_schema(self, run: int) -> None:
         """Record what the schema became with a run, the last one of several."""
@@ -92,8 +111,10 @@ class Crew:
         """Make the acting session as good as new for the next migration."""
         acting = self._acting
         if self.sessions.kept and acting is not None and not acting.closed:
-            acting.execute(TIDY)
-            mark_working(acting)
+            acting.execute((TIDY + marked_working()).encode())
+            if self._prepares:
+                acting.execute("DEALLOCATE ALL")
+                acting.prepare_threshold = WHEN_ASKED
 
     def close(self) -> None:
         """Let go of everything but the lock."""
@@ -110,7 +131,8 @@ class Crew:
         place = self.place
         self._acting = place.opener("qb run")
         if self.sessions.kept:
-            mark_working(self._acting)
+            self._acting.execute(marked_working())
+            self._acting.prepare_threshold = WHEN_ASKED
         self._executor = Executor(
             self._acting,
             self.control,
@@ -149,6 +171,9 @@ def at_work(place: Place, patience: float | None = None) -> Iterator[Crew]:
             apart=lambda: place.opener("qb runner"),
         ) as held:
             crew = Crew(place, control, held, pooled)
+            if pooled.kept:
+                control.prepare_threshold = WHEN_ASKED
+                control.execute(CONTROL)
             if ledger.exists(control):
                 ledger.close_stale(control)
             try:

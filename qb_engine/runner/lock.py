@@ -221,14 +221,14 @@ def only_runner(
         alone.close()
 
 
-def mark_working(conn: Connection) -> None:
-    """Let the session that runs statements hold a lock of its own, and end with its client.
+def marked_working() -> str:
+    """SQL that lets the session of the statements hold a lock of its own, and end with its client.
 
     A runner that is killed lets go of its lock at once, while the server may still be busy with its
     statement: the next runner waits for that, too.
     """
     text = f"SELECT pg_catalog.pg_advisory_lock_shared({{working}}), {ENDS_WITH_CLIENT}"
-    conn.execute(_composed(text, local=False))
+    return _composed(text, local=False).as_string(None)
 
 
 def working() -> str:

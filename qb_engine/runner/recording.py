@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -69,8 +69,7 @@ class Recording:
         """
         crew = self._crew
         seen: list[Observation] = []
-        crew.migration = self._migration
-        crew.moved()
+        crew.take_up(self._migration)
         whole = whole_parts(arranged, parts, down=self._status == "rolled back")
         try:
             for sql in settings_of(kept):
@@ -125,12 +124,13 @@ class Recording:
         last: bool,
     ) -> None:
         """Record a block, and the end of the run with the last one, all of it or nothing."""
-        first = "" if conn is self._control else AS_CONNECTED
-        if first and not self._crew.sessions.kept:
-            first += "RESET ALL;"  # the session is somebody else's after this
+        if conn is not self._control:
+            # the session is somebody else's after this, where sessions are not kept
+            reset = "" if self._crew.sessions.kept else "RESET ALL;"
+            conn.execute((AS_CONNECTED + reset).encode())
         status = self._status if last else ""
-        with conn.transaction() if conn is self._control else nullcontext():
-            seconds = ledger.keep(conn, self._number, seen, parts, status, first)
+        with _durably(conn) if conn is self._control else nullcontext():
+            seconds = ledger.keep(conn, self._number, seen, parts, status)
             if last and self._also is not None:
                 self._also(conn)
         self.seconds = seconds or self.seconds
@@ -171,6 +171,14 @@ class Recording:
         if cut_off:
             text += ", and one outside a transaction was cut off"
         return f"{text}; {self._again} continues after them"
+
+
+@contextmanager
+def _durably(conn: Connection) -> Iterator[None]:
+    """A transaction that is on disk when it is over."""
+    with conn.transaction():
+        conn.execute("SET LOCAL synchronous_commit = on")
+        yield
 
 
 def whole_parts(

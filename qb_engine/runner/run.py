@@ -169,7 +169,7 @@ def _apply(
     cut_off: str,
 ) -> Ran:
     """Run the parts of one migration; record its run whatever happens."""
-    ledger.ensure(crew.control, crew.place.target)
+    crew.ensure_ledger()
     status = becomes(migration, parts)
     resumed = state.state == "partial"
     if resumed:
