@@ -188,11 +188,15 @@ class Session:
             )
 
     def _from_path(self, path: Path) -> LoadedMigration:
-        from qb_engine.migrations import load_one
+        from qb_engine.migrations import formats, load_one
         from qb_engine.migrations.folder import load_part
         from qb_engine.migrations.model import LoadedMigration, checksum
         from qb_engine.migrations.stamps import split
 
+        config = self.project.config
+        foreign = formats.at_path(path, self.project.root / config.migrations, config.format)
+        if foreign is not None:
+            return foreign
         with self._reading() as reader:
             if path.is_dir() or split(path.stem):
                 return load_one(path, reader)

@@ -15,8 +15,9 @@ from qb_engine.errors import InputError
 from qb_engine.migrations import stamps
 from qb_engine.migrations.collection import Migrations
 from qb_engine.migrations.formats.format import Format, Found, New, Seen, is_sql
+from qb_engine.migrations.model import LoadedMigration
 
-__all__ = ["OWN", "Format", "Found", "New", "Seen", "chosen", "known", "migrations"]
+__all__ = ["OWN", "Format", "Found", "New", "Seen", "at_path", "chosen", "known", "migrations"]
 
 OWN = "qb"
 _OWN_MARK = "-- qb:"
@@ -67,6 +68,26 @@ def migrations(folder: Path, format: Format) -> Migrations:
         format=format.name,
         notes=found.notes,
     )
+
+
+def at_path(path: Path, folder: Path, named: str | None = None) -> LoadedMigration | None:
+    """The migration of a file or folder that another tool's format has; None when none has it.
+
+    `folder` is the project's own; a path outside of it is told by its own name and text.
+    """
+    path, home = path.resolve(), folder.resolve()
+    if path.is_relative_to(home):
+        format = chosen(home, named)
+    else:
+        home, name = path.parent, (path.name,)
+        alone = Seen(home, (), name) if path.is_dir() else Seen(home, name, ())
+        format = next((each for each in known().values() if each.signs(alone)), None)
+    if format is None:
+        return None
+    for entry in format.entries(home).entries:
+        if path == entry.path or path in entry.files:
+            return format.load(entry)
+    return None
 
 
 def _named(name: str) -> Format | None:
