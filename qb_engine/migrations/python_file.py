@@ -50,7 +50,7 @@ def load(path: Path, kind: PartKind, reader: Reader | None) -> tuple[Part, dict[
         )
     part = Part(
         kind, path.name, up, down, declared.irreversible, declared.transaction,
-        dynamic or down_dynamic, expectations(declared, text, path),
+        dynamic or down_dynamic, expect=expectations(declared, text, path),
     )  # fmt: skip
     return part, declared.constraints, text
 
