@@ -184,7 +184,7 @@ def _late(found: Sequence[Status], paths: dict[str, Entry]) -> Iterator[Finding]
             id,
             f"{id} is pending, and older than {newest}, which is applied",
             "on other databases it runs before it, here it would run after it",
-            f"{_renamed(paths[id], after)}; or, knowingly: qb run --allow-out-of-order",
+            f"{_renamed(paths[id], after, newest)}; or, knowingly: qb run --allow-out-of-order",
         )
 
 
@@ -264,8 +264,10 @@ def _invalid(index: InvalidIndex) -> Finding:
     )
 
 
-def _renamed(entry: Entry, stamp: str) -> str:
+def _renamed(entry: Entry, stamp: str, newest: str = "") -> str:
     """The command that gives a migration a new timestamp."""
+    if entry.files:  # another tool's format has versions of its own
+        return f"give {_path(entry)} a version after {newest} (git mv)"
     suffix = "" if entry.folder else entry.path.suffix
     new = entry.path.with_name(f"{stamp}_{entry.name}{suffix}")
     return f"git mv {_path(entry)} {shlex.quote(nearby(str(new)))}"

@@ -13,10 +13,10 @@ from qb_engine.secrets import mask
 
 # Words that carry a colour as well; a word that is not here is shown without one.
 TONES = {
-    "pass": ("PASS", "ok", "OK", "applied", "completed", "done", "ready"),
+    "pass": ("PASS", "ok", "OK", "applied", "contracted", "completed", "done", "ready"),
     "fail": ("FAIL", "NOT OK", "failed", "broken", "ERROR", "lost"),
     "warn": ("WARN", "stopped", "paused", "cancelled", "edited", "expanded", "WARNING"),
-    "info": ("pending", "running", "verifying", "INFO", "draft"),
+    "info": ("pending", "running", "backfilling", "verifying", "INFO", "draft"),
 }
 _TONE = {word: tone for tone, words in TONES.items() for word in words}
 
