@@ -38,6 +38,7 @@ ORDER = [
     "history",
     "rollback",
     "locks",
+    "error",
     "panel",
     "dev",
     "worker",
