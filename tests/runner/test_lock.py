@@ -35,7 +35,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def running(connection: Connection, what: str) -> bool:
     row = connection.execute(
         "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE %s"
-        " AND pid <> pg_backend_pid()",
+        " AND pid <> pg_backend_pid() AND datname = current_database()",
         [f"%{what}%"],
     ).fetchone()
     return bool(row and row[0])
