@@ -47,6 +47,7 @@ def load(path: Path, kind: PartKind, reader: Reader | None) -> tuple[Part, dict[
             where=str(source),
             why="a migration without statements changes nothing",
             todo='give it: up = "ALTER TABLE ..."',
+            code="broken-file",
         )
     part = Part(
         kind, path.name, up, down, declared.irreversible, declared.transaction,
@@ -68,6 +69,7 @@ def load_backfill(path: Path) -> tuple[Backfill, str]:
             where=f"{path}:{class_line(text, cls.__name__)}",
             why="a backfill needs `table` and `set`",
             todo='give it: table = "users"; set = {"email": "lower(name)"}',
+            code="broken-file",
         )
     return declared, text
 
@@ -88,6 +90,7 @@ def execute(path: Path) -> tuple[ModuleType, str]:
             where=f"{path}:{error.lineno}",
             why=(error.text or "").rstrip(),
             todo="mend the line that is named",
+            code="broken-file",
         ) from None
     sys.modules[name] = module  # dataclasses and pickling look their module up
     try:
@@ -116,6 +119,7 @@ def one_class(module: ModuleType, base: type, path: Path) -> Any:
         where=str(path),
         why=f"found {names}" if names else f"no class in it derives from {base.__name__}",
         todo=f"define one class: class Name({base.__name__}): ...",
+        code="broken-file",
     )
 
 
@@ -157,6 +161,7 @@ def _users_code(path: Path, line: int = 1) -> Iterator[None]:
             where=f"{path}:{_line(path, error) or line}",
             why=str(error),
             todo="mend the line that is named",
+            code="broken-file",
         ) from None
 
 

@@ -54,6 +54,7 @@ def _refuse_foreign(text: str, path: Path) -> None:
             where=f"{path}:{text.count(chr(10), 0, found.start()) + 1}",
             why=f"{found[1]} is no section of qb's own format, in which the other files are",
             todo=f'rewrite it with -- qb:up; or if all are {tool}\'s: format = "{tool}" in qb.toml',
+            code="broken-file",
         )
 
 

@@ -140,7 +140,11 @@ def _placed(form: Form) -> Iterator[None]:
         yield
     except RuleRaised as error:
         raise InputError(
-            error.what, where=str(form.source), why=f"in {error.where}", todo=error.todo
+            error.what,
+            where=str(form.source),
+            why=f"in {error.where}",
+            todo=error.todo,
+            code="bad-rule",
         ) from None
 
 
@@ -183,6 +187,7 @@ def _of_project(root: Path) -> dict[str, Maker]:
                     where=str(path),
                     why=f"{found[name][0].name} has one of that name, too",
                     todo="rename one of them",
+                    code="bad-rule",
                 )
             found[name] = path, value
     return {name: value for name, (_, value) in found.items()}

@@ -98,4 +98,6 @@ def _no_kind(whole: Mapping[str, Any], named: list[str], source: Source) -> Inpu
         todo = f"did you mean {near[0]!r}?" if near else ""
     else:
         what, why, todo = "a rule says nothing", f"known rules: {known}", ""
-    return InputError(what, where=str(source), why=why, todo=todo or "write it as one of these")
+    return InputError(
+        what, where=str(source), why=why, todo=todo or "write it as one of these", code="bad-rule"
+    )

@@ -26,6 +26,7 @@ class Form:
             where=str(self.source),
             why=why,
             todo=todo or f"write it as {self.example!r}",
+            code="bad-rule",
         )
 
     def expected(self, what: str, expected: str, found: Any) -> InputError:

@@ -111,6 +111,7 @@ def only_reads(text: str, source: Source | None = None) -> Statement:
             where=str(statement.source),
             why=f"{statement.first_line} is no query that leaves everything as it is",
             todo="write it as a SELECT",
+            code="bad-rule",
         )
     return statement
 

@@ -54,6 +54,7 @@ def chosen(folder: Path, named: str | None = None) -> Format | None:
             where=str(folder),
             why="; ".join(f"{name}: {why}" for name, why in said.items()),
             todo=f'say which in qb.toml (format = "{next(iter(said))}"), or move the others away',
+            code="unknown-format",
         )
     return known()[next(iter(said))]
 
@@ -102,6 +103,7 @@ def _named(name: str) -> Format | None:
         where="qb.toml: format",
         why=f"it reads {', '.join(names)}",
         todo=f"did you mean {near[0]!r}?" if near else "name one of these, or leave it out",
+        code="unknown-format",
     )
 
 

@@ -79,6 +79,7 @@ def entries(folder: Path) -> Found:
                 where=str(path),
                 why=f"{revisions[found.revision].path.name} is, too",
                 todo="give one of them an id of its own",
+                code="broken-file",
             )
             strange.append(Entry(path, path.stem, "", path.stem, files=(path,), problem=error))
         else:
@@ -102,7 +103,10 @@ def describe(path: Path) -> _Revision | QbError:
         return error
     except SyntaxError as error:
         return InputError(
-            error.msg, where=f"{path}:{error.lineno}", todo="mend the Python of the revision"
+            error.msg,
+            where=f"{path}:{error.lineno}",
+            todo="mend the Python of the revision",
+            code="broken-file",
         )
     said = {name: value for node in tree.body for name, value in _assigned(node)}
     if not isinstance(said.get("revision"), str):
@@ -111,6 +115,7 @@ def describe(path: Path) -> _Revision | QbError:
             where=str(path),
             why="Alembic takes only files that assign `revision`",
             todo="write it, or move the file away",
+            code="broken-file",
         )
     lines = {n.name: n.lineno for n in tree.body if isinstance(n, ast.FunctionDef)}
     problem = None
@@ -120,6 +125,7 @@ def describe(path: Path) -> _Revision | QbError:
             where=f"{path}:{text.count(chr(10), 0, forked.start()) + 1}",
             why="what it would do on a database cannot be told from its offline SQL",
             todo="apply it with alembic, then: qb import-history --from alembic",
+            code="broken-file",
         )
     created = re.search(r"(?m)^Create Date: (.*)$", ast.get_docstring(tree) or "")
     return _Revision(
@@ -166,6 +172,7 @@ def _entry(one: _Revision, home: _Home, known: dict[str, _Revision], ids: dict[s
             where=str(one.path),
             why="no file is that revision",
             todo="restore the file, or mend down_revision",
+            code="broken-file",
         )
         return replace(entry, problem=entry.problem or error)
     order = list(ids)
@@ -174,6 +181,7 @@ def _entry(one: _Revision, home: _Home, known: dict[str, _Revision], ids: dict[s
             f"{one.revision} and what it follows stand in a circle",
             where=str(one.path),
             todo="mend down_revision",
+            code="broken-file",
         )
         return replace(entry, problem=entry.problem or error)
     return entry
@@ -190,6 +198,7 @@ def _one_head(ordered: list[_Revision], listed: list[Entry]) -> list[Entry]:
         where=str(listed[0].path.parent),
         why="two people wrote a revision that follows the same one",
         todo="alembic merge heads",
+        code="two-heads",
     )
     return [replace(e, problem=e.problem or error) if e.stamp in heads[1:] else e for e in listed]
 
@@ -205,6 +214,7 @@ def read_revision(entry: Entry) -> tuple[Part, ...]:
             f"alembic does not know revision {entry.stamp}",
             where=str(entry.path),
             todo="see: alembic history",
+            code="broken-file",
         )
     found = describe(entry.path)
     assert isinstance(found, _Revision), "it was read when it was listed"
@@ -228,6 +238,7 @@ def _statements(said: dict[str, Any], path: Path, line: int) -> tuple[tuple[Stat
             why=said["error"],
             todo="write what it does as SQL (op.execute); or apply it with alembic, then:"
             " qb import-history --from alembic",
+            code="broken-file",
         )
     place = Source(str(path), line)
     texts: list[tuple[str, bool]] = said.get("sql", [])
@@ -253,6 +264,7 @@ def _rendered(ini: Path, digest: str) -> dict[str, Any]:
                 where=str(ini),
                 why=f"it took more than {RENDER_S} s",
                 todo="see what env.py does: alembic upgrade head --sql",
+                code="broken-file",
             ) from None
         if done.returncode or not answer.is_file():
             raise InputError(
@@ -260,6 +272,7 @@ def _rendered(ini: Path, digest: str) -> dict[str, Any]:
                 where=str(ini),
                 why=done.stderr.strip().rpartition("\n")[2],
                 todo="see the whole of it: alembic upgrade head --sql",
+                code="broken-file",
             )
         found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
         return found
@@ -280,6 +293,7 @@ def _home(folder: Path) -> _Home:
             where=str(folder),
             why="alembic writes the SQL of its revisions, and needs its configuration for that",
             todo="put it beside the folder, or above it",
+            code="broken-file",
         )
     # alembic's own interpolation; what it does not know of the file is left as it is
     settings = configparser.ConfigParser({"here": str(ini.parent)}, interpolation=None)
@@ -287,7 +301,11 @@ def _home(folder: Path) -> _Home:
         settings.read_string(read_text(ini))
     except configparser.Error as error:
         raise InputError(
-            "alembic.ini cannot be read", where=str(ini), why=str(error), todo="mend the line"
+            "alembic.ini cannot be read",
+            where=str(ini),
+            why=str(error),
+            todo="mend the line",
+            code="broken-file",
         ) from None
 
     def said(key: str) -> str:

@@ -57,7 +57,10 @@ def parse(text: str, path: Path) -> Part:
         if mark[1] not in ("up", "down") or mark[1] in marks:
             twice = "stands twice" if mark[1] in marks else "is no section of dbmate"
             raise InputError(
-                f"migrate:{mark[1]} {twice}", where=f"{path}:{line}", todo="mend the line"
+                f"migrate:{mark[1]} {twice}",
+                where=f"{path}:{line}",
+                todo="mend the line",
+                code="broken-file",
             )
         marks[mark[1]] = (mark, line)
     if "up" not in marks:
@@ -66,12 +69,14 @@ def parse(text: str, path: Path) -> Part:
             where=str(path),
             why="dbmate runs what stands below that line",
             todo="write it above the SQL, at the beginning of a line",
+            code="broken-file",
         )
     if "down" in marks and marks["down"][1] < marks["up"][1]:
         raise InputError(
             "migrate:down stands before migrate:up",
             where=f"{path}:{marks['down'][1]}",
             todo="put the way back last",
+            code="broken-file",
         )
     up, line = marks["up"]
     if before := read(text[: up.start()], Source(str(path))):
@@ -80,6 +85,7 @@ def parse(text: str, path: Path) -> Part:
             where=str(before[0].source),
             why="dbmate refuses it, and it belongs to neither section",
             todo="move it below the line",
+            code="broken-file",
         )
     down, down_line = marks.get("down", (None, 0))
     body = text[up.end() : down.start() if down else len(text)]
@@ -105,6 +111,7 @@ def _transaction(options: str, where: str) -> bool:
                 where=where,
                 why="dbmate knows transaction:false, and overlooks everything else",
                 todo="write transaction:false, or remove the word",
+                code="broken-file",
             )
         given = value == "true"
     return given

@@ -57,6 +57,7 @@ def _without_up(path: Path, others: list[str]) -> InputError:
         where=str(path),
         why=f"it holds {', '.join(others)}, which diesel does not run" if others else "",
         todo=f"rename {others[0]} to up.sql" if len(others) == 1 else "write one, or remove it",
+        code="broken-file",
     )
 
 
@@ -64,7 +65,9 @@ def read_folder(entry: Entry) -> tuple[Part, ...]:
     path = entry.path
     up = read(read_text(path / UP), Source(str(path / UP)))
     if not up:
-        raise InputError("up.sql holds no statement", where=str(path / UP), todo="write one")
+        raise InputError(
+            "up.sql holds no statement", where=str(path / UP), todo="write one", code="broken-file"
+        )
     down = path / DOWN
     back = read(read_text(down), Source(str(down))) if down in entry.files else ()
     metadata = path / METADATA
@@ -78,12 +81,19 @@ def _transaction(path: Path) -> bool:
         said = tomllib.loads(text).get("run_in_transaction", True)
     except tomllib.TOMLDecodeError as error:
         raise InputError(
-            "the file is not valid TOML", where=str(path), why=str(error), todo="mend the line"
+            "the file is not valid TOML",
+            where=str(path),
+            why=str(error),
+            todo="mend the line",
+            code="broken-file",
         ) from None
     if not isinstance(said, bool):
         line = line_of(text, "run_in_transaction")
         raise InputError(
-            f"run_in_transaction is {said!r}", where=f"{path}:{line}", todo="write true or false"
+            f"run_in_transaction is {said!r}",
+            where=f"{path}:{line}",
+            todo="write true or false",
+            code="broken-file",
         )
     return said
 

@@ -145,6 +145,7 @@ def _refuse_placeholders(text: str, path: Path) -> None:
             where=f"{path}:{text.count(chr(10), 0, found.start()) + 1}",
             why="Flyway puts a value of its configuration there, which qb does not read",
             todo="write the value into the SQL",
+            code="broken-file",
         )
 
 

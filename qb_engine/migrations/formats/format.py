@@ -131,12 +131,19 @@ def _same_version(tool: str, entry: Entry, first: Entry) -> InputError:
         where=str(entry.path),
         why=f"{first.path.name} has it, too: {tool} could not tell them apart, nor can qb",
         todo="give one of them a version of its own",
+        code="duplicate-migration",
     )
 
 
 def stranger(path: Path, why: str, todo: str) -> Entry:
     """A file that looks like a migration and would never run, so that nobody overlooks it."""
-    error = InputError(f"{path.name} is not run by anybody", where=str(path), why=why, todo=todo)
+    error = InputError(
+        f"{path.name} is not run by anybody",
+        where=str(path),
+        why=why,
+        todo=todo,
+        code="broken-file",
+    )
     return Entry(path, path.name, "", path.name, files=(path,), problem=error)
 
 

@@ -70,6 +70,7 @@ def _with_down(entry: Entry, downs: list[Path]) -> Entry:
             where=str(downs[1]),
             why=f"{downs[0].name} has it, too",
             todo="give one of them a version of its own",
+            code="duplicate-migration",
         )
         return replace(entry, problem=entry.problem or error)
     return replace(entry, files=(*entry.files, downs[0]))

@@ -44,6 +44,7 @@ def _program(path: Path) -> InputError:
         where=str(path),
         why="qb runs SQL, and cannot know what the program would do",
         todo="apply it with goose, then: qb import-history --from goose; or write it as SQL",
+        code="broken-file",
     )
 
 
@@ -76,7 +77,10 @@ def parse(text: str, path: Path) -> Part:
             opened = line if word == "StatementBegin" else 0
     if opened:
         raise InputError(
-            "StatementBegin has no StatementEnd", where=f"{path}:{opened}", todo="write it"
+            "StatementBegin has no StatementEnd",
+            where=f"{path}:{opened}",
+            todo="write it",
+            code="broken-file",
         )
     if "Up" not in where:
         raise InputError(
@@ -84,6 +88,7 @@ def parse(text: str, path: Path) -> Part:
             where=str(path),
             why="goose runs what stands below that line",
             todo="write it above the SQL, at the beginning of a line",
+            code="broken-file",
         )
     before = read(text[: where["Up"][0]], Source(str(path)))
     if before:
@@ -107,6 +112,7 @@ def _word(said: str, where: str) -> str:
             where=where,
             why="what runs would depend on where it runs: it could not be planned, nor checked",
             todo="write the values into the SQL",
+            code="broken-file",
         )
     if said.upper().startswith("ENVSUB"):
         return ""
@@ -115,6 +121,7 @@ def _word(said: str, where: str) -> str:
         where=where,
         why=f"it knows {', '.join(KNOWN)}, written like this, and overlooks everything else",
         todo="mend the line",
+        code="broken-file",
     )
 
 
@@ -125,6 +132,7 @@ def _misplaced(word: str, path: Path, line: int) -> InputError:
         why="Up comes first, Down once behind it; StatementBegin and StatementEnd stand in pairs"
         " within these, and no statement before Up",
         todo="mend the order",
+        code="broken-file",
     )
 
 

@@ -59,7 +59,9 @@ def entries(folder: Path) -> Found:
     """The changes in the order of the plan."""
     layout = _layout(folder)
     if not layout.plan.is_file():
-        raise InputError("there is no sqitch.plan", where=str(layout.plan), todo="write one")
+        raise InputError(
+            "there is no sqitch.plan", where=str(layout.plan), todo="write one", code="broken-file"
+        )
     changes = plan(read_text(layout.plan), layout.plan)
     known: dict[str, str] = {}
     found = []
@@ -91,6 +93,7 @@ def plan(text: str, path: Path) -> list[_Change]:
                 where=f"{path}:{line}",
                 why=said.strip(),
                 todo="write: name [needs] 2024-03-15T10:30:00Z Planner <mail>  # note",
+                code="broken-file",
             )
         name = named["name"]
         if named["sign"] == "@":
@@ -105,6 +108,7 @@ def plan(text: str, path: Path) -> list[_Change]:
                     where=f"{path}:{line}",
                     why=f"the first is on line {last[name].line}: both would have one script",
                     todo="remove one of them, or tag the plan before it is reworked",
+                    code="broken-file",
                 )
             last[name].reworked = True
         count[name] = count.get(name, 0) + 1
@@ -134,6 +138,7 @@ def _entry(change: _Change, layout: _Layout, known: dict[str, str]) -> Entry:
             where=f"{layout.plan}:{change.line}",
             why="the plan holds it later, or not at all",
             todo="mend the order of the plan",
+            code="broken-file",
         )
         return replace(entry, problem=error)
     if deploy not in files:
@@ -142,6 +147,7 @@ def _entry(change: _Change, layout: _Layout, known: dict[str, str]) -> Entry:
             where=str(deploy),
             why=f"{layout.plan.name}:{change.line} names it",
             todo="write the script, or remove the line",
+            code="broken-file",
         )
         return replace(entry, problem=error)
     return replace(entry, requires=tuple(requires))
