@@ -218,6 +218,7 @@ class Session:
             if conn is None:
                 conn = self.connect()
                 conn.read_only = True
+                conn.execute("SET lock_timeout = '2s'")  # who only looks must not wait for long
             with server_errors(f"reading ({sql[:60]})", self.target), conn.transaction():
                 return conn.execute(sql.encode()).fetchall()
 

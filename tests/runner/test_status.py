@@ -507,6 +507,22 @@ def test_a_locked_ledger_is_named_instead_of_waited_for(qb, write, database: Tar
     assert "rewriter" in caught.value.why
 
 
+def test_a_migration_that_reads_a_locked_table_is_not_waited_for(
+    qb, write, database: Target, connection: Connection
+) -> None:
+    connection.execute("CREATE TABLE a (id int)")
+    write("20240101_m.py", (
+        "from qb_engine import Migration\nclass M(Migration):\n    def up(self, q):\n"
+        "        q(f'SELECT {len(q.rows(\"SELECT id FROM a\"))}')\n"
+    ))  # fmt: skip
+    with psycopg.connect(database.conninfo) as blocker:
+        blocker.execute("LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
+        (state,) = qb("status").migrations
+        assert state.state == "broken"
+        assert "SELECT id FROM a" in state.note
+    assert states(qb("status")) == [("20240101_m", "pending")]
+
+
 def test_status_needs_no_ledger_and_makes_none(qb, write, connection: Connection) -> None:
     write("20240101_a.sql", "CREATE TABLE a ()")
     assert qb("status", "--check").ok
