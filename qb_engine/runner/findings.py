@@ -73,6 +73,7 @@ def refuse_out_of_order(found: Sequence[Status], only: str = "") -> None:
         + ("it" if len(older) == 1 else "them"),
         todo=f"qb status --check tells how to give {'it' if len(older) == 1 else 'them'} a new "
         "timestamp; or run out of order, knowingly: qb run --allow-out-of-order",
+        code="out-of-order",
     )
 
 

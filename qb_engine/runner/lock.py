@@ -182,6 +182,7 @@ def _lost(why: str) -> ServerError:
         "the runner's lock is lost",
         why=why,
         todo="see what was applied with qb status, then run again",
+        code="lock-lost",
     )
 
 
@@ -263,6 +264,7 @@ def _wait(
                 why=f"the lock is held by {who}" if who else "the lock changed hands meanwhile",
                 todo=f"wait for it (waited {patience:g} s; --wait-lock, or [timeouts] runner in "
                 "qb.toml), then run again",
+                code="another-runner",
             )
         if (not told or now - told > TELL_S) and (who := holder(conn)):
             left = patience - (now - started)

@@ -43,6 +43,7 @@ def roll_back(
                 f"{migration.id} is not applied here",
                 where=place.target.display,
                 todo="see what is with: qb status",
+                code="not-applied",
             )
         parts = _applied(control, migration, standing)
         _refuse(control, migration, parts)
@@ -91,6 +92,7 @@ def _applied(
                 why=f"{len(mine & done)} of the {len(mine)} statements of {part.file} are "
                 "committed, and its down would undo what never ran",
                 todo="qb run continues; mend the file first where it failed",
+                code="half-applied",
             )
     return tuple(found)
 
@@ -105,6 +107,7 @@ def _refuse_edited(control: Connection, migration: LoadedMigration) -> None:
             where=str(migration.path),
             why="it might undo what was never done",
             todo="restore the file; or run it as it stands now, with --edited",
+            code="edited-migration",
         )
 
 
@@ -121,6 +124,7 @@ def _refuse_later(control: Connection, migration: LoadedMigration, standing: Sta
             where=str(migration.path),
             why=f"{len(later)} applied later may stand on what this one made",
             todo="roll these back first; or go on all the same with --out-of-order",
+            code="out-of-order",
         )
 
 
@@ -129,7 +133,10 @@ def _last(place: Place, control: Connection) -> LoadedMigration:
     applied = [s for s in known.values() if s.status != "rolled back"]
     if not applied:
         raise InputError(
-            "nothing is applied here", where=place.target.display, todo="qb run applies migrations"
+            "nothing is applied here",
+            where=place.target.display,
+            todo="qb run applies migrations",
+            code="not-applied",
         )
     return file_of(place, max(applied, key=lambda s: s.last.run).migration)
 
@@ -147,6 +154,7 @@ def file_of(place: Place, name: str) -> LoadedMigration:
         where=str(place.migrations.folder),
         why="it is applied on this database, and its SQL is needed",
         todo="restore the file",
+        code="missing-file",
     )
 
 
@@ -157,6 +165,7 @@ def _refuse(control: Connection, migration: LoadedMigration, parts: tuple[Part, 
             where=str(migration.path),
             why=reason,
             todo="write a down into the file, or a new migration that goes on from here",
+            code="irreversible",
         )
     state = backfill_states(control).get(migration.id, "")
     if state in MOVING:
@@ -164,4 +173,5 @@ def _refuse(control: Connection, migration: LoadedMigration, parts: tuple[Part, 
             f"the backfill of {migration.id} is {state}",
             why="its worker writes to what the rollback would remove",
             todo=f"qb backfill cancel {migration.name}, then roll back",
+            code="backfill-state",
         )
