@@ -11,6 +11,8 @@ from qb_engine.errors import RefusedError
 class RuleBroken(RefusedError):
     """Rules of a migration are not met. `outcomes` are those that are not."""
 
+    default_code = "rule-broken"
+
     def __init__(self, migration: str, outcomes: Sequence[Outcome], *, kept: str = "") -> None:
         self.migration = migration
         self.outcomes = tuple(outcome for outcome in outcomes if not outcome.ok)

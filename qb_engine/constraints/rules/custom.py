@@ -30,6 +30,8 @@ Maker = Callable[..., Any]
 class RuleRaised(InputError):
     """A rule of the user's own raised something."""
 
+    default_code = "bad-rule"
+
 
 @dataclass(frozen=True)
 class Custom:
