@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from qb_engine.errors import RefusedError
+from qb_engine.execution.blockers import sentence
+from qb_engine.execution.concurrently import Concurrent
 from qb_engine.execution.observation import Observation, strongest
-from qb_engine.execution.outside import (
-    clean_up_invalid,
-    invalid_indexes,
-    old_snapshots,
-    sampled,
-    stepped,
-)
+from qb_engine.execution.outside import sampled, stepped
+from qb_engine.execution.progress import pid_of
 from qb_engine.execution.stage import milliseconds
 
 if TYPE_CHECKING:
@@ -41,10 +38,16 @@ def run_alone(stage: Stage, step: Step, attempt: int) -> tuple[Observation, ...]
     )
     if not policy.commit:
         return (replace(blank, skipped=f"not run: {step.outside}"),)
-    if concurrently(step):
-        for sentence in old_snapshots(stage.watching, stage.ask_pid()):
-            stage.tell(sentence)
-    before = invalid_indexes(stage.watching, step.statement)
+    alone = Concurrent(stage.acting, stage.watching, step.statement, stage.tell)
+    sql = step.statement.sql
+    if concurrently(step) and not policy.stepped:
+        left = alone.wait(policy.lock_deadline, stage.stopped)
+        if left:
+            error = psycopg.errors.LockNotAvailable(
+                "not started: it would wait for " + "; ".join(map(sentence, left))
+            )
+            raise stage.failed(step, error, 0.0, None)
+        sql = alone.sql()
     start, wal = stage.start(step), stage.wal_now()
     free = concurrently(step) and not policy.stepped
     lock = "0" if concurrently(step) else milliseconds(policy.lock_timeout)
@@ -52,25 +55,31 @@ def run_alone(stage: Stage, step: Step, attempt: int) -> tuple[Observation, ...]
     try:
         with _session_limits(stage, step, lock, limit):
             stage.pid = stage.ask_pid()
-            stage.watch.begin(stage.pid)
+            if not policy.pooled:  # else it may be another session that runs it
+                stage.watch.begin(stage.pid)
             if policy.stepped and stage.opener is not None:
                 locks = stepped(stage.acting, stage.watching, stage.opener, step.statement)
             else:
-                with sampled(stage.acting, stage.watching) as held:
-                    stage.acting.execute(step.statement.sql.encode())
+                with (
+                    sampled(stage.watching, _process(stage, sql)) as held,
+                    stage.watch.cancellable(),
+                ):
+                    stage.acting.execute(sql.encode())
                 locks = strongest(held)
+                if why := alone.unfinished():
+                    raise psycopg.errors.ObjectNotInPrerequisiteState(why)
     except psycopg.Error as error:
         failed = stage.failed(step, error, time.monotonic() - start, None)
-        said = clean_up_invalid(stage.watching, step.statement, before)
-        failed.why = "\n".join([failed.why, *said])
+        failed.why = "\n".join([failed.why, *alone.clean_up()])
         raise failed from error
     except BaseException:
-        for sentence in clean_up_invalid(stage.watching, step.statement, before):
-            stage.tell(sentence)
+        for said in alone.clean_up():
+            stage.tell(said)
         raise
     finally:
         stage.watch.end()
     seconds = time.monotonic() - start
+    waited, waiters = stage.watch.kept_waiting()
     stage.wal = stage.wal_now()
     seen = replace(
         blank,
@@ -81,9 +90,19 @@ def run_alone(stage: Stage, step: Step, attempt: int) -> tuple[Observation, ...]
         wal_bytes=max(stage.wal - wal, 0),
         attempts=attempt,
         messages=stage.heard(),
+        blocked_s=waited,
+        waiters=waiters,
     )
     stage.on_step(step, "done", seen)
     return (seen,)
+
+
+def _process(stage: Stage, sql: str) -> Callable[[], int | None]:
+    """Who runs the statement; through a pooler only the statement itself tells."""
+    if not stage.policy.pooled:
+        return lambda: stage.pid
+    name = stage.acting.info.parameter_status("application_name") or ""
+    return lambda: pid_of(stage.watching, sql, name)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ wait would leave an invalid index, so whoever is in the way is looked for before
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -96,6 +97,7 @@ SELECT DISTINCT p.gid, p.owner::text,
  WHERE p.database = pg_catalog.current_database()
  ORDER BY 3 DESC
 """
+LEFT_BY_REINDEX = re.compile(r"_cc(new|old)\d*$")  # the new index, or the old one after the swap
 EVERY_MODE = ("AccessShareLock", "RowShareLock", "ShareLock", *WRITING)
 
 # a partition on its way out: False while it is attached, True when only the last step is left
@@ -134,8 +136,9 @@ class Concurrent:
         self._watching = watching
         self._statement = statement
         self._tell = tell
-        self._tables = tables_of(acting, statement)
-        self._before = {oid for oid, *_ in self._invalid()}
+        self._applies = statement.refuses_transaction.startswith("CONCURRENTLY")
+        self._tables = tables_of(acting, statement) if self._applies else ()
+        self._before = {oid for oid, *_ in self._invalid()} if self._applies else set()
 
     def in_the_way(self, older_than_s: float = OLD_S) -> tuple[Blocker, ...]:
         """Whom it would wait for: transactions that have lasted for longer than this."""
@@ -215,14 +218,16 @@ class Concurrent:
 
         Whatever stands in the way is said, not raised: it is not what failed.
         """
-        if self._watching.closed:
+        if self._watching.closed or not self._applies:
             return []
         said = []
         try:
             for oid, schema, name, _table in self._invalid():
+                if oid in self._before or not self._ours(name):
+                    continue
                 if self._statement.kind == "drop":
                     said.append(f"{schema}.{name} is invalid now: the next try drops it")
-                elif oid not in self._before:
+                else:
                     self._drop(schema, name)
                     said.append(f"dropped what was left invalid: {schema}.{name}")
             if detach := _detached(self._statement):
@@ -235,6 +240,15 @@ class Concurrent:
 
     def _invalid(self) -> list[tuple[int, str, str, int]]:
         return self._watching.execute(INVALID, {"tables": list(self._tables)}).fetchall()
+
+    def _ours(self, name: str) -> bool:
+        """True for an index that this statement may have left, by its name."""
+        statement = self._statement
+        if statement.kind == "reindex":
+            return LEFT_BY_REINDEX.search(name) is not None
+        if statement.kind == "index":
+            return name == (statement.node.idxname or name)
+        return (statement.kind == "drop") and name in [known for _, known in statement.relations]
 
     def _drop(self, schema: str, name: str) -> None:
         sql = f"DROP INDEX CONCURRENTLY IF EXISTS {qualified(schema, name)}"

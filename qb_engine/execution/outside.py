@@ -1,4 +1,4 @@
-"""statements that run outside a transaction: old snapshots, invalid remains, locks one by one"""
+"""the locks of statements that run outside a transaction, of which they let go before they end"""
 
 from __future__ import annotations
 
@@ -16,37 +16,10 @@ from qb_engine.sql import Statement, qualified
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
 
-OLD_S = 5  # a snapshot older than this will be felt by CREATE INDEX CONCURRENTLY
 POLL_S = 0.002
 SAMPLE_S = 0.02  # between two looks at first; doubles
 LONGEST_SAMPLE_S = 1.0
 STEP_S = 2.0  # a statement that has not asked for a pinned table by now does not want it
-
-# transactions that a concurrent build has to wait for
-SNAPSHOTS = """
-SELECT pid, coalesce(nullif(application_name, ''), '?'),
-       extract(epoch FROM clock_timestamp() - xact_start)::int, left(query, 80)
-  FROM pg_catalog.pg_stat_activity
- WHERE (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
-   AND xact_start < clock_timestamp() - make_interval(secs => %s)
-   AND pid <> ALL (%s) AND datname = pg_catalog.current_database()
- ORDER BY xact_start
-"""
-
-# Invalid indexes of the tables that a statement names, but not those that somebody builds now.
-INVALID = """
-SELECT i.indexrelid::bigint, n.nspname::text, c.relname::text
-  FROM pg_catalog.pg_index i
-  JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE NOT i.indisvalid AND c.relkind = 'i'
-   AND i.indrelid IN (SELECT coalesce(x.indrelid, r.oid)
-                        FROM unnest(%s::text[]) AS named(name)
-                        JOIN pg_catalog.pg_class r ON r.oid = to_regclass(named.name)
-                        LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = r.oid)
-   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
-                    WHERE p.index_relid = i.indexrelid)
-"""
 
 # the tables behind the names of a statement: itself, or the table of an index
 TABLES = """
@@ -60,48 +33,17 @@ SELECT DISTINCT n.nspname::text, t.relname::text
 """
 
 
-def old_snapshots(conn: Connection, own: int) -> list[str]:
-    """Sentences about transactions that CREATE INDEX CONCURRENTLY would wait for."""
-    rows = conn.execute(SNAPSHOTS, [OLD_S, [own, conn.info.backend_pid]]).fetchall()
-    return [
-        f"CONCURRENTLY has to wait for pid {pid} ({name}), in a transaction for {age} s: {query}"
-        for pid, name, age, query in rows
-    ]
-
-
 def named_tables(statement: Statement) -> list[str]:
     """The relations that a statement names, as SQL text."""
     return [qualified(schema or None, name) for schema, name in statement.relations]
 
 
-def invalid_indexes(conn: Connection, statement: Statement) -> set[int]:
-    """The oids of the invalid indexes on the statement's own tables."""
-    return {row[0] for row in conn.execute(INVALID, [named_tables(statement)]).fetchall()}
-
-
-def clean_up_invalid(conn: Connection, statement: Statement, before: set[int]) -> list[str]:
-    """Drop what a failed concurrent build left invalid on its own table; say what was done.
-
-    Whatever stands in the way is said, not raised: it is not what failed.
-    """
-    if conn.closed or statement.kind not in ("index", "reindex"):
-        return []
-    said = []
-    try:
-        for oid, schema, name in conn.execute(INVALID, [named_tables(statement)]).fetchall():
-            if oid in before:
-                continue
-            sql = f"DROP INDEX CONCURRENTLY IF EXISTS {qualified(schema, name)}"
-            conn.execute(sql.encode())
-            said.append(f"dropped what was left invalid: {schema}.{name}")
-    except psycopg.Error as error:
-        said.append(f"an invalid index is left: {error.diag.message_primary or error}")
-    return said
-
-
 @contextmanager
-def sampled(acting: Connection, watching: Connection) -> Iterator[list[Lock]]:
-    """Collect the locks that a statement outside a transaction holds while it runs."""
+def sampled(watching: Connection, process: Callable[[], int | None]) -> Iterator[list[Lock]]:
+    """Collect the locks that a statement outside a transaction holds while it runs.
+
+    `process` says which server process that is, once it can be told.
+    """
     held: list[Lock] = []
     ended = threading.Event()
 
@@ -109,7 +51,8 @@ def sampled(acting: Connection, watching: Connection) -> Iterator[list[Lock]]:
         pause = SAMPLE_S
         with suppress(psycopg.Error):  # the statement itself will say what is wrong
             while not ended.wait(pause):
-                held[:] = strongest([*held, *_asked(acting, watching)])
+                if pid := process():
+                    held[:] = strongest([*held, *_asked(pid, watching)])
                 pause = min(pause * 2, LONGEST_SAMPLE_S)
 
     thread = threading.Thread(target=look, daemon=True)
@@ -121,9 +64,9 @@ def sampled(acting: Connection, watching: Connection) -> Iterator[list[Lock]]:
         thread.join()
 
 
-def _asked(acting: Connection, watching: Connection) -> list[Lock]:
+def _asked(pid: int, watching: Connection) -> list[Lock]:
     """The relation locks that a backend holds or waits for right now."""
-    arguments = {"pid": acting.info.backend_pid, "waiting": True}
+    arguments = {"pid": pid, "waiting": True}
     return [
         Lock(f"{schema}.{name}", max(modes, key=strength), kind in ("i", "I"))
         for _oid, schema, name, kind, _file, modes in watching.execute(LOCKS, arguments).fetchall()
@@ -166,7 +109,7 @@ def stepped(
         while thread.is_alive():
             thread.join(POLL_S)
             waited += POLL_S
-            for lock in _asked(acting, watching):
+            for lock in _asked(acting.info.backend_pid, watching):
                 found.append(lock)
                 if lock.relation not in pins:
                     continue

@@ -286,7 +286,7 @@ def _refuses_transaction(node: Any) -> str:
             pb.ReindexObjectType.REINDEX_OBJECT_DATABASE,
         )
         concurrent = any(p.def_elem.defname == "concurrently" for p in node.params)
-        return refused if whole else "CONCURRENTLY commits in between" if concurrent else ""
+        return "CONCURRENTLY commits in between" if concurrent else refused if whole else ""
     if isinstance(node, pb.AlterTableStmt):
         for cmd in node.cmds:
             inner = cmd.alter_table_cmd

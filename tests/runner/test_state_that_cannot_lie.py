@@ -18,12 +18,9 @@ from qb_engine import ledger
 from qb_engine.commands import Session, invoke
 from qb_engine.database import Target
 from qb_engine.errors import RefusedError
-from qb_engine.execution import Observation
-from qb_engine.execution import StepFailed
-from qb_engine.execution.outside import clean_up_invalid
+from qb_engine.execution import Observation, StepFailed
 from qb_engine.project import Project
 from qb_engine.runner.lock import WORKING, only_runner
-from qb_engine.sql import read_one
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 QB = [sys.executable, "-m", "qb_engine.commands"]
@@ -99,18 +96,6 @@ def test_a_statement_whose_end_is_unknown_is_asked_about(qb, write, connection) 
     assert "--cut-off" in caught.value.todo
     assert qb("run", "--cut-off", "skip").ran[0].status == "applied"
     assert [s.state for s in qb("status").migrations] == ["applied"]
-
-
-def test_only_our_own_invalid_index_is_dropped(connection: Connection) -> None:
-    connection.execute("CREATE TABLE a (id int); CREATE TABLE b (id int)")
-    connection.execute("INSERT INTO a VALUES (1), (1); INSERT INTO b VALUES (1), (1)")
-    for table in ("a", "b"):
-        with pytest.raises(psycopg.errors.UniqueViolation):
-            connection.execute(f"CREATE UNIQUE INDEX CONCURRENTLY i{table} ON {table} (id)")
-    ours = read_one("CREATE UNIQUE INDEX CONCURRENTLY ia ON a (id)")
-    assert clean_up_invalid(connection, read_one("VACUUM a"), set()) == []
-    assert clean_up_invalid(connection, ours, set()) == ["dropped what was left invalid: public.ia"]
-    assert one(connection, "SELECT to_regclass('ib') IS NOT NULL")
 
 
 def test_a_half_applied_part_is_not_rolled_back_blindly(qb, write, connection) -> None:
