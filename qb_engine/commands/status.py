@@ -177,13 +177,15 @@ def command(session: Session, migration: str | None, check: bool, every: bool) -
     from qb_engine.runner.findings import findings
     from qb_engine.runner.leftovers import invalid_indexes, orphans
     from qb_engine.runner.status import runner
+    from qb_engine.schema.capture import no_collection
 
-    migrations = session.migrations()
     with (
+        no_collection(),  # thousands of values, and no cycle among them
         session.connect() as conn,
         server_errors("reading the ledger", session.target),
         patiently(conn),
     ):
+        migrations = session.migrations()
         states = status(conn, migrations)
         found = findings(
             states, migrations.entries, orphans=orphans(conn), invalid=invalid_indexes(conn)

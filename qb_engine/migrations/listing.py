@@ -62,10 +62,15 @@ def listing(folder: Path) -> tuple[Entry, ...]:
     """The migrations of a folder in the order they run. A folder that is not there holds none."""
     try:
         with os.scandir(folder) as found:
-            names = [(each.name, each.is_dir()) for each in found]
+            folders = {each.name for each in found if each.is_dir()}
+        paths = {path.name: path for path in folder.iterdir()}
     except (FileNotFoundError, NotADirectoryError):
         return ()
-    entries = [entry(folder / name, is_dir) for name, is_dir in names if _candidate(name, is_dir)]
+    entries = [
+        entry(path, name in folders)
+        for name, path in paths.items()
+        if _candidate(name, name in folders)
+    ]
     entries.sort(key=order)
     return tuple(entries)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from qb_engine.runner.leftovers import InvalidIndex, Orphan
     from qb_engine.runner.status import Status
 
+SETTLED = ("applied", "contracted")
 NAMED = 5  # migrations that a sentence names before it counts the rest
 
 
@@ -47,8 +48,9 @@ def findings(
     is gone, indexes that no build has finished.
     """
     paths = {entry.id: entry for entry in entries}
+    unsettled = [s for s in found if s.state not in SETTLED or s.down_edited]
     return (
-        *(each for status in found for each in _one(status, paths.get(status.migration))),
+        *(each for status in unsettled for each in _one(status, paths.get(status.migration))),
         *_late(found, paths),
         *_duplicates(found, entries),
         *_branches(found),
@@ -79,6 +81,8 @@ def refuse_out_of_order(found: Sequence[Status], only: str = "") -> None:
 
 def late(found: Sequence[Status]) -> tuple[str, ...]:
     """The pending migrations that are older than the newest applied one, in order."""
+    if not any(status.state == "pending" for status in found):
+        return ()
     ordered = [status for status in found if not status.repeatable]
     last = max((i for i, s in enumerate(ordered) if s.applied_at is not None), default=-1)
     return tuple(s.migration for s in ordered[: last + 1] if s.state == "pending")
@@ -194,14 +198,16 @@ def _duplicates(found: Sequence[Status], entries: Sequence[Entry]) -> Iterator[F
 
     When all are, they have their order here, and names order them everywhere else.
     """
-    applied = {s.migration for s in found if s.applied_at is not None}
+    pending = {s.migration for s in found if s.applied_at is None}
+    if not pending:
+        return
     same: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         if entry.stamp and not entry.files and not entry.problem:
             same[stamps.moment(entry.stamp)].append(entry)
     newest = max(same, default="")
     for twins in same.values():
-        open_ones = [entry for entry in twins if entry.id not in applied]
+        open_ones = [entry for entry in twins if entry.id in pending]
         if len({entry.id for entry in twins}) < 2 or not open_ones:
             continue
         newest = stamps.new(after=newest)
@@ -219,6 +225,8 @@ def _branches(found: Sequence[Status]) -> Iterator[Finding]:
     pending = [s.migration for s in found if s.state == "pending" and not s.repeatable]
     gone = [s.migration for s in found if s.state == "missing"]
     older = late(found)
+    if not pending:
+        return
     ordered = [s for s in found if not s.repeatable]
     groups = [key for key, _ in groupby(ordered, lambda s: s.migration in older) if key]
     if len(groups) > 1:
@@ -230,7 +238,7 @@ def _branches(found: Sequence[Status]) -> Iterator[Finding]:
             "give them new timestamps, in their order, with the git mv of each finding above, and "
             "qb rehearse them there; or, knowingly: qb run --allow-out-of-order",
         )
-    if gone and pending:
+    if gone:
         yield Finding(
             "two-branches",
             "",

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from qb_engine import ledger
 from qb_engine.migrations import Broken, stamps
 from qb_engine.runner import lock
-from qb_engine.schema.capture import no_collection
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -63,9 +62,8 @@ def status(conn: Connection, migrations: Migrations) -> tuple[Status, ...]:
 
     Only what is not applied, or is not what was applied, is read; see `states`.
     """
-    with no_collection():
-        known = ledger.standing(conn) if ledger.exists(conn) else {}
-        return states(migrations, known, backfill_states(conn))
+    known = ledger.standing(conn) if ledger.exists(conn) else {}
+    return states(migrations, known, backfill_states(conn))
 
 
 def states(
