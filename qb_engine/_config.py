@@ -69,11 +69,13 @@ class Timeouts(_Strict):
     """How long things may take, as durations such as `2s`.
 
     A `lock` of 0 would mean no limit at all to PostgreSQL, so it is refused. The others may be 0:
-    `statement` then has no limit, `lock_deadline` no second try, and `runner` does not wait.
+    `statement` then has no limit, `lock_deadline` no second try, `runner` does not wait, and others
+    wait for the run as long as it takes (`max_blocked`).
     """
 
     lock: str | float = "2s"
     lock_deadline: str | float = "5min"
+    max_blocked: str | float = "5s"
     statement: str | float = "1h"
     runner: str | float = "30s"
 

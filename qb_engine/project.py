@@ -33,6 +33,7 @@ default = "embedded"            # an alias below, or embedded
 [timeouts]
 lock = "2s"                     # a statement waits this long for a lock, then retries
 lock_deadline = "5min"          # ... and gives up after this long
+max_blocked = "5s"              # others wait this long for a run; then it gives way, and retries
 statement = "1h"                # one statement may run this long
 runner = "30s"                  # wait this long for another qb that runs migrations here
 

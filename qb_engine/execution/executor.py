@@ -13,7 +13,8 @@ import psycopg
 
 from qb_engine.database.connect import lost
 from qb_engine.execution.alone import concurrently, run_alone
-from qb_engine.execution.blocks import Block, Step
+from qb_engine.execution.blockers import sentence
+from qb_engine.execution.blocks import MAY_COMMIT, Block, Step
 from qb_engine.execution.explain import explained
 from qb_engine.execution.failure import StepFailed
 from qb_engine.execution.observation import Observation
@@ -22,7 +23,8 @@ from qb_engine.execution.stage import OnStep, Policy, Stage, Tell, milliseconds
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
-    from qb_engine.execution.watch import Sample
+    from qb_engine.execution.sample import Sample
+    from qb_engine.execution.watch import OnSample
 
 RETRIED = (
     psycopg.errors.LockNotAvailable,
@@ -56,11 +58,19 @@ class Executor:
         tell: Tell | None = None,
         on_step: OnStep | None = None,
         stop: threading.Event | None = None,
+        on_sample: OnSample | None = None,
         on_retry: Callable[[StepFailed, str], None] | None = None,
     ) -> None:
         self.policy = policy
         self._stage = Stage(
-            acting, watching, policy, opener=opener, tell=tell, on_step=on_step, stop=stop
+            acting,
+            watching,
+            policy,
+            opener=opener,
+            tell=tell,
+            on_step=on_step,
+            stop=stop,
+            on_sample=on_sample,
         )
         self._on_retry = on_retry or (lambda failed, blockers: None)
         self._observer = Observer(acting, watching)
@@ -84,10 +94,11 @@ class Executor:
                 return self._transaction(units, attempt)
             except StepFailed as failed:
                 waited = time.monotonic() - started
-                if not self._worth_it(failed, attempt):
+                if not self._worth_it(failed):
                     raise
-                if waited > self.policy.lock_deadline:
-                    raise failed.given_up(waited, self._blockers()) from None
+                tries = attempt if concurrently(failed.step) else 0
+                if waited > self.policy.lock_deadline or tries >= CONCURRENT_TRIES:
+                    raise failed.given_up(waited, self._blockers(), tries) from None
                 self._pause(failed, attempt)
                 attempt += 1
 
@@ -176,11 +187,13 @@ class Executor:
             if stage.watch.over:
                 raise psycopg.errors.QueryCanceled("others waited for too long")
             start = time.monotonic()
-            tree, rows, wal, buffers = self._execute(step)
+            with stage.watch.cancellable():
+                tree, rows, wal, buffers = self._execute(step)
             seconds = time.monotonic() - start
             seen = self._observer.look()
         except psycopg.Error as error:
             raise stage.failed(step, error, time.monotonic() - start, block.number) from error
+        waited, waiters = stage.watch.kept_waiting()
         written, stage.wal = max(seen.wal - stage.wal, 0), seen.wal
         observation = Observation(
             number=step.number,
@@ -199,6 +212,8 @@ class Executor:
             buffers=buffers,
             attempts=attempt,
             messages=stage.heard(),
+            blocked_s=waited,
+            waiters=waiters,
             explain=tree,
         )
         stage.on_step(step, "done", observation)
@@ -229,7 +244,8 @@ class Executor:
         if not last:
             ask = f"SAVEPOINT qb_ask; {ask}; ROLLBACK TO SAVEPOINT qb_ask; RELEASE SAVEPOINT qb_ask"
         try:
-            self._stage.acting.execute(ask.encode())
+            with self._stage.watch.cancellable():
+                self._stage.acting.execute(ask.encode())
         except psycopg.Error as error:
             at = "the end, where deferred constraints are checked"
             raise self._stage.failed(block.steps[-1], error, 0.0, block.number, at) from error
@@ -252,22 +268,22 @@ class Executor:
 
     # -- waiting ---------------------------------------------------------------------------------
 
-    def _worth_it(self, failed: StepFailed, attempt: int) -> bool:
-        """True when another try may get through."""
-        if not self.policy.commit or not (isinstance(failed.cause, RETRIED) or failed.blocked):
-            return False
-        return not concurrently(failed.step) or attempt < CONCURRENT_TRIES
+    def _worth_it(self, failed: StepFailed) -> bool:
+        """True when another try may get through, and would do nothing twice."""
+        if failed.step.outside and failed.step.statement.kind in MAY_COMMIT:
+            return False  # what it has committed itself stays
+        others = isinstance(failed.cause, RETRIED) or bool(failed.blocked)
+        return self.policy.commit and others
 
     def _blockers(self) -> str:
-        return "; ".join(
-            f"pid {each.pid} ({each.application}) whose transaction is {each.seconds:.0f} s old: "
-            f"{each.query}"
-            for each in self._stage.watch.blockers
-        )
+        return "; ".join(sentence(each) for each in self._stage.watch.blockers)
 
     def _pause(self, failed: StepFailed, attempt: int) -> None:
-        pause = min(FIRST_PAUSE_S * 2 ** (attempt - 1), LONGEST_PAUSE_S)
-        pause *= random.uniform(0.7, 1.3)
+        growth = 2.0 ** min(attempt - 1, 30)
+        pause = min(FIRST_PAUSE_S * growth, LONGEST_PAUSE_S) * random.uniform(0.7, 1.3)
+        if failed.blocked:  # the others come first: left in peace at least as long as they waited
+            longest = max(self.policy.max_blocked, LONGEST_PAUSE_S)
+            pause = max(pause, min(self.policy.max_blocked * growth, longest))
         blockers = self._blockers()
         number = failed.step.number
         if failed.blocked:

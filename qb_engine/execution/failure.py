@@ -41,15 +41,20 @@ class StepFailed(StatementError):
             why.append(f"CONTEXT: {diagnostic.context}")
         why += drawn(step, diagnostic.statement_position)
         super().__init__(
-            what or f"statement {step.number} failed" + (f" at {at}" if at else ""),
+            what
+            or (
+                f"statement {step.number} was cancelled: it kept others waiting"
+                if blocked
+                else f"statement {step.number} failed" + (f" at {at}" if at else "")
+            ),
             sqlstate=cause.sqlstate or "",
             where=f"{place}, statement {step.number}: {step.statement.first_line}",
             why="\n".join([blocked] if blocked else why),
             todo=todo or diagnostic.message_hint or "",
         )
 
-    def given_up(self, waited: float, blockers: str) -> StepFailed:
-        """The same after the deadline for locks has passed."""
+    def given_up(self, waited: float, blockers: str, tries: int = 0) -> StepFailed:
+        """The same after the deadline for locks has passed, or after so many tries."""
         what = f"no lock for statement {self.step.number} within {waited:.0f} s"
         todo = (
             f"held by {blockers}; " if blockers else ""
@@ -57,9 +62,15 @@ class StepFailed(StatementError):
         if self.blocked:
             what = f"statement {self.step.number} kept others waiting, again and again"
             todo = "run it when the database is quieter, or allow more: [timeouts] max_blocked"
-        return StepFailed(
+        elif tries:
+            what = (
+                f"statement {self.step.number} was tried {tries} times, and others were in its way"
+            )
+        error = StepFailed(
             self.step, self.cause, self.observations, what=what, todo=todo, blocked=self.blocked
         )
+        error.why = self.why  # with what was said of its remains
+        return error
 
 
 def drawn(step: Step, position: str | None) -> list[str]:

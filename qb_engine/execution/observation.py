@@ -61,7 +61,8 @@ class Observation:
     `locks` are those first taken or strengthened by this step. `rewrites` are tables that were
     written anew, `rebuilds` indexes. `wal_bytes` is exact for what
     EXPLAIN ANALYZE ran, otherwise what the whole server wrote meanwhile. `buffers` counts pages
-    of 8 kB touched, where EXPLAIN ANALYZE could count them.
+    of 8 kB touched, where EXPLAIN ANALYZE could count them. `blocked_s` is the longest that another
+    session was seen to wait for the run while the step ran, `waiters` how many such sessions were.
     """
 
     number: int
@@ -81,6 +82,8 @@ class Observation:
     buffers: int | None = None
     attempts: int = 1
     messages: tuple[str, ...] = ()
+    blocked_s: float = 0.0
+    waiters: int = 0
     explain: Node | None = field(default=None, repr=False)
     error: str = ""
     skipped: str = ""
@@ -112,6 +115,8 @@ class Observation:
             "buffers": self.buffers,
             "attempts": self.attempts,
             "messages": list(self.messages),
+            "blocked_s": round(self.blocked_s, 3),
+            "waiters": self.waiters,
             "error": self.error,
             "skipped": self.skipped,
         }

@@ -30,7 +30,7 @@ class Place:
     `opener` opens an autocommit connection to the target under an application name; `tell` hears
     sentences on the way; `on_step` hears (migration, step, state) as steps start and end; `reload`
     reads one migration again (its SQL may depend on what the one before it did); `opened` hears of
-    connections to scratch databases; `stop` ends every wait.
+    connections to scratch databases; `stop` ends every wait; `emit` hears of events, for logs.
     """
 
     project: Project
@@ -43,6 +43,7 @@ class Place:
     scratch_url: str | None = None
     opened: Callable[[Connection], object] = lambda conn: None
     stop: threading.Event = field(default_factory=threading.Event)
+    emit: Callable[..., None] = lambda kind, /, **fields: None
 
     @contextmanager
     def connected(self, application_name: str = "qb") -> Iterator[Connection]:
@@ -66,6 +67,7 @@ class Place:
             **{
                 "lock_timeout": seconds(timeouts.lock),
                 "lock_deadline": seconds(timeouts.lock_deadline),
+                "max_blocked": seconds(timeouts.max_blocked),
                 "statement_timeout": seconds(timeouts.statement),
                 **changes,
             }  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from qb_engine.execution.blocks import Step
 from qb_engine.execution.failure import StepFailed
 from qb_engine.execution.observation import Observation
 from qb_engine.execution.observer import WAL
-from qb_engine.execution.watch import Watch
+from qb_engine.execution.watch import OnSample, Watch
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -67,6 +67,7 @@ class Stage:
         tell: Tell | None = None,
         on_step: OnStep | None = None,
         stop: threading.Event | None = None,
+        on_sample: OnSample | None = None,
     ) -> None:
         self.acting = acting
         self.watching = watching
@@ -79,10 +80,14 @@ class Stage:
         self.pid = 0
         self.wal = 0  # where the server's log stood at the last look, in bytes
         self.watch = Watch(
-            opener,
+            None if policy.stepped else opener,  # nobody else works on an empty shadow
             acting.cancel_safe,
             lock_timeout=policy.lock_timeout,
             max_blocked=policy.max_blocked,
+            pooled=policy.pooled,
+            ours=() if policy.pooled else (watching.info.backend_pid,),
+            tell=self.tell,
+            on_sample=on_sample,
         )
         self._messages: list[str] = []
         self._hearing = True
@@ -99,9 +104,9 @@ class Stage:
         """Say that a step begins; when, in monotonic seconds."""
         self.on_step(step, "running", None)
         self._messages.clear()
-        self.watch.step(step.number)
         now = time.monotonic()
         self.origin = self.origin or now
+        self.watch.step(step.number, now)
         return now
 
     def heard(self) -> tuple[str, ...]:
@@ -123,6 +128,7 @@ class Stage:
         self, step: Step, error: psycopg.Error, seconds: float, block: int | None, at: str = ""
     ) -> StepFailed:
         """A step's failure, told to who listens."""
+        waited, waiters = self.watch.kept_waiting()
         observation = Observation(
             step.number,
             step.statement.sql,
@@ -131,10 +137,13 @@ class Stage:
             block,
             seconds=seconds,
             messages=self.heard(),
+            blocked_s=waited,
+            waiters=waiters,
             error=error.diag.message_primary or " ".join(str(error).split()),
         )
         self.on_step(step, "failed", observation)
-        over = self.watch.over if isinstance(error, psycopg.errors.QueryCanceled) else ""
+        ours = isinstance(error, psycopg.errors.QueryCanceled) and not self.stopped.is_set()
+        over = self.watch.over if ours else ""
         return StepFailed(step, error, (observation,), at=at, blocked=over)
 
     def _hear(self, diagnostic: psycopg.errors.Diagnostic) -> None:

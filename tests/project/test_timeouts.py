@@ -28,7 +28,7 @@ def test_a_lock_timeout_of_a_millisecond_passes(tmp_path: Path) -> None:
     assert made(tmp_path, 'lock = "1ms"').config.timeouts.lock == "1ms"
 
 
-@pytest.mark.parametrize("key", ["lock_deadline", "statement", "runner"])
+@pytest.mark.parametrize("key", ["lock_deadline", "max_blocked", "statement", "runner"])
 def test_the_others_may_be_zero(tmp_path: Path, key: str) -> None:
     assert getattr(made(tmp_path, f'{key} = "0s"').config.timeouts, key) == "0s"
 
