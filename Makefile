@@ -1,11 +1,12 @@
 # Everything is made in .venv/ on first use: a Python 3.11+, make and a package index are enough.
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE # .venv and the caches are ours, and starts are quicker
-.PHONY: help setup demo test lint format lab notebooks bench lock clean
+.PHONY: help setup demo test test-matrix lint format lab notebooks bench lock clean
 
 help:
 	@echo 'make demo     the main job, headless, in the terminal'
 	@echo 'make test     formatting, lint, types, rooms, then every test'
+	@echo 'make test-matrix  what needs a server, on PostgreSQL 15, 16, 17 and 18'
 	@echo 'make lab      JupyterLab on notebooks/, with the embedded servers running'
 	@echo 'make notebooks run the notebooks anew and keep their outputs'
 	@echo 'make bench    the benchmarks, as ratios of one run'
@@ -23,6 +24,9 @@ demo: setup
 
 test: lint
 	@.venv/bin/python .ci/run_tests.py $(ARGS)
+
+test-matrix: setup
+	@.venv/bin/python .ci/matrix.py $(ARGS)
 
 lint: setup
 	@.venv/bin/ruff format --check .
@@ -49,4 +53,4 @@ lock: setup
 	@sh .ci/lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build
+	rm -rf .venv .matrix .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build

@@ -33,17 +33,22 @@ def main(arguments: list[str]) -> int:
             return 1
         print("chromium: the tests marked `browser` are left out", flush=True)
         arguments = ["-m", "not browser", *arguments]
-    run = uuid.uuid4().hex
+    return run(arguments)
+
+
+def run(arguments: list[str]) -> int:
+    """Run pytest with two workers and end what it leaves running, which counts as a failure."""
+    mark = uuid.uuid4().hex
     environment = {
         name: value
         for name, value in os.environ.items()
         if name not in LEFT_OUT and not name.startswith(("PG", "TEMPORAL_"))
     }
-    environment[MARK] = run
+    environment[MARK] = mark
     environment["PATH"] = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
     command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *arguments]
     finished = subprocess.run(command, cwd=ROOT, env=environment, check=False)
-    left = end_leftovers(run)
+    left = end_leftovers(mark)
     for line in left:
         print(f"left running by the tests, now ended: {line}", flush=True)
     return finished.returncode or bool(left)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -24,6 +25,8 @@ from qb_engine.database.target import ENVIRONMENT, LIBPQ
 from qb_engine.project import FILE, Project
 
 HOME = "QB_TEST_HOME"  # the run's embedded servers; the controller makes it, its workers inherit it
+OTHERS = "QB_TEST_PG_BIN"  # the programs of another PostgreSQL to test on: make test-matrix
+MISSING = re.compile(r'extension "(\w+)" (?:is not available|does not exist)')
 FAST = "-c fsync=off -c full_page_writes=off -c max_wal_size=1GB -c max_prepared_transactions=10"
 SECRETS = ("PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE", "PGOPTIONS", "QB_STABLE")
 
@@ -98,12 +101,28 @@ def _passwords_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def server() -> EmbeddedPostgres:
-    """The run's PostgreSQL, shared by all workers; without fsync, for speed."""
-    postgres = EmbeddedPostgres(Path(os.environ[HOME]))
+    """The run's PostgreSQL, shared by all workers; without fsync, for speed.
+
+    The embedded one, or another version: that of the programs in the folder QB_TEST_PG_BIN.
+    """
+    others = os.environ.get(OTHERS)
+    postgres = EmbeddedPostgres(Path(os.environ[HOME]), Path(others) if others else None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QB_EMBEDDED_OPTIONS", FAST)
         postgres.ensure()
     return postgres
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Leave out, by name, what needs an extension that another PostgreSQL does not bring."""
+    try:
+        return (yield)
+    except (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedObject) as error:
+        lacks = MISSING.search(str(error))
+        if not lacks or not os.environ.get(OTHERS):
+            raise
+        pytest.skip(f"this PostgreSQL does not bring the extension {lacks[1]}")
 
 
 @pytest.fixture(scope="session")

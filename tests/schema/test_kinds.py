@@ -93,6 +93,8 @@ def found(zoo: Connection) -> Snapshot:
 @pytest.mark.parametrize(("path", "said"), FACTS, ids=lambda value: str(value)[:50])
 def test_an_object_is_a_fact(found: Snapshot, path: tuple[str, ...], said: dict[str, Any]) -> None:
     payload = found.find(*path)
+    if "hstore" in path and not found.find("extension", "", "hstore"):
+        pytest.skip("this PostgreSQL does not bring the extension hstore")
     assert payload is not None
     assert {key: payload.get(key) for key in said} == said
 

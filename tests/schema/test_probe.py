@@ -141,12 +141,12 @@ DROP TABLE qb.history CASCADE
 @pytest.fixture(scope="module")
 def base(request: pytest.FixtureRequest, url: str) -> Iterator[Connection]:
     """A connection to a database with something to change."""
-    from tests.schema.conftest import created
+    from tests.schema.conftest import brought, created
 
     with created(url) as where, psycopg.connect(where, autocommit=True) as conn:
         conn.execute("SET allow_system_table_mods = on")
         conn.execute("DROP ROLE IF EXISTS probe_role")
-        conn.execute(BASE)
+        conn.execute(brought(conn, BASE))
         conn.execute("CREATE FUNCTION et() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'")
         yield conn
         conn.execute("DROP OWNED BY probe_role CASCADE; DROP ROLE probe_role")

@@ -11,11 +11,13 @@ from pathlib import Path
 from qb_engine.database.embedded import account as accounts
 from qb_engine.database.embedded.account import Account
 from qb_engine.database.embedded.environment import clean
-from qb_engine.database.embedded.settings import LOCALE, SUPERUSER
+from qb_engine.database.embedded.settings import SUPERUSER, locale
 from qb_engine.errors import ServerError
 
 
-def create(place: Path, programs: Path, server: Account, *, lock: int, log: int) -> bool:
+def create(
+    place: Path, programs: Path, server: Account, version: str, *, lock: int, log: int
+) -> bool:
     """Run initdb for `place/data`; False when it failed, and has told the log why.
 
     It works beside, and the folder is renamed when it is complete. initdb inherits the lock: when
@@ -32,7 +34,7 @@ def create(place: Path, programs: Path, server: Account, *, lock: int, log: int)
         done = subprocess.run(
             [
                 *(programs / "initdb", "-D", fresh, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8"),
-                *(*LOCALE, "--no-sync", "--no-instructions"),
+                *(*locale(version), "--no-sync", "--no-instructions"),
             ],
             stdin=subprocess.DEVNULL,
             stdout=log,

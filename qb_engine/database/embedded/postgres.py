@@ -31,11 +31,13 @@ EXISTS = "SELECT 1 FROM pg_database WHERE datname = %s"
 class EmbeddedPostgres:
     """PostgreSQL 18 on a unix socket that only this user reaches; one per project.
 
-    `home` is the project's `.qb` folder. No other database of this machine is touched.
+    `home` is the project's `.qb` folder. No other database of this machine is touched. `programs`
+    is the folder of another PostgreSQL's `postgres` and `initdb`, to run that one instead.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, programs: Path | None = None) -> None:
         self.home = home.resolve()
+        self._programs = programs
         self.log = self.home / "postgres.log"
         self._daemon = Daemon("postgres", self.home, self.log)
 
@@ -116,12 +118,15 @@ class EmbeddedPostgres:
         folders = (self.home / "postgres", place.base(self.home))
         account = accounts.to_serve(folder / "data" for folder in folders)
         folder = place.for_data(self.home, account)
-        tools = programs.postgres_for(account, folder)
+        if self._programs is None:
+            tools = programs.postgres_for(account, folder)
+        else:
+            tools = programs.others_for(account, folder, self._programs)
         version = programs.version_of(tools / "postgres", account)
         data, run = folder / "data", place.for_socket(self.home, folder, account)
         if not data.is_dir():
             with self._daemon.claimed(data) as log:
-                made = cluster.create(folder, tools, account, lock=lock, log=log)
+                made = cluster.create(folder, tools, account, version, lock=lock, log=log)
             if not made:
                 raise self._daemon.failure("the embedded PostgreSQL could not be created")
         cluster.check_version(data, version)

@@ -21,6 +21,8 @@ USABLE = (
     'cd "$1/pginstall" && bin/postgres --version && bin/initdb --version'
     " && test -r share/postgres.bki && test -r lib/plpgsql.so"
 )
+# ... and seen from the folder of another PostgreSQL's programs, wherever it has put the rest.
+RUNS = '"$1/postgres" --version && "$1/initdb" --version'
 LEFT_OUT = ("include", "doc", "pgxs", "pkgconfig", "*.a", "*.py", "__pycache__")  # a third of it
 
 
@@ -74,6 +76,28 @@ def postgres_for(account: Account, place: Path) -> Path:
             todo="see that the folder's file system allows programs (mount option noexec)",
         )
     return copy / package.name / "pginstall" / "bin"
+
+
+def others_for(account: Account, place: Path, programs: Path) -> Path:
+    """The folder of another PostgreSQL's programs that `account` can run: it, or a copy in `place`.
+
+    What a wheel has brought can be copied; what a distribution has installed is open to all.
+    """
+    if account.can(RUNS, programs):
+        return programs
+    package, copy = programs.parents[1], place / "programs-others"
+    if account.switched and programs.parent.name == "pginstall":
+        if not copy.is_dir():
+            _copy(package, copy)
+        inside = copy / package.name / "pginstall" / "bin"
+        if account.can(RUNS, inside):
+            return inside
+    raise ServerError(
+        "these programs of PostgreSQL cannot be run",
+        where=str(programs),
+        why=f"user {account.uid} may not, or they are not made for {_platform()}",
+        todo="see that the folder holds postgres and initdb, and that all may read it",
+    )
 
 
 def _copy(package: Path, copy: Path) -> None:

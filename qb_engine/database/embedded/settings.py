@@ -30,8 +30,16 @@ SETTINGS = {
     "log_line_prefix": "%m [%p] ",
 }
 
-LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
-"""The same order of text on every machine; provided by PostgreSQL itself."""
+BUILTIN = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
+OLDER = ("--locale-provider=libc", "--locale=C.UTF-8")
+
+
+def locale(version: str) -> tuple[str, ...]:
+    """The options of initdb for the same order of text on every machine: by code point.
+
+    Provided by PostgreSQL itself, from 17 on.
+    """
+    return BUILTIN if int(version.partition(".")[0]) >= 17 else OLDER
 
 
 def text(programs: Path) -> str:
