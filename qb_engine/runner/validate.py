@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from qb_engine.schema import Difference
     from qb_engine.shadow import Shadow
 
-# the shadow is loaded without owners and privileges, so these cannot be compared there
-IGNORED = ("grant", "default privilege")
+# a shadow is loaded without owners, privileges and rows, so these cannot be compared there
+IGNORED = ("grant", "default privilege", "matview.populated")
 
 
 @dataclass(frozen=True, slots=True)
