@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     """Run the tests on each version; 1 when they fail on any."""
     smoke = "--smoke" in arguments
     rest = [a for a in arguments if a != "--smoke"]
-    wanted = VERSIONS
+    wanted: tuple[str, ...] = VERSIONS
     if "--only" in rest:
         at = rest.index("--only")
         wanted = tuple(rest[at + 1].split(","))
