@@ -76,6 +76,7 @@ CREATE TABLE qb.sample (
     blocked integer NOT NULL DEFAULT 0,                 -- sessions that wait for the run
     longest double precision NOT NULL DEFAULT 0,        -- seconds that the longest of them waits
     blocked_by_run jsonb NOT NULL DEFAULT '[]',         -- who these are
+    cancelled boolean NOT NULL DEFAULT false,           -- for their sake the statement was given up
     wal_bytes bigint,                                   -- of the whole server since the run began
     io jsonb NOT NULL DEFAULT '{}',
     progress jsonb NOT NULL DEFAULT '{}',               -- of the server's own progress views
