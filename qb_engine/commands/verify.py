@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import click
 
 from qb_engine.commands import Session, qb_command
+from qb_engine.commands._rules import limits, rules_as_dicts, rules_table
 from qb_engine.report import Column, Report, Table
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VerifyReport(Report):
-    """Each constraint: what, what is expected, what was found."""
+    """Each constraint and each rule for before: what, what is expected, what was found."""
 
     name: ClassVar[str] = "verify"
     target: str
@@ -28,20 +29,25 @@ class VerifyReport(Report):
         return self.verified.ok
 
     def headline(self) -> str:
-        checks = self.verified.checks
-        if not checks:
-            return f"{self.verified.migration} has no constraints to verify"
-        bad = sum(not check.ok for check in checks)
-        if bad:
-            return f"{bad} of {len(checks)} constraints of {self.verified.migration} are not met"
-        return f"all {len(checks)} constraints of {self.verified.migration} are met"
+        checks, rules = self.verified.checks, self.verified.rules
+        name = self.verified.migration
+        if not checks and not rules:
+            return f"{name} has no constraints to verify"
+        bad = sum(not c.ok for c in checks) + sum(not rule.ok for rule in rules)
+        what = f"{len(checks)} constraints"
+        if rules:
+            what += f" and {len(rules)} rule{'s' * (len(rules) > 1)}"
+        return f"{bad} of {what} of {name} are not met" if bad else f"all {what} of {name} are met"
 
     def tables(self) -> Sequence[Table]:
         columns = (
             Column("what"), Column("expected"), Column("found"), Column("result", "check"),
         )  # fmt: skip
         rows = tuple((c.what, c.expected, c.found, c.ok) for c in self.verified.checks)
-        return (Table("constraints", columns, rows, empty="none are declared"),)
+        found = [Table("constraints", columns, rows, empty="none are declared")]
+        if self.verified.rules:
+            found.append(rules_table(self.verified.rules))
+        return found
 
     def notes(self) -> Sequence[str]:
         if self.ok:
@@ -56,6 +62,7 @@ class VerifyReport(Report):
                 {"what": c.what, "expected": c.expected, "found": c.found, "ok": c.ok}
                 for c in self.verified.checks
             ],
+            "rules": rules_as_dicts(self.verified.rules),
         }
 
 
@@ -64,11 +71,15 @@ class VerifyReport(Report):
 def command(session: Session, migration: str | None) -> Report:
     """Compare the constraints of MIGRATION (default: the next pending one) with the target.
 
+    Its rules for before are asked, too (`"when": "before"` in `expect`).
+
     MIGRATION is an id, a name, a unique part of one, or the path of a .sql file. Changes nothing.
     """
     from qb_engine.analysis import verify
     from qb_engine.commands._place import NothingPending, next_pending
+    from qb_engine.constraints.rules import rules_of
     from qb_engine.database.connect import server_errors
+    from qb_engine.runner import next_parts
 
     chosen = next_pending(session, migration)
     if chosen is None:
@@ -77,4 +88,7 @@ def command(session: Session, migration: str | None) -> Report:
         session.connect(application_name="qb verify") as conn,
         server_errors("verifying", session.target),
     ):
-        return VerifyReport(session.target.name, verify(conn, chosen))
+        parts, _ = next_parts(conn, chosen)
+        rules = rules_of(chosen, session.project.root, parts)
+        found = verify(conn, chosen, rules=rules, limits=limits(session.project))
+        return VerifyReport(session.target.name, found)
