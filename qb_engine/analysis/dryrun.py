@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-
-import psycopg
 
 from qb_engine.analysis.verify import Verified, verify
 from qb_engine.errors import RefusedError
@@ -28,6 +27,10 @@ class DryRun:
     failure: StepFailed | None = None
 
 
+Item = tuple["LoadedMigration", tuple["Part", ...], frozenset[int]]
+"""A migration, the parts of it that are next, and the statements of these that are done."""
+
+
 def dry_run(
     place: Place,
     migration: LoadedMigration,
@@ -42,6 +45,16 @@ def dry_run(
     by lock_timeout, nothing is retried.
     Statements that refuse a transaction are not run. Refused on production unless `here`.
     """
+    return dry_run_together(place, [(migration, parts, done)], here=here)[0]
+
+
+def dry_run_together(
+    place: Place, items: Iterable[Item], *, here: bool = False
+) -> tuple[DryRun, ...]:
+    """The same for several migrations, in one transaction, up to the first that fails.
+
+    What a migration needs the one before it to have committed fails here and not in a run.
+    """
     if place.target.production and not here:
         raise RefusedError(
             f"{place.target.name} is a production target",
@@ -50,43 +63,54 @@ def dry_run(
             todo="see the locks with qb plan, which touches nothing; or say --here",
             code="production-guard",
         )
+    found: list[DryRun] = []
+    doing: list[LoadedMigration] = []
     with place.connected("qb dry run") as acting, place.connected("qb watch") as watching:
-        first = parts[:1] == migration.parts[:1] and not done
-        offset = (
-            0
-            if parts[:1] == migration.parts[:1]
-            else len(migration.up) - len([s for part in parts for s in part.up])
-        )
-        verified = verify(watching, migration) if first else Verified(migration.id, ())
-        files = {part.file for part in parts}
         executor = Executor(
             acting,
             watching,
             place.policy(commit=False, explain=True, debug=True),
             tell=place.tell,
-            on_step=lambda step, state, seen: place.on_step(migration, step, state),
+            on_step=lambda step, state, seen: place.on_step(doing[-1], step, state),
             opener=lambda: place.opener("qb watch"),
         )
-        seen: list[Observation] = []
-        failure = None
         try:
-            for block in blocks(migration.parts):
-                for step in block.steps:
-                    if step.number - offset in done:
-                        seen.append(_other(step, after=False))
-                    elif step.part not in files:
-                        seen.append(_other(step, after=bool(step.number > offset)))
-                now = [s for s in block.steps if s.part in files and s.number - offset not in done]
-                if now:
-                    seen += executor.run(replace(block, steps=tuple(now)))
-        except StepFailed as failed:
-            if isinstance(failed.cause, psycopg.errors.QueryCanceled) and acting.closed:
-                raise
-            seen += failed.observations
-            failure = failed
+            for migration, parts, done in items:
+                doing.append(migration)
+                first = parts[:1] == migration.parts[:1] and not done and not found
+                verified = verify(watching, migration) if first else Verified(migration.id, ())
+                seen, failure = _run(executor, migration, parts, done)
+                if failure is not None and acting.closed:
+                    raise failure
+                found.append(DryRun(migration, verified, seen, failure))
+                if failure is not None:
+                    break
         finally:
             executor.close()
-    return DryRun(migration, verified, tuple(seen), failure)
+    return tuple(found)
+
+
+def _run(
+    executor: Executor, migration: LoadedMigration, parts: tuple[Part, ...], done: frozenset[int]
+) -> tuple[tuple[Observation, ...], StepFailed | None]:
+    whole = parts[:1] == migration.parts[:1]
+    ahead = len(migration.up) - len([s for part in parts for s in part.up])
+    offset = 0 if whole else ahead
+    files = {part.file for part in parts}
+    seen: list[Observation] = []
+    try:
+        for block in blocks(migration.parts):
+            for step in block.steps:
+                if step.number - offset in done:
+                    seen.append(_other(step, after=False))
+                elif step.part not in files:
+                    seen.append(_other(step, after=bool(step.number > offset)))
+            now = [s for s in block.steps if s.part in files and s.number - offset not in done]
+            if now:
+                seen += executor.run(replace(block, steps=tuple(now)))
+    except StepFailed as failed:
+        return (*seen, *failed.observations), failed
+    return tuple(seen), None
 
 
 def _other(step: Step, *, after: bool) -> Observation:

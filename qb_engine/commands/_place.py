@@ -20,11 +20,15 @@ def place_of(
     *,
     scratch: str | None = None,
     on_step: Callable[[LoadedMigration, Step, str], None] | None = None,
+    emit: Callable[..., None] | None = None,
 ) -> Place:
     """What the engine needs to know about where it works."""
     from qb_engine.execution import Place
 
     def silent(migration: LoadedMigration, step: Step, state: str) -> None:
+        return None
+
+    def nobody(kind: str, /, **fields: object) -> None:
         return None
 
     return Place(
@@ -38,6 +42,7 @@ def place_of(
         scratch_url=scratch,
         opened=session.watch,
         stop=session.stopping,
+        emit=emit or nobody,
     )
 
 

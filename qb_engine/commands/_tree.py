@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pkgutil
+import re
 import signal
 import sys
 import threading
@@ -207,7 +208,19 @@ def invoke(session: Session, args: Sequence[str]) -> Report | None:
         raise InputError(error.format_message(), todo="see: qb --help", code="bad-option") from None
     except (click.Abort, KeyboardInterrupt):
         raise InterruptedRun("interrupted", why="you stopped it") from None
+    except QbError as error:
+        for part in ("what", "where", "why", "todo"):
+            setattr(error, part, _without_passwords(getattr(error, part), args))
+        raise
     return result if isinstance(result, Report) else None
+
+
+def _without_passwords(text: str, args: Sequence[str]) -> str:
+    """A text without words of the line such as `user:word@host`, wherever they stood in it."""
+    for word in args:
+        if re.search(r":[^:/@\s]+@", word):
+            text = text.replace(word, MASK)
+    return text
 
 
 def _without_urls(text: str, args: Sequence[str]) -> str:

@@ -70,6 +70,43 @@ class DryRunReport(Report):
         }
 
 
+@dataclass(frozen=True)
+class DryRunsReport(Report):
+    """What each of several migrations did, one on top of the other, all of it rolled back."""
+
+    name: ClassVar[str] = "dryrun"
+    target: str
+    dries: tuple[DryRun, ...]
+
+    @property
+    def each(self) -> tuple[DryRunReport, ...]:
+        return tuple(DryRunReport(self.target, dry) for dry in self.dries)
+
+    @property
+    def ok(self) -> bool:
+        return all(one.ok for one in self.each)
+
+    def headline(self) -> str:
+        if len(self.dries) == 1 or not self.each[-1].ok:
+            return self.each[-1].headline()
+        return f"{len(self.dries)} migrations ran on {self.target}, and were rolled back"
+
+    def tables(self) -> Sequence[Table]:
+        return [table for one in self.each for table in one.tables()]
+
+    def notes(self) -> Sequence[str]:
+        found = [note for one in self.each for note in one.notes()]
+        if len(self.dries) > 1:
+            found.append("all in one transaction: what needs a commit in between is not tried")
+        return found
+
+    def charts(self) -> Sequence[Chart]:
+        return [chart for one in self.each for chart in one.charts()]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"target": self.target, "migrations": [one.as_dict() for one in self.each]}
+
+
 @qb_command("dryrun", short_help="Run for real on the target, observed, rolled back.")
 @click.argument("migration", required=False)
 @click.option("--here", is_flag=True, help="Yes, on this production target.")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
 from qb_engine.commands import Session, qb_command
 from qb_engine.commands._steps import steps_table
+from qb_engine.errors import InputError
 from qb_engine.report import Report, Table
+from qb_engine.secrets import mask
 
 if TYPE_CHECKING:
     from qb_engine.analysis import PlannedMigration
@@ -105,7 +108,10 @@ def _count(number: int, word: str) -> str:
 @qb_command("plan", short_help="The steps that would run, with their locks.")
 @click.argument("migration", required=False)
 @click.option("--scratch", metavar="URL", help="A server for the shadow, instead of the embedded.")
-def command(session: Session, migration: str | None, scratch: str | None) -> Report:
+@click.option("--out", type=click.Path(), help="Keep the plan in a file, for qb run --plan-file.")
+def command(
+    session: Session, migration: str | None, scratch: str | None, out: str | None
+) -> Report:
     """Show what would run: MIGRATION (id, name, part, or a .sql file), or all that is pending.
 
     The statements run on an empty copy of the target's schema; the target is only read.
@@ -125,4 +131,34 @@ def command(session: Session, migration: str | None, scratch: str | None) -> Rep
     if todo:
         place = place_of(session, migrations, scratch=scratch)
         planned, missing = plan(place, todo, going_on=going_on(session, todo))
-    return PlanReport(session.target.name, planned, missing, waiting)
+    report = PlanReport(session.target.name, planned, missing, waiting)
+    if out is not None:
+        _keep(session, report, Path(out))
+        session.face.say(f"kept in {out}; it runs with: qb run --plan-file {out}")
+    return report
+
+
+def _keep(session: Session, report: PlanReport, path: Path) -> None:
+    """Write the plan to a file, bound to the target's schema as it is now."""
+    from qb_engine.database.connect import server_errors
+    from qb_engine.runner import agreed
+    from qb_engine.schema import snapshot
+
+    with (
+        session.connect(application_name="qb plan") as conn,
+        server_errors("reading the schema", session.target),
+    ):
+        fingerprint = snapshot(conn).fingerprint
+    found = report.as_dict()
+    text = agreed.written(
+        report.target, fingerprint, [p.migration for p in report.planned], found["steps"]
+    )
+    try:
+        path.write_text(mask(text), encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            "the plan cannot be written",
+            where=str(path),
+            why=error.strerror or str(error),
+            todo="name a file in a folder that exists and has room",
+        ) from None

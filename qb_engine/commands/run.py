@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
 from qb_engine.commands import Session, qb_command
+from qb_engine.commands._options import Duration
 from qb_engine.commands._steps import charts, steps_table
+from qb_engine.errors import InputError, QbError, RefusedError
 from qb_engine.report import Chart, Column, Report, Table
 
 if TYPE_CHECKING:
-    from qb_engine.runner import Ran
+    from qb_engine.migrations import Migrations
+    from qb_engine.runner import Ran, Request
+    from qb_engine.runner.events import Events
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,31 @@ class RunReport(Report):
 
 @qb_command("run", short_help="Apply what is pending, and record it.")
 @click.argument("migration", required=False)
+@click.option("--only", metavar="ID", help="Only this migration (as MIGRATION does).")
+@click.option("--to", metavar="ID", help="Everything up to and including this migration.")
+@click.option("--steps", type=click.IntRange(min=1), metavar="N", help="At most N migrations.")
+@click.option(
+    "--atomic",
+    type=click.Choice(["each", "all", "none"]),
+    default="each",
+    help="A transaction for each migration, one for all, or none but each statement's own.",
+)
+@click.option("--wait-lock", type=Duration(), help="How long to wait for another runner.")
+@click.option("--dry-run", is_flag=True, help="Run it for real, and roll it back.")
+@click.option("--here", is_flag=True, help="With --dry-run: yes, on this production target.")
+@click.option(
+    "--plan-file", type=click.Path(), help="Run only what this plan (qb plan --out) says."
+)
+@click.option("--if-pending", is_flag=True, help="Take no lock when nothing is pending.")
+@click.option("--allow-out-of-order", is_flag=True, help="Also run what is older than the newest.")
+@click.option("--log-file", type=click.Path(), help="Append one JSON line per event.")
+@click.option(
+    "--terminate-blockers-older-than",
+    "terminate",
+    type=Duration(),
+    help="End sessions that block it with transactions older than this. Asks first.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before blockers are ended.")
 @click.option("--confirm", metavar="ALIAS", help="The alias, typed back, for production.")
 @click.option(
     "--cut-off",
@@ -98,18 +128,25 @@ class RunReport(Report):
     help="A statement outside a transaction that was cut off: run it again, or take it as done.",
 )
 @click.option("--no-verify", is_flag=True, help="Do not look at the constraints first.")
-def command(
-    session: Session, migration: str | None, confirm: str | None, cut_off: str, no_verify: bool
-) -> Report:
-    """Apply every pending migration in order (or only MIGRATION), each in its own transaction."""
-    from qb_engine.commands._place import place_of
-    from qb_engine.runner import Request, run
+def command(session: Session, **given: Any) -> Report:
+    """Apply every pending migration in order (or only MIGRATION), each in its own transaction.
 
-    session.guard_production("running migrations", confirm)
+    With --if-pending, for the start-up of many replicas: 0 means that everything is applied when it
+    returns, whoever did it; 4 that another runner was still at work when --wait-lock had passed.
+    """
+    from qb_engine.commands._place import place_of
+    from qb_engine.runner import run
+
     migrations = session.migrations()
-    only = migrations.find(migration).id if migration else None
-    request = Request(only=only, verify_first=not no_verify, cut_off=cut_off)
-    with session.face.progress("running", None) as bar:
+    request = request_of(session, migrations, given)
+    if given["dry_run"]:
+        return dry_run_of(session, migrations, request, given["here"])
+    session.guard_production("running migrations", given["confirm"])
+    _guard_blockers(session, given["terminate"], given["yes"])
+    with (
+        session.face.progress("running", None) as bar,
+        events_of(session, given["log_file"]) as events,
+    ):
         place = place_of(
             session,
             migrations,
@@ -118,5 +155,94 @@ def command(
                 max(step.number, sum(len(p.up) for p in m.before_backfill())),
                 f"{m.name}: {step.statement.first_line[:50]}",
             ),
+            emit=events.emit,
         )
         return RunReport(session.target.name, run(place, request))
+
+
+def request_of(session: Session, migrations: Migrations, given: Mapping[str, Any]) -> Request:
+    """The options of a run as a request; raise InputError for a name that nothing has."""
+    from pathlib import Path
+
+    from qb_engine.runner import Request, agreed
+
+    named = given["migration"] or given["only"]
+    if named and given["to"]:
+        raise InputError(
+            "a single migration and --to are given together",
+            why="one says which one to run, the other where to stop",
+            todo="leave one of them out",
+        )
+    return Request(
+        only=migrations.find(named).id if named else None,
+        to=migrations.find(given["to"]).id if given["to"] else None,
+        steps=given["steps"],
+        atomic=given["atomic"],
+        verify_first=not given["no_verify"],
+        cut_off=given["cut_off"],
+        out_of_order=given["allow_out_of_order"],
+        if_pending=given["if_pending"],
+        patience=given["wait_lock"],
+        terminate=given["terminate"],
+        agreed=agreed.read(Path(given["plan_file"])) if given["plan_file"] else None,
+    )
+
+
+@contextmanager
+def events_of(session: Session, log_file: str | None) -> Iterator[Events]:
+    """What hears the events of a run, closed when the run is over."""
+    from qb_engine.runner.events import sink
+
+    events = sink(log_file, target=session.target, tell=session.face.say)
+    try:
+        yield events
+    except QbError as error:
+        events.emit("error", **error.as_dict())
+        raise
+    finally:
+        events.close()
+
+
+def _guard_blockers(session: Session, older_than: float | None, yes: bool) -> None:
+    """Have somebody say yes before sessions of others are ended; raise RefusedError otherwise."""
+    if older_than is None or yes:
+        return
+    said = session.face.ask(
+        f"End sessions on {session.target.name} whose transactions are older than "
+        f"{older_than:g} s and block a migration? Type yes: "
+    )
+    if (said or "").strip().lower() != "yes":
+        raise RefusedError(
+            "sessions of others are not ended without a yes",
+            where=session.target.display,
+            why="--terminate-blockers-older-than would end them while the migrations run",
+            todo="type yes when asked, or say --yes",
+        )
+
+
+def dry_run_of(session: Session, migrations: Migrations, request: Request, here: bool) -> Report:
+    """What a run of the request would do, rolled back."""
+    from qb_engine.analysis.dryrun import dry_run_together
+    from qb_engine.commands._place import NothingPending, place_of
+    from qb_engine.commands.dryrun import DryRunsReport
+    from qb_engine.database.connect import server_errors
+    from qb_engine.runner import next_parts, to_run
+
+    with (
+        session.connect(application_name="qb dry run") as conn,
+        server_errors("reading the ledger", session.target),
+    ):
+        chosen = to_run(conn, migrations, request)
+        items = [(m, *next_parts(conn, m)) for m in chosen]
+    items = [(m, parts, done) for m, parts, done in items if parts]
+    if not items:
+        return NothingPending(session.target.name)
+    with session.face.progress("dry run", None) as bar:
+        place = place_of(
+            session,
+            migrations,
+            on_step=lambda m, step, state: bar.update(
+                step.number - (state == "running"), len(m.up), step.statement.first_line[:50]
+            ),
+        )
+        return DryRunsReport(session.target.name, dry_run_together(place, items, here=here))

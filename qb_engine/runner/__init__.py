@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qb_engine.runner.request import Request, refuse
 from qb_engine.runner.rollback import roll_back
-from qb_engine.runner.run import Ran, next_parts, run
+from qb_engine.runner.run import Ran, next_parts, run, to_run
 from qb_engine.runner.status import State, Status, status
 from qb_engine.runner.validate import Validation, validate
 
@@ -19,5 +19,6 @@ __all__ = [
     "roll_back",
     "run",
     "status",
+    "to_run",
     "validate",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qb_engine import ledger
 from qb_engine.database.pooler import DIRECT, Sessions, sessions
-from qb_engine.execution import Executor, Policy
+from qb_engine.execution import Executor, Policy, StepFailed
 from qb_engine.runner.lock import Held, marked_working, only_runner, working
 from qb_engine.schema import probe, snapshot
 
@@ -47,6 +47,7 @@ class Crew:
         self.held = held
         self.sessions = sessions
         self.migration: LoadedMigration | None = None  # whose steps are told
+        self.run = 0
         self._prepares = False
         self._ledger = False
         self._acting: Connection | None = None
@@ -91,9 +92,9 @@ class Crew:
                 self.schema()
         return self._fingerprint
 
-    def take_up(self, migration: LoadedMigration) -> None:
-        """The statements of this migration come next."""
-        self.migration = migration
+    def take_up(self, migration: LoadedMigration, run: int) -> None:
+        """The statements of this migration come next, recorded under the number of a run."""
+        self.migration, self.run = migration, run
         self._schema = None
         self._fingerprint = ""  # not known in between: only the first and the last are read
         text = "\n".join(s.sql for part in migration.parts for s in (*part.up, *part.down)).lower()
@@ -141,6 +142,7 @@ class Crew:
             tell=place.tell,
             on_step=self._on_step,
             stop=place.stop,
+            on_retry=self._on_retry,
         )
 
     def _policy(self) -> Policy:
@@ -151,6 +153,28 @@ class Crew:
     def _on_step(self, step: Step, what: str, seen: Observation | None) -> None:
         assert self.migration is not None, "a run says whose steps it runs"
         self.place.on_step(self.migration, step, what)
+        whose: dict[str, object] = {
+            "migration": self.migration.id, "run": self.run, "number": step.number,
+        }  # fmt: skip
+        if seen is None:
+            place = str(step.statement.source)
+            self.place.emit("statement_started", **whose, sql=step.statement.sql, place=place)
+            return
+        self.place.emit(
+            "statement_ended",
+            **whose,
+            seconds=seen.seconds,
+            rows=seen.rows,
+            locks=seen.table_locks,
+            wal_bytes=seen.wal_bytes,
+            attempts=seen.attempts,
+            messages=list(seen.messages),
+            error=seen.error,
+        )
+
+    def _on_retry(self, failed: StepFailed, blockers: str) -> None:
+        kind = "blocked" if failed.blocked else "lock_waiting"
+        self.place.emit(kind, number=failed.step.number, blockers=blockers, why=failed.blocked)
 
 
 @contextmanager

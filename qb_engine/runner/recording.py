@@ -69,7 +69,7 @@ class Recording:
         """
         crew = self._crew
         seen: list[Observation] = []
-        crew.take_up(self._migration)
+        crew.take_up(self._migration, self._number)
         whole = whole_parts(arranged, parts, down=self._status == "rolled back")
         try:
             for sql in settings_of(kept):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from qb_engine.errors import RefusedError
+from qb_engine.runner.findings import late, refuse_out_of_order
 
 if TYPE_CHECKING:
     from qb_engine.runner.status import Status
@@ -22,6 +23,7 @@ class Request:
     `only` and `to` are ids; `steps` counts migrations. `atomic`: each migration in a transaction of
     its own, all in one, or none (each statement by itself). `patience` is how long to wait for
     another runner, in seconds; None asks qb.toml. `agreed` is a plan that was read and approved.
+    `terminate` is how old a blocker's transaction must be for it to be ended, in seconds.
     `cut_off` says what to do with a statement outside a transaction of whose end nothing is known:
     `ask` (refuse), `redo` or `skip`.
     """
@@ -35,6 +37,7 @@ class Request:
     out_of_order: bool = False
     if_pending: bool = False
     patience: float | None = None
+    terminate: float | None = None
     agreed: dict[str, Any] | None = None
 
 
@@ -55,8 +58,9 @@ def selected(
     for state in found:
         refuse(state, where(state.migration))
     todo = [s for s in found if s.state not in DONE]
-    if not request.out_of_order:
-        _refuse_older(states, todo, where)
+    older = set(late(states)) & {s.migration for s in todo}
+    if older and not request.out_of_order:
+        refuse_out_of_order(states, request.only or "")
     if request.steps is not None:
         todo = todo[: request.steps]
     return tuple(todo)
@@ -80,26 +84,4 @@ def refuse(state: Status, where: str) -> None:
             where=where,
             why=state.note,
             todo=f"qb rollback {state.migration} continues",
-        )
-
-
-def _refuse_older(
-    states: Sequence[Status], todo: Sequence[Status], where: Callable[[str], str]
-) -> None:
-    """Raise RefusedError when a pending migration comes before one that is applied."""
-    order = {s.migration: at for at, s in enumerate(states)}
-    applied = (s for s in states if s.state in DONE[:2] and not s.repeatable)
-    newest = max((order[s.migration] for s in applied), default=-1)
-    waiting = (s for s in todo if s.state == "pending" and not s.repeatable)
-    late = [s for s in waiting if order[s.migration] < newest]
-    if late:
-        after = states[newest].migration
-        raise RefusedError(
-            f"{late[0].migration} is older than {after}, which is applied",
-            code="out-of-order",
-            where=where(late[0].migration),
-            why="it was written before it and would run after it; on another database the order "
-            "is another one" + (f" ({len(late)} such migrations)" if len(late) > 1 else ""),
-            todo="give it a new timestamp (rename the file), or run it all the same with "
-            "--allow-out-of-order",
         )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qb_engine import ledger
 from qb_engine.analysis.verify import Verified, verify
 from qb_engine.errors import QbError
 from qb_engine.execution import Observation, StepFailed, blocks
+from qb_engine.runner import agreed
 from qb_engine.runner.crew import at_work
 from qb_engine.runner.recording import Recording, wants_to_be_alone
 from qb_engine.runner.request import Request, selected
@@ -20,8 +22,11 @@ if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.execution import Step
     from qb_engine.execution.place import Place
-    from qb_engine.migrations import LoadedMigration, Part
+    from qb_engine.migrations import LoadedMigration, Migrations, Part
     from qb_engine.runner.crew import Crew
+
+
+WAITING = ("expanded", "backfilling")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +55,23 @@ def run(place: Place, request: Request | None = None) -> tuple[Ran, ...]:
     request = request or Request()
     if request.if_pending and not _pending(place, request):
         return ()
+    started = time.monotonic()
     with at_work(place, request.patience) as crew:
-        return run_with(crew, request)
+        done = run_with(crew, request)
+    seconds = time.monotonic() - started
+    place.emit("run_ended", status="done", seconds=seconds, migrations=len(done))
+    return done
 
 
 def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
     """Apply what is pending, with the runner's lock held."""
     place, control = crew.place, crew.control
-    states = in_order(place, status(control, place.migrations))
-    todo = selected(states, request, lambda id: file_name(place, id))
+    states = status(control, place.migrations)
+    todo = selected(states, request, lambda id: file_name(place.migrations, id))
     loaded = {s.migration: place.migrations.get(s.migration) for s in todo}  # a broken one raises
     fills = backfill_states(control)
+    if request.agreed is not None:
+        agreed.insist(request.agreed, list(loaded.values()), crew.schema().fingerprint)
     _settle(control, states)
     done: list[Ran] = []
     try:
@@ -83,22 +94,31 @@ def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
     return tuple(done)
 
 
-def in_order(place: Place, states: Sequence[Status]) -> tuple[Status, ...]:
-    """States in the order in which the folder's migrations run; what has no file comes first."""
-    order = {entry.id: at for at, entry in enumerate(place.migrations.entries)}
-    return tuple(sorted(states, key=lambda s: order.get(s.migration, -1)))
-
-
-def file_name(place: Place, id: str) -> str:
+def file_name(migrations: Migrations, id: str) -> str:
     """Where a migration's file is; its id when it has none."""
-    return next((str(e.path) for e in place.migrations.entries if e.id == id), id)
+    return next((str(e.path) for e in migrations.entries if e.id == id), id)
+
+
+def to_run(
+    conn: Connection, migrations: Migrations, request: Request
+) -> tuple[LoadedMigration, ...]:
+    """The migrations that a run of the request would come to, up to one that has to wait."""
+    found = []
+    todo = selected(status(conn, migrations), request, lambda id: file_name(migrations, id))
+    fills = backfill_states(conn)
+    for state in todo:
+        if state.state in WAITING and fills.get(state.migration) != "completed":
+            break
+        found.append(migrations.get(state.migration))
+        if found[-1].backfill is not None and state.state not in WAITING:
+            break
+    return tuple(found)
 
 
 def _pending(place: Place, request: Request) -> bool:
     """True when there is something to run, asked without the runner's lock."""
     with place.connected("qb run") as conn:
-        states = in_order(place, status(conn, place.migrations))
-        return bool(selected(states, request, lambda id: file_name(place, id)))
+        return bool(to_run(conn, place.migrations, request))
 
 
 def _some(names: Sequence[str]) -> str:
@@ -147,7 +167,7 @@ def _parts(control: Connection, migration: LoadedMigration, state: Status) -> tu
         recorded = {step.part for step in ledger.steps(control, standing.last.run)}
         after = migration.after_backfill()
         return after if recorded & {p.file for p in after} else migration.before_backfill()
-    return migration.after_backfill() if state.state == "expanded" else migration.before_backfill()
+    return migration.after_backfill() if state.state in WAITING else migration.before_backfill()
 
 
 def _settle(control: Connection, states: Sequence[Status]) -> None:
@@ -214,8 +234,12 @@ def arranged(
     first = migration.before_backfill() if is_after(migration, parts) else ()
     base = sum(len(part.up) for part in first)
     recording = Recording(crew, migration, number, status, (base, total), also)
+    whose: dict[str, Any] = {"migration": migration.id, "run": number}
+    crew.place.emit("migration_started", **whose, direction="down" if down else "up")
     try:
-        return recording.run(order, parts, kept), recording.seconds
+        seen = recording.run(order, parts, kept)
+        crew.place.emit("migration_ended", **whose, status=status, seconds=recording.seconds)
+        return seen, recording.seconds
     except StepFailed as failed:
         if not wants_to_be_alone(failed):
             raise
