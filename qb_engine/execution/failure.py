@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from qb_engine.database.sqlstates import Explained, explain
 from qb_engine.errors import ServerError, StatementError
-from qb_engine.sql import Source
+from qb_engine.execution.drawing import told
 
 if TYPE_CHECKING:
     from qb_engine.execution.blocks import Step
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 
 class StepFailed(StatementError):
-    """A step failed. `blocked` says whom it kept waiting for too long, when that is why."""
+    """A step failed. `blocked` says whom it kept waiting for too long, when that is why.
+
+    `meant` is what the error means, where more is known than its SQLSTATE says; `ahead` counts the
+    characters that were sent before the statement.
+    """
 
     def __init__(
         self,
@@ -27,19 +32,14 @@ class StepFailed(StatementError):
         what: str = "",
         todo: str = "",
         blocked: str = "",
+        meant: Explained | None = None,
+        ahead: int = 0,
     ) -> None:
         self.step = step
         self.cause = cause
         self.observations = observations
         self.blocked = blocked
-        diagnostic = cause.diag
-        place = step.statement.source
-        why = [f"{diagnostic.severity or 'ERROR'}: {diagnostic.message_primary or cause}"]
-        if diagnostic.message_detail:
-            why.append(f"DETAIL: {diagnostic.message_detail}")
-        if diagnostic.context:
-            why.append(f"CONTEXT: {diagnostic.context}")
-        why += drawn(step, diagnostic.statement_position)
+        self.meant = meant or explain(cause)
         super().__init__(
             what
             or (
@@ -48,10 +48,15 @@ class StepFailed(StatementError):
                 else f"statement {step.number} failed" + (f" at {at}" if at else "")
             ),
             sqlstate=cause.sqlstate or "",
-            where=f"{place}, statement {step.number}: {step.statement.first_line}",
-            why="\n".join([blocked] if blocked else why),
-            todo=todo or diagnostic.message_hint or "",
+            where=f"{step.statement.source}, statement {step.number}: {step.statement.first_line}",
+            why="\n".join([blocked] if blocked else told(step.statement, cause, ahead=ahead)),
+            todo=todo or ("" if blocked else self.meant.todo),
+            code="blocked-too-long" if blocked else self.meant.code,
         )
+
+    def then(self, command: str, file: str) -> None:
+        """Say which command goes on once that is done which is to be done next."""
+        self.todo = f"{self.todo or f'mend {file}'}, then: {command}"
 
     def given_up(self, waited: float, blockers: str, tries: int = 0) -> StepFailed:
         """The same after the deadline for locks has passed, or after so many tries."""
@@ -67,23 +72,16 @@ class StepFailed(StatementError):
                 f"statement {self.step.number} was tried {tries} times, and others were in its way"
             )
         error = StepFailed(
-            self.step, self.cause, self.observations, what=what, todo=todo, blocked=self.blocked
+            self.step,
+            self.cause,
+            self.observations,
+            what=what,
+            todo=todo,
+            blocked=self.blocked,
+            meant=self.meant,
         )
         error.why = self.why  # with what was said of its remains
         return error
-
-
-def drawn(step: Step, position: str | None) -> list[str]:
-    """The line of the statement that the server points at, with a caret below."""
-    if not position:
-        return []
-    sql = step.statement.sql
-    at = int(position) - 1
-    start = sql.rfind("\n", 0, at) + 1
-    line = sql[start:].split("\n", 1)[0]
-    number = step.statement.source.line + sql.count("\n", 0, at)
-    place = Source(step.statement.source.file, number)
-    return [f"{place}: {line}", " " * (len(f"{place}: ") + at - start) + "^"]
 
 
 def server_gone(error: BaseException, doing: str) -> ServerError:
