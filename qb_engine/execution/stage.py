@@ -15,6 +15,7 @@ from qb_engine.execution.failure import StepFailed
 from qb_engine.execution.observation import Observation
 from qb_engine.execution.observer import WAL
 from qb_engine.execution.watch import OnSample, Watch
+from qb_engine.execution.why import explain
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -144,7 +145,8 @@ class Stage:
         self.on_step(step, "failed", observation)
         ours = isinstance(error, psycopg.errors.QueryCanceled) and not self.stopped.is_set()
         over = self.watch.over if ours else ""
-        return StepFailed(step, error, (observation,), at=at, blocked=over)
+        meant = explain(error, step.statement, self.watching)
+        return StepFailed(step, error, (observation,), at=at, blocked=over, meant=meant)
 
     def _hear(self, diagnostic: psycopg.errors.Diagnostic) -> None:
         text = diagnostic.message_primary or ""
