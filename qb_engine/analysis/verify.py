@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qb_engine.constraints import Check, type_names
+from qb_engine.constraints import Check, check_shape, type_names
 from qb_engine.constraints import verify as check
-from qb_engine.schema import snapshot
+from qb_engine.schema.look import look
 
 if TYPE_CHECKING:
     from qb_engine.constraints.rules import DeclaredRule, Limits, Outcome
     from qb_engine.database.connect import Connection
     from qb_engine.migrations import LoadedMigration
-    from qb_engine.schema import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,6 @@ class Verified:
 def verify(
     conn: Connection,
     migration: LoadedMigration,
-    schema: Snapshot | None = None,
     *,
     rules: Sequence[DeclaredRule] = (),
     limits: Limits | None = None,
@@ -45,17 +43,14 @@ def verify(
     """
     from qb_engine.constraints.rules import asked
 
-    if schema is None:
-        schema = snapshot(conn)
-    return Verified(
-        migration.id,
-        tuple(
-            check(
-                migration.constraints,
-                schema,
-                lambda name: type_names(conn, [name])[name],
-                str(migration.path),
-            )
-        ),
-        asked(conn, rules, limits),
-    )
+    wanted = check_shape(migration.constraints, str(migration.path))
+    checks: tuple[Check, ...] = ()
+    if wanted:
+        indexes = [name for table in wanted.values() for name in table.get("indexes", ())]
+        checks = check(
+            wanted,
+            look(conn, wanted, indexes),
+            lambda name: type_names(conn, [name])[name],
+            str(migration.path),
+        )
+    return Verified(migration.id, checks, asked(conn, rules, limits))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from qb_engine.constraints.shape import check_shape
 from qb_engine.constraints.types import accepts
 from qb_engine.errors import InputError
-from qb_engine.schema import ColumnInfo, Snapshot, Table
+from qb_engine.schema import ColumnInfo, Table
 from qb_engine.sql.tree import expression
 
 EXISTS, MISSING = "exists", "does not exist"
@@ -26,8 +26,16 @@ class Check:
     where: str = ""
 
 
+class Described(Protocol):
+    """What is asked of a schema: a snapshot, or a look at a few tables."""
+
+    def table(self, name: str, schema: str = "public") -> Table | None: ...
+
+    def has_index(self, schema: str, name: str) -> bool: ...
+
+
 def verify(
-    constraints: Mapping[str, Any], schema: Snapshot, types: Callable[[str], str], where: str = ""
+    constraints: Mapping[str, Any], schema: Described, types: Callable[[str], str], where: str = ""
 ) -> tuple[Check, ...]:
     """Compare constraints with a schema.
 
@@ -41,7 +49,7 @@ def verify(
 
 
 def _table(
-    name: str, wanted: Mapping[str, Any], schema: Snapshot, types: Callable[[str], str]
+    name: str, wanted: Mapping[str, Any], schema: Described, types: Callable[[str], str]
 ) -> Iterator[Check]:
     table = schema.table(name)
     must_exist = wanted.get("must_exist", True)
@@ -109,18 +117,14 @@ def _same(wanted: str, found: str) -> bool:
 
 
 def _index(
-    name: str, about: Mapping[str, Any], table: Table | None, schema: Snapshot
+    name: str, about: Mapping[str, Any], table: Table | None, schema: Described
 ) -> Iterator[Check]:
     index = table.indexes.get(name) if table else None
     must_exist = about.get("must_exist", True)
     taken = index is not None
     if not must_exist and table is not None:
         # names of indexes are unique in a schema, whatever table they are on
-        taken = taken or any(
-            id.schema == table.schema and id.sub == name
-            for id in schema.facts
-            if id.kind == "index"
-        )
+        taken = taken or schema.has_index(table.schema, name)
     yield _existence(f"index {name}", must_exist, taken)
     if must_exist and "valid" in about:
         valid = index is not None and index.valid

@@ -131,7 +131,7 @@ def _one(crew: Crew, migration: LoadedMigration, state: Status, request: Request
         if any(part.dynamic for part in migration.parts):
             migration = crew.place.reload(migration)
         if request.verify_first and migration.constraints:
-            verified = verify(crew.control, migration, crew.schema())
+            verified = verify(crew.control, migration)
             if not verified.ok:
                 return Ran(migration.id, "not met", 0.0, verified=verified)
     if request.atomic == "none":

@@ -67,6 +67,10 @@ class Snapshot:
         assert isinstance(tables, Tables)
         return tables.at(schema, name) or tables.get(name)
 
+    def has_index(self, schema: str, name: str) -> bool:
+        """True when an index of that name is in a schema, on whatever table."""
+        return any(i.kind == "index" and i.schema == schema and i.sub == name for i in self.facts)
+
     def find(self, kind: str, schema: str, name: str, sub: str = "") -> Payload | None:
         """The payload of one object, or None."""
         return self.facts.get(ObjectId(kind, schema, name, sub))
