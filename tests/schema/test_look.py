@@ -14,7 +14,7 @@ Connection = psycopg.Connection[Any]
 MADE = """
 CREATE SCHEMA "odd one";
 CREATE TYPE "odd one".mood AS ENUM ('ok');
-CREATE TABLE "odd one"."a ""table""" (
+CREATE TABLE "odd one"."a ""table" (
     id bigint GENERATED ALWAYS AS IDENTITY,
     "the mood" "odd one".mood NOT NULL DEFAULT 'ok',
     price numeric(10, 2) DEFAULT 1.5,
@@ -22,8 +22,8 @@ CREATE TABLE "odd one"."a ""table""" (
     gone int,
     PRIMARY KEY (id, "the mood")
 );
-ALTER TABLE "odd one"."a ""table""" DROP COLUMN gone;
-CREATE INDEX lowered ON "odd one"."a ""table""" (lower("the mood"::text));
+ALTER TABLE "odd one"."a ""table" DROP COLUMN gone;
+CREATE INDEX lowered ON "odd one"."a ""table" ((price + 1));
 CREATE TABLE plain (id int, "with.dot" text);
 CREATE VIEW seen AS SELECT id FROM plain;
 """
@@ -31,7 +31,7 @@ CREATE VIEW seen AS SELECT id FROM plain;
 
 def test_a_look_is_what_a_snapshot_says(connection: Connection) -> None:
     connection.execute(MADE)
-    names = ['odd one.a "table"', "plain", "public.plain", "seen", "missing"]
+    names = ['odd one.a "table', "plain", "public.plain", "seen", "missing"]
     found, whole = look(connection, names, ["lowered", "nowhere"]), snapshot(connection)
     for name in names:
         one, other = found.table(name), whole.table(name)
