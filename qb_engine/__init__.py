@@ -16,6 +16,10 @@ def __getattr__(name: str) -> Any:
         from qb_engine import migrations
 
         return getattr(migrations, name)
+    if name == "Verdict":  # what a rule of the user's own answers
+        from qb_engine.constraints.rules import Verdict
+
+        return Verdict
     from importlib import import_module
 
     if name[:1].isupper():

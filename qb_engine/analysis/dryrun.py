@@ -7,11 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qb_engine.analysis.verify import Verified, verify
+from qb_engine.constraints.rules import Limits, Outcome, after, before, rules_of
 from qb_engine.errors import RefusedError
 from qb_engine.execution import Executor, Observation, blocks
 from qb_engine.execution.failure import StepFailed
+from qb_engine.project import seconds
 
 if TYPE_CHECKING:
+    from qb_engine.constraints.rules import DeclaredRule, Memo
+    from qb_engine.database.connect import Connection
     from qb_engine.execution import Step
     from qb_engine.execution.place import Place
     from qb_engine.migrations import LoadedMigration, Part
@@ -25,6 +29,7 @@ class DryRun:
     verified: Verified
     seen: tuple[Observation, ...]
     failure: StepFailed | None = None
+    rules: tuple[Outcome, ...] = ()
 
 
 Item = tuple["LoadedMigration", tuple["Part", ...], frozenset[int]]
@@ -63,6 +68,8 @@ def dry_run_together(
             todo="see the locks with qb plan, which touches nothing; or say --here",
             code="production-guard",
         )
+    timeouts = place.project.config.timeouts
+    limits = Limits(seconds(timeouts.lock), seconds(timeouts.statement))
     found: list[DryRun] = []
     doing: list[LoadedMigration] = []
     with place.connected("qb dry run") as acting, place.connected("qb watch") as watching:
@@ -79,10 +86,15 @@ def dry_run_together(
                 doing.append(migration)
                 first = parts[:1] == migration.parts[:1] and not done and not found
                 verified = verify(watching, migration) if first else Verified(migration.id, ())
+                rules = rules_of(migration, place.project.root, parts)
+                memo = before(acting, rules, limits)
                 seen, failure = _run(executor, migration, parts, done)
                 if failure is not None and acting.closed:
                     raise failure
-                found.append(DryRun(migration, verified, seen, failure))
+                outcomes = memo.outcomes
+                if failure is None:
+                    outcomes += _after(acting, rules, memo, seen, parts)
+                found.append(DryRun(migration, verified, seen, failure, outcomes))
                 if failure is not None:
                     break
         finally:
@@ -111,6 +123,22 @@ def _run(
     except StepFailed as failed:
         return (*seen, *failed.observations), failed
     return tuple(seen), None
+
+
+def _after(
+    acting: Connection,
+    rules: tuple[DeclaredRule, ...],
+    memo: Memo,
+    seen: tuple[Observation, ...],
+    parts: tuple[Part, ...],
+) -> tuple[Outcome, ...]:
+    """Ask the rules in the transaction that is rolled back, when it holds the whole migration."""
+    files = {part.file for part in parts}
+    left_out = [o for o in seen if o.part in files and o.skipped.startswith("not run")]
+    if not left_out:
+        return after(acting, rules, memo, seen)
+    why = f"not asked: statement {left_out[0].number} cannot run in a transaction"
+    return tuple(Outcome(rule, None, why) for rule in rules if rule.after)
 
 
 def _other(step: Step, *, after: bool) -> Observation:

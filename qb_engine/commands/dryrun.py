@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import click
 
 from qb_engine.commands import Session, qb_command
+from qb_engine.commands._rules import rules_as_dicts, rules_table
 from qb_engine.commands._steps import charts, steps_table
 from qb_engine.report import Chart, Report, Table, format_seconds
 
@@ -27,7 +28,8 @@ class DryRunReport(Report):
 
     @property
     def ok(self) -> bool:
-        return self.dry.failure is None and self.dry.verified.ok
+        met = all(rule.ok for rule in self.dry.rules)
+        return self.dry.failure is None and self.dry.verified.ok and met
 
     def headline(self) -> str:
         name = self.dry.migration.id
@@ -35,10 +37,13 @@ class DryRunReport(Report):
             return f"{name} fails on {self.target}; everything was rolled back"
         ran = [o for o in self.dry.seen if not o.skipped]
         took = format_seconds(sum(o.seconds for o in ran))
-        return f"{name} ran on {self.target} in {took}, and was rolled back"
+        bad = sum(not rule.ok for rule in self.dry.rules)
+        broken = f"; {bad} of {len(self.dry.rules)} rules not met" if bad else ""
+        return f"{name} ran on {self.target} in {took}, and was rolled back{broken}"
 
     def tables(self) -> Sequence[Table]:
-        return (steps_table(self.dry.migration.id, self.dry.seen, timed=True),)
+        steps = steps_table(self.dry.migration.id, self.dry.seen, timed=True)
+        return (steps, rules_table(self.dry.rules)) if self.dry.rules else (steps,)
 
     def notes(self) -> Sequence[str]:
         found = []
@@ -66,6 +71,7 @@ class DryRunReport(Report):
             "constraints_met": self.dry.verified.ok,
             "seconds": sum(o.seconds for o in self.dry.seen),
             "steps": [o.as_dict() for o in self.dry.seen],
+            "rules": rules_as_dicts(self.dry.rules),
             "error": failure.as_dict() if failure else None,
         }
 

@@ -118,3 +118,36 @@ def test_without_rules_validate_says_so(qb: Qb, write: Write) -> None:
     write("20240101_a.sql", "CREATE TABLE a ()")
     qb("run")
     assert qb("validate", "--data").headline().endswith("no rule speaks of its data")
+
+
+def test_a_dry_run_asks_the_rules_before_it_rolls_back(
+    qb: Qb, write: Write, connection: Connection
+) -> None:
+    connection.execute("CREATE TABLE users (id int); INSERT INTO users VALUES (1), (2)")
+    write("20240101_a.sql", (
+        "-- qb:expect\n-- - {sql: SELECT 1 WHERE false, when: before}\n-- - not_null: users.a\n"
+        "-- - row_count_change: {table: users, equals: 0}\n-- - max_seconds: 60\n"
+        "-- - {max_lock: SHARE, table: users}\n"
+        "-- qb:up\nALTER TABLE users ADD a int; DELETE FROM users WHERE id = 1"
+    ))  # fmt: skip
+    report = qb("dryrun")
+    assert report.exit_code == 1
+    assert report.headline().endswith("rolled back; 3 of 5 rules not met")
+    assert [row[-1] for row in report.tables()[1].rows] == [True, False, False, True, False]
+    assert report.as_dict()["rules"][2]["found"] == "-1 (2 before, 1 now)"
+    assert "ACCESS EXCLUSIVE on public.users" in report.as_dict()["rules"][4]["found"]
+    assert connection.execute("SELECT count(*) FROM users").fetchall() == [(2,)]
+
+
+def test_a_dry_run_that_leaves_a_statement_out_does_not_judge_the_rest(
+    qb: Qb, write: Write, connection: Connection
+) -> None:
+    connection.execute("CREATE TABLE users (id int)")
+    write("20240101_a.sql", (
+        "-- qb:expect\n"
+        "-- - uses_index: {sql: SELECT id FROM users WHERE id = 1, index: users_id}\n"
+        "-- qb:up\nCREATE INDEX CONCURRENTLY users_id ON users (id)"
+    ))  # fmt: skip
+    report = qb("dryrun")
+    assert report.ok
+    assert "statement 1 cannot run in a transaction" in report.as_dict()["rules"][0]["found"]
