@@ -134,9 +134,9 @@ def temporal() -> str:
 # -- databases ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def database(server: EmbeddedPostgres) -> Iterator[Target]:
-    """A fresh, empty database, dropped after the test whoever is still connected."""
+@contextlib.contextmanager
+def fresh(server: EmbeddedPostgres) -> Iterator[Target]:
+    """A fresh, empty database, dropped at the end whoever is still connected."""
     name = f"test_{secrets.token_hex(6)}"
     admin = make_conninfo(server.ensure(), dbname="postgres")
     with psycopg.connect(admin, autocommit=True) as conn:
@@ -145,6 +145,20 @@ def database(server: EmbeddedPostgres) -> Iterator[Target]:
     with psycopg.connect(admin, autocommit=True) as conn:
         drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
         conn.execute(drop.format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database(server: EmbeddedPostgres) -> Iterator[Target]:
+    """A database of the test's own."""
+    with fresh(server) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_database(server: EmbeddedPostgres) -> Iterator[Target]:
+    """A database of the module's own, for tests that leave nothing in it."""
+    with fresh(server) as made:
+        yield made
 
 
 @pytest.fixture

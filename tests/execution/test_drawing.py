@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
+from qb_engine.database import Target
 from qb_engine.execution.drawing import WIDTH, told
 from qb_engine.sql import Source, read_one
 
@@ -14,10 +16,24 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 FILE = Source("m.sql", 7)
 
 
+@pytest.fixture(scope="module")
+def prepared(shared_database: Target) -> Target:
+    with psycopg.connect(shared_database.conninfo) as conn:
+        conn.execute("CREATE TABLE t (id int PRIMARY KEY, name text)")
+    return shared_database
+
+
+@pytest.fixture
+def connection(prepared: Target) -> Iterator[Connection]:
+    """A connection whose transaction is rolled back."""
+    with psycopg.connect(prepared.conninfo) as conn:
+        yield conn
+        conn.rollback()
+
+
 @pytest.fixture
 def drawn(connection: Connection) -> Any:
     """What is said of a statement that fails, the lines from the drawing on."""
-    connection.execute("CREATE TABLE t (id int PRIMARY KEY, name text)")
 
     def fail(sql: str) -> list[str]:
         statement = read_one(sql, FILE)
@@ -132,7 +148,6 @@ def test_a_caret_stands_right_of_a_masked_secret(drawn) -> None:
 
 
 def test_detail_and_hint_are_the_servers_own(connection: Connection) -> None:
-    connection.execute("CREATE TABLE t (id int PRIMARY KEY)")
     statement = read_one("INSERT INTO t VALUES (1), (1)", FILE)
     with pytest.raises(psycopg.Error) as raised:
         connection.execute(statement.sql.encode())
