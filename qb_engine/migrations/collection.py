@@ -161,6 +161,13 @@ class Migrations:
 
         Raise InputError that names the nearest ones; the error of a broken file is raised as it is.
         """
+        return self._whole(self._named(name))
+
+    def entry(self, name: str) -> Entry:
+        """Like `find`, without reading it: it may be one that cannot be read."""
+        return self._named(name)[0]
+
+    def _named(self, name: str) -> list[Entry]:
         found = [
             each
             for each in self.entries
@@ -169,7 +176,7 @@ class Migrations:
         if len({each.id for each in found}) != 1:
             found = found or [e for e in self.entries if name and name in e.id]
         if len({each.id for each in found}) == 1:
-            return self._whole(found)
+            return found
         if found:
             raise InputError(
                 f"{name!r} names {len(found)} migrations",

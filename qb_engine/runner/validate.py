@@ -10,7 +10,9 @@ from qb_engine import ledger
 from qb_engine.errors import InputError
 from qb_engine.execution import Executor, blocks, steps_where
 from qb_engine.execution.failure import StepFailed
+from qb_engine.ledger.adopt import inherited
 from qb_engine.runner.rollback import file_of
+from qb_engine.runner.status import WHOLE
 from qb_engine.schema import diff, snapshot
 from qb_engine.shadow import like, scratch
 from qb_engine.shadow.shadow import loaded
@@ -55,13 +57,14 @@ def validate(place: Place) -> Validation:
             )
         base = ledger.baseline(conn).sql
         ran = [(m, applied_blocks(conn, m, run)) for m, run in standing_runs(place, conn)]
+        adopted = adopted_ids(conn)
         now = snapshot(conn)
     server = scratch(place.project, place.scratch_url, place.opened)
-    names = tuple(dict.fromkeys(migration.id for migration, _ in ran))
+    names = tuple(dict.fromkeys([*adopted, *(migration.id for migration, _ in ran)]))
     with loaded(server, base) as replayed, like(server, place.target, schema=now) as found:
         for migration, arranged in ran:
             try:
-                _replay(place, replayed, arranged)
+                replay(place, replayed, arranged)
             except StepFailed as failed:
                 return Validation(names, (), found.missing, f"{migration.id}: {failed.why}")
         left, right = replayed.connect(), found.connect()
@@ -74,30 +77,55 @@ def validate(place: Place) -> Validation:
 
 
 def standing_runs(place: Place, conn: Connection) -> list[tuple[LoadedMigration, Run]]:
-    """The runs that made the schema what it is, in the order they ran."""
-    known = ledger.standing(conn)
+    """The runs that made the schema what it is since its baseline, in the order they ran.
+
+    What was adopted is in the baseline; undoing it is a run like any other.
+    """
+    known, told = ledger.standing(conn), inherited(conn)
     found: list[tuple[LoadedMigration, Run]] = []
+    adopted: set[str] = set()
     for run in reversed(ledger.history(conn)):
-        if known.get(run.migration) is None or known[run.migration].status == "rolled back":
+        if run.run in told.runs:
+            adopted.add(run.migration)
+        if run.run <= told.covered or run.run in told.runs or run.migration not in known:
+            continue
+        if known[run.migration].status == "rolled back" and run.migration not in adopted:
             continue
         if run.direction == "down" and run.status == "rolled back":
-            found = [each for each in found if each[1].migration != run.migration]
-        elif run.status in ("applied", "expanded", "contracted") or run.kept:
-            found.append((file_of(place, run.migration), run))
+            rest = [each for each in found if each[1].migration != run.migration]
+            if len(rest) == len(found) and run.migration in adopted:
+                rest.append((file_of(place, run.migration), run))
+            found = rest
+        elif run.status in WHOLE or run.kept:
+            migration = file_of(place, run.migration)
+            if migration.repeatable:  # as its file is now it belongs where it ran last
+                found = [each for each in found if each[1].migration != run.migration]
+            found.append((migration, run))
     return found
 
 
+def adopted_ids(conn: Connection) -> tuple[str, ...]:
+    """The adopted migrations that still stand, in order."""
+    told, known = inherited(conn), ledger.standing(conn)
+    runs = sorted(s.last.run for s in known.values() if s.last.run in told.runs)
+    names = {s.last.run: s.migration for s in known.values()}
+    return tuple(names[run] for run in runs)
+
+
 def applied_blocks(conn: Connection, migration: LoadedMigration, run: Run) -> tuple[Block, ...]:
-    """The blocks of one run that are committed on the target."""
+    """The blocks of one run that are committed on the target; all of them when it is whole."""
     steps = ledger.steps(conn, run.run)
     files = {step.part for step in steps}
     done = {step.number for step in steps if step.status == "done"}
     parts = tuple(part for part in migration.parts if part.file in files)
     arranged = blocks(parts, down=run.direction == "down")
+    if run.status in (*WHOLE, "rolled back"):  # a file that was accepted may count otherwise
+        return arranged
     return steps_where(arranged, lambda step: step.number in done)
 
 
-def _replay(place: Place, shadow: Shadow, arranged: Iterable[Block]) -> None:
+def replay(place: Place, shadow: Shadow, arranged: Iterable[Block]) -> None:
+    """Run blocks on a scratch database. Raise StepFailed."""
     acting, watching = shadow.connect(), shadow.connect()
     executor = Executor(acting, watching, place.policy())
     try:
