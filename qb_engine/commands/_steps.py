@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from qb_engine.report import Bars, Chart, Column, Span, Table, Timeline, Tree
+from qb_engine.commands._watched import timeline
+from qb_engine.report import Bars, Chart, Column, Table, Tree, format_seconds
 
 if TYPE_CHECKING:
     from qb_engine.execution import Observation
+    from qb_engine.execution.sample import Sample
 
 WIDTH = 60  # characters of SQL in a table cell
 
@@ -30,35 +32,19 @@ def steps_table(title: str, seen: Iterable[Observation], *, timed: bool) -> Tabl
     return Table(title, tuple(columns), tuple(rows), empty="no statement to run")
 
 
-def charts(title: str, seen: Sequence[Observation]) -> list[Chart]:
-    """Statement times, the lock timeline, and the plans of DML."""
+def charts(title: str, seen: Sequence[Observation], samples: Sequence[Sample] = ()) -> list[Chart]:
+    """Statement times, the lock timeline with who waited, and the plans of DML."""
     ran = [o for o in seen if not o.skipped and not o.error]
     found: list[Chart] = []
     if len(ran) > 1:
         labels = tuple(f"{o.number} {short(o.sql, 34)}" for o in ran)
         found.append(Bars(f"{title}: time per statement", labels, tuple(o.seconds for o in ran)))
-    if spans := lock_spans(ran):
-        found.append(Timeline(f"{title}: locks held", spans))
+    if locks := timeline(title, seen, samples):
+        found.append(locks)
     found += [
         Tree(f"{o.number} {short(o.sql, 50)}", o.explain) for o in ran if o.explain is not None
     ]
     return found
-
-
-def lock_spans(seen: Iterable[Observation]) -> tuple[Span, ...]:
-    """Which lock was held on what from when to when: until the end of its transaction."""
-    from qb_engine.execution.observation import strength
-
-    seen = list(seen)
-    end = {o.transaction: max(o.start + o.seconds, o.held_until) for o in seen}
-    spans = []
-    for o in seen:
-        until = o.start + o.seconds if o.transaction is None else end[o.transaction]
-        for lock in o.locks:
-            spans.append(
-                Span(lock.relation, o.start, until, lock.sql_mode, max(strength(lock.mode), 1))
-            )
-    return tuple(spans)
 
 
 def short(sql: str, width: int = WIDTH) -> str:
@@ -91,4 +77,9 @@ def _work(o: Observation, timed: bool) -> str:
         lines.append(f"rebuilds {len(o.rebuilds)} index" + ("es" if len(o.rebuilds) > 1 else ""))
     for scan in o.scans:
         lines.append(f"scans {scan.relation}" + (f" ({scan.rows:,} rows)" if timed else ""))
+    if o.attempts > 1:
+        lines.append(f"tried {o.attempts} times")
+    if o.waiters:
+        word = "session" if o.waiters == 1 else "sessions"
+        lines.append(f"kept {o.waiters} {word} waiting, up to {format_seconds(o.blocked_s)}")
     return "\n".join(lines) or "-"
