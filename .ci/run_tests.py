@@ -14,6 +14,7 @@ import uuid
 from pathlib import Path
 
 import chromium
+import pgbouncer
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = "QB_TEST_RUN"  # every process of a run inherits it, so that its leftovers are known
@@ -33,6 +34,12 @@ def main(arguments: list[str]) -> int:
             return 1
         print("chromium: the tests marked `browser` are left out", flush=True)
         arguments = ["-m", "not browser", *arguments]
+    pooler, why = pgbouncer.find_or_install()
+    if pooler is None:
+        print(f"pgbouncer: not found: {why}", flush=True)
+        if os.environ.get("CI") == "true":
+            print("pgbouncer: the tests through a pooler cannot be left out in CI", flush=True)
+            return 1
     return run(arguments)
 
 

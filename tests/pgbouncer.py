@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -13,11 +12,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pgbouncer import find
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from qb_engine.database import Target
 
-PROGRAM = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+PROGRAM = find()
 START_S = 30
 PORT = 6432  # only a part of the socket's name
 
