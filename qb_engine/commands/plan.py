@@ -161,4 +161,5 @@ def _keep(session: Session, report: PlanReport, path: Path) -> None:
             where=str(path),
             why=error.strerror or str(error),
             todo="name a file in a folder that exists and has room",
+            code="bad-option",
         ) from None

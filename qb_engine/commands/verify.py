@@ -52,7 +52,10 @@ class VerifyReport(Report):
     def notes(self) -> Sequence[str]:
         if self.ok:
             return ()
-        return ("nothing was changed; bring the target into that state, or mend the constraints",)
+        return (
+            "nothing was changed; bring the target into that state, or mend the constraints",
+            "more: qb error constraints-not-met",
+        )
 
     def as_dict(self) -> dict[str, object]:
         return {

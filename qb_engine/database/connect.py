@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+OLDEST = 15  # the oldest major version of PostgreSQL that qb was tried on
 CONNECT_TIMEOUT_S = 10  # a host that does not answer is said within this
 
 
@@ -52,9 +53,24 @@ def connect(
     except psycopg.Error as error:
         raise unreachable(target, error) from None
     secrets.remember(conn.info.password or None)
+    if (version := conn.info.server_version) < OLDEST * 10_000:
+        conn.close()
+        raise too_old(target, version)
     if not (conn.info.parameter_status("DateStyle") or "ISO").startswith("ISO"):
         conn.execute("SET datestyle TO 'ISO'")  # psycopg reads no other form of a time
     return conn
+
+
+def too_old(target: Target, version: int) -> ServerError:
+    """What is said of a server of an older version, as libpq numbers it (140011 is 14.11)."""
+    return ServerError(
+        f"PostgreSQL {version // 10_000} is older than what qb works with",
+        where=target.display,
+        why=f"the server is {version // 10_000}.{version % 10_000}; qb works with PostgreSQL "
+        f"{OLDEST} and newer",
+        todo="upgrade the server, or name another one",
+        code="server-too-old",
+    )
 
 
 def unreachable(target: Target, error: psycopg.Error) -> ServerError:

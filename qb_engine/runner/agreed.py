@@ -43,6 +43,7 @@ def read(path: Path) -> dict[str, Any]:
             where=str(path),
             why=error.strerror or str(error),
             todo="write it with: qb plan --out FILE",
+            code="broken-file",
         ) from None
     except ValueError as error:
         raise _no_plan(path, f"it is no JSON: {error}") from None
@@ -81,5 +82,9 @@ def insist(
 
 def _no_plan(path: Path, why: str) -> InputError:
     return InputError(
-        "the file holds no plan", where=str(path), why=why, todo="write it with: qb plan --out FILE"
+        "the file holds no plan",
+        where=str(path),
+        why=why,
+        todo="write it with: qb plan --out FILE",
+        code="broken-file",
     )

@@ -14,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from qb_engine import catalogue
 from qb_engine.database import Target
-from qb_engine.database.connect import connect
+from qb_engine.database.connect import connect, too_old
 from qb_engine.database.sqlstates import TABLE, Explained, explain
 from qb_engine.errors import ServerError
 
@@ -206,3 +206,9 @@ def test_advice_can_be_followed_by_the_command_that_goes_on() -> None:
     for _, todo in TABLE.values():
         assert todo.endswith("...") or not todo.endswith(".")
         assert todo % {"constraint_name": "c", "column_name": "c", "table_name": "t"}
+
+
+def test_a_server_of_an_older_version_is_told_by_its_number() -> None:
+    error = too_old(Target("old", "host=h dbname=d user=u"), 140_011)
+    assert error.code == "server-too-old"
+    assert "14.11" in error.why
