@@ -5,15 +5,16 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from qb_engine.database.connect import lost
 from qb_engine.execution.alone import concurrently, run_alone
-from qb_engine.execution.blockers import sentence
+from qb_engine.execution.blockers import sentence, terminate
 from qb_engine.execution.blocks import MAY_COMMIT, Block, Step
 from qb_engine.execution.explain import explained
 from qb_engine.execution.failure import StepFailed
@@ -36,7 +37,15 @@ LONGEST_PAUSE_S = 15.0
 CONCURRENT_TRIES = 3  # of a concurrent build that fails for others' sake
 
 Inside = Callable[[tuple[Observation, ...]], None]
-Unit = tuple[Block, Inside | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A block with what goes with it in its transaction: `first` before it, `inside` after it."""
+
+    block: Block
+    inside: Inside | None = None
+    first: Callable[[], None] | None = None
 
 
 class Executor:
@@ -76,21 +85,26 @@ class Executor:
         self._observer = Observer(acting, watching)
         self._open = False
 
-    def run(self, block: Block, inside: Inside | None = None) -> tuple[Observation, ...]:
-        """Run a block; `inside` is called in its transaction before the commit.
+    def run(
+        self,
+        block: Block,
+        inside: Inside | None = None,
+        first: Callable[[], None] | None = None,
+    ) -> tuple[Observation, ...]:
+        """Run a block; in its transaction `first` is called before it, and `inside` after it.
 
         Lock waits are retried, the transaction rolled back first, until the deadline. Raise
         StepFailed with the observations so far; nothing of a transactional block is kept then.
         """
-        return self.run_together([(block, inside)])
+        return self.run_together([Unit(block, inside, first)])
 
     def run_together(self, units: Sequence[Unit]) -> tuple[Observation, ...]:
         """Run several blocks in one transaction: all of them are kept, or none."""
         started, attempt = time.monotonic(), 1
         while True:
             try:
-                if not units[0][0].transactional:
-                    return run_alone(self._stage, units[0][0].steps[0], attempt)
+                if not units[0].block.transactional:
+                    return run_alone(self._stage, units[0].block.steps[0], attempt)
                 return self._transaction(units, attempt)
             except StepFailed as failed:
                 waited = time.monotonic() - started
@@ -101,6 +115,17 @@ class Executor:
                     raise failed.given_up(waited, self._blockers(), tries) from None
                 self._pause(failed, attempt)
                 attempt += 1
+
+    def giving_way(self) -> AbstractContextManager[None]:
+        """Inside, a query of the caller's may be cancelled for the sake of those who wait.
+
+        Without it nothing of what `first` and `inside` send is: the ledger's rows are not.
+        """
+        return self._stage.watch.cancellable()
+
+    def clock(self) -> float:
+        """Seconds since the first statement began; 0 before it."""
+        return time.monotonic() - self._stage.origin if self._stage.origin else 0.0
 
     def samples(self) -> tuple[Sample, ...]:
         """What was seen from outside since the last call."""
@@ -118,25 +143,29 @@ class Executor:
     def _transaction(self, units: Sequence[Unit], attempt: int) -> tuple[Observation, ...]:
         done: tuple[Observation, ...] = ()
         found: list[Observation] = []
-        begun = self._begin(units[0][0])
+        begun = self._begin(units[0].block)
         try:
-            for block, inside in units:
-                found = []
+            for unit in units:
+                block, found = unit.block, []
+                if self.policy.commit and unit.first is not None:
+                    with self._beside(block.steps[0], block, "what is asked before it"):
+                        unit.first()
                 before: Step | None = None
                 for step in block.steps:
                     found.append(self._step(block, step, before, attempt, begun=begun))
                     before, begun = step, False
-                last = block is units[-1][0]
+                last = unit is units[-1]
                 self._check_deferred(block, last=last)
                 ended = time.monotonic() - self._stage.origin
                 found = [replace(o, held_until=ended) for o in found]
                 done += tuple(found)
-                if self.policy.commit and inside is not None:
-                    inside(tuple(found))
+                if self.policy.commit and unit.inside is not None:
+                    with self._beside(block.steps[-1], block, "what is asked after it"):
+                        unit.inside(tuple(found))
                 if not last:
                     self._stage.acting.execute(f"RESET ALL; {self._limits()}".encode())
             if self.policy.commit:
-                self._commit(units[-1][0])
+                self._commit(units[-1].block)
                 self._open = False
                 self._stage.watch.end()
             return done
@@ -147,6 +176,17 @@ class Executor:
         except BaseException:
             self._rollback()
             raise
+
+    @contextmanager
+    def _beside(self, step: Step, block: Block, at: str) -> Iterator[None]:
+        """What the caller asks in the transaction is tried again for the same reasons as a step."""
+        try:
+            yield
+        except psycopg.Error as error:
+            cancelled = isinstance(error, psycopg.errors.QueryCanceled) and self._stage.watch.over
+            if not cancelled and not isinstance(error, RETRIED):
+                raise
+            raise self._stage.failed(step, error, 0.0, block.number, at) from error
 
     def _begin(self, block: Block) -> bool:
         """Open the transaction, with the savepoint of the first statement of a block if it did."""
@@ -296,5 +336,8 @@ class Executor:
             said = f"step {number}: {failed.cause.diag.message_primary}"
         self._stage.tell(f"{said}; rolled back, trying again in {pause:.1f} s")
         self._on_retry(failed, blockers)
+        if self.policy.terminate and isinstance(failed.cause, psycopg.errors.LockNotAvailable):
+            stage = self._stage
+            terminate(stage.watching, stage.watch.blockers, self.policy.terminate, stage.tell)
         if self._stage.stopped.wait(pause):
             raise failed

@@ -41,6 +41,7 @@ class Policy:
     `max_blocked` is how long others may wait for the run before its statement is cancelled and
     tried again later; 0 is no limit. `pooled` says that a pooler hands out another session for each
     transaction. `opening` is SQL that each transaction begins with.
+    Blockers whose transactions are older than `terminate` are ended; 0 is none.
     """
 
     commit: bool = True
@@ -53,6 +54,7 @@ class Policy:
     stepped: bool = False  # learn the locks of statements outside a transaction one by one
     pooled: bool = False
     opening: str = ""
+    terminate: float = 0.0
 
 
 class Stage:

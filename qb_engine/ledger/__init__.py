@@ -24,6 +24,7 @@ from qb_engine.ledger.history import (
     way_back,
 )
 from qb_engine.ledger.install import Baseline, baseline, ensure, exists
+from qb_engine.ledger.samples import record_samples, samples
 
 __all__ = [
     "Baseline",
@@ -42,8 +43,10 @@ __all__ = [
     "kept_steps",
     "last_fingerprint",
     "parts",
+    "record_samples",
     "record_steps",
     "resume",
+    "samples",
     "snapshot_after",
     "standing",
     "status_of",

@@ -48,6 +48,7 @@ class Crew:
         self.sessions = sessions
         self.migration: LoadedMigration | None = None  # whose steps are told
         self.run = 0
+        self.terminate = 0.0  # how old a blocker's transaction is that is ended, in seconds
         self._prepares = False
         self._ledger = False
         self._acting: Connection | None = None
@@ -61,6 +62,11 @@ class Crew:
         self._be_ready()
         assert self._acting is not None
         return self._acting
+
+    @property
+    def acting_is_gone(self) -> bool:
+        """True when nothing acts, or not any more."""
+        return self._executor is None
 
     @property
     def executor(self) -> Executor:
@@ -147,8 +153,8 @@ class Crew:
 
     def _policy(self) -> Policy:
         if self.sessions.kept:
-            return self.place.policy()
-        return self.place.policy(pooled=True, opening=working())
+            return self.place.policy(terminate=self.terminate)
+        return self.place.policy(pooled=True, opening=working(), terminate=self.terminate)
 
     def _on_step(self, step: Step, what: str, seen: Observation | None) -> None:
         assert self.migration is not None, "a run says whose steps it runs"

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from qb_engine import ledger
+from qb_engine.constraints.rules import NOT_ROLLED_BACK, Memo, after, before, insist
 from qb_engine.database.connect import lost, server_error
-from qb_engine.errors import InterruptedRun
+from qb_engine.errors import InterruptedRun, RefusedError
 from qb_engine.execution import Block, Observation, StepFailed
+from qb_engine.execution.executor import Unit
 from qb_engine.execution.failure import server_gone
 from qb_engine.ledger import PartRow
 from qb_engine.runner.resume import settings_of
 
 if TYPE_CHECKING:
+    from qb_engine.constraints.rules import DeclaredRule
     from qb_engine.database.connect import Connection
     from qb_engine.execution import Step
     from qb_engine.migrations import LoadedMigration, Part
@@ -27,6 +30,8 @@ ENDED = ("applied", "expanded", "contracted", "rolled back")
 # the ledger is written as who connected; the migration's own role returns afterwards
 AS_CONNECTED = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL ROLE NONE;"
 
+LAST_ROLLED_BACK = "rolled back: the last transaction; what was committed before it stays"
+
 Also = Callable[["Connection"], None]
 
 
@@ -34,7 +39,8 @@ class Recording:
     """One run of a migration on its way: what it runs, under which number, and how it shall end.
 
     `status` is what the run becomes with its last block; `counts` the statements that an earlier
-    run kept, and all; `also` writes more when it has ended.
+    run kept, and all; `also` writes more when it has ended; `rules` are what it must
+    keep.
     """
 
     def __init__(
@@ -45,6 +51,7 @@ class Recording:
         status: str,
         counts: tuple[int, int] = (0, 0),
         also: Also | None = None,
+        rules: tuple[DeclaredRule, ...] = (),
     ) -> None:
         self._crew = crew
         self._control = crew.control
@@ -53,6 +60,11 @@ class Recording:
         self._status = status
         self._base, self._total = counts
         self._also = also
+        self._rules = rules
+        self._memo = Memo()
+        self._seen: list[Observation] = []
+        self._arranged: Sequence[Block] = ()
+        self._since = 0.0  # on the executor's clock
         self.seconds = 0.0  # of the whole run, once it has ended
 
     @property
@@ -68,23 +80,45 @@ class Recording:
         Raise StepFailed, InterruptedRun or ServerError, with what was kept.
         """
         crew = self._crew
-        seen: list[Observation] = []
         crew.take_up(self._migration, self._number)
+        self._arranged = arranged
+        self._since = crew.executor.clock()
         whole = whole_parts(arranged, parts, down=self._status == "rolled back")
-        try:
+        with self.recorded():
             for sql in settings_of(kept):
                 crew.acting.execute(sql.encode())
             for block in arranged:
                 crew.held.check()
-                seen += self._block(block, whole[block.number], last=block is arranged[-1])
+                self._block(block, whole[block.number])
             if not arranged:
+                self._insist(crew.acting, kept=NOT_ROLLED_BACK)
                 self._end(self._control, (), (), last=True)
             crew.tidy()
+        return tuple(self._seen)
+
+    def units(self, arranged: Sequence[Block], parts: Sequence[Part]) -> list[Unit]:
+        """The same blocks as part of a transaction that holds more than this run."""
+        self._arranged = arranged
+        whole = whole_parts(arranged, parts, down=False)
+        return [self._unit(block, whole[block.number]) for block in arranged]
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Record how the run ends that this block makes, and say what was kept.
+
+        Raise StepFailed, RefusedError, InterruptedRun or ServerError.
+        """
+        try:
+            yield
         except StepFailed as failed:
             if wants_to_be_alone(failed):
                 raise  # the caller runs that step outside a transaction, in the same run
             if error := self._stopped(failed):
                 raise error from failed.cause
+        except RefusedError as error:
+            if not self._control.closed:
+                self._record_end("failed", error.what)
+            raise
         except KeyboardInterrupt:
             kept_now, cut_off = self._record_end("stopped", "interrupted")
             raise InterruptedRun(
@@ -98,22 +132,68 @@ class Recording:
             if lost(error):
                 raise server_gone(error, f"running {self._migration.id}") from error
             raise server_error(f"recording {self._migration.id}", error) from error
-        return tuple(seen)
 
-    def _block(
-        self, block: Block, parts: Sequence[PartRow], *, last: bool
-    ) -> tuple[Observation, ...]:
-        executor, acting = self._crew.executor, self._crew.acting
-        if block.transactional:
-            return executor.run(block, lambda seen: self._end(acting, seen, parts, last=last))
-        step = block.steps[0]
-        blank = Observation(
-            step.number, step.statement.sql, str(step.statement.source), step.part, None
-        )
-        ledger.record_steps(self._control, self._number, [blank], "running")
-        seen = executor.run(block)
-        self._end(self._control, seen, parts, last=last)
-        return seen
+    def _unit(self, block: Block, parts: Sequence[PartRow]) -> Unit:
+        """A transactional block, with the rules and the record that belong to its transaction."""
+        acting = self._crew.acting
+        last = block is self._arranged[-1]
+        before = len(self._seen)
+
+        def first() -> None:
+            del self._seen[before:]  # an earlier try was rolled back
+            if block is self._arranged[0]:
+                self._remember(acting)
+
+        def inside(seen: tuple[Observation, ...]) -> None:
+            self._seen += seen
+            if last:
+                alone = block is self._arranged[0]
+                self._insist(acting, kept="" if alone else LAST_ROLLED_BACK)
+            self._end(acting, seen, parts, last=last)
+
+        return Unit(block, inside, first)
+
+    def _block(self, block: Block, parts: Sequence[PartRow]) -> None:
+        """Run a block and record it; its samples, too."""
+        executor, last = self._crew.executor, block is self._arranged[-1]
+        try:
+            if block.transactional:
+                executor.run_together([self._unit(block, parts)])
+                return
+            step = block.steps[0]
+            blank = Observation(
+                step.number, step.statement.sql, str(step.statement.source), step.part, None
+            )
+            if block is self._arranged[0]:
+                self._remember(self._crew.acting)
+            ledger.record_steps(self._control, self._number, [blank], "running")
+            seen = executor.run(block)
+            self._seen += seen
+            self._end(self._control, seen, parts, last=False)
+            if last:
+                self._insist(self._crew.acting, kept=NOT_ROLLED_BACK)
+                self._end(self._control, (), (), last=True)
+        finally:
+            self._keep_samples()
+
+    def _remember(self, conn: Connection) -> None:
+        """Ask the rules that hold before, and what others compare with afterwards."""
+        if self._rules:
+            with self._crew.executor.giving_way():
+                self._memo = before(conn, self._rules)
+            insist(self._memo.outcomes, self._migration.id)
+
+    def _insist(self, conn: Connection, *, kept: str) -> None:
+        """Ask the rules that hold after; raise RuleBroken when one does not."""
+        if self._rules:
+            with self._crew.executor.giving_way():
+                outcomes = after(conn, self._rules, self._memo, self._seen)
+            insist(outcomes, self._migration.id, kept=kept)
+
+    def _keep_samples(self) -> None:
+        samples = self._crew.executor.samples() if not self._crew.acting_is_gone else ()
+        if samples and not self._control.closed:
+            ledger.record_samples(self._control, self._number, samples, self._since)
 
     def _end(
         self,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qb_engine import ledger
 from qb_engine.analysis.verify import Verified, verify
+from qb_engine.constraints.rules import rules_of
 from qb_engine.errors import QbError
 from qb_engine.execution import Observation, StepFailed, blocks
 from qb_engine.runner import agreed
@@ -66,6 +67,7 @@ def run(place: Place, request: Request | None = None) -> tuple[Ran, ...]:
 def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
     """Apply what is pending, with the runner's lock held."""
     place, control = crew.place, crew.control
+    crew.terminate = request.terminate or 0.0
     states = status(control, place.migrations)
     todo = selected(states, request, lambda id: file_name(place.migrations, id))
     loaded = {s.migration: place.migrations.get(s.migration) for s in todo}  # a broken one raises
@@ -233,7 +235,8 @@ def arranged(
     total = sum(len(part.down) for part in parts) if down else len(migration.up)
     first = migration.before_backfill() if is_after(migration, parts) else ()
     base = sum(len(part.up) for part in first)
-    recording = Recording(crew, migration, number, status, (base, total), also)
+    rules = () if down else rules_of(migration, crew.place.project.root, parts)
+    recording = Recording(crew, migration, number, status, (base, total), also, rules)
     whose: dict[str, Any] = {"migration": migration.id, "run": number}
     crew.place.emit("migration_started", **whose, direction="down" if down else "up")
     try:

@@ -148,7 +148,7 @@ def test_a_lock_wait_is_retried_until_the_other_lets_go(
     connection.execute("CREATE TABLE a (id int)")
     write("20240101_a.sql", "ALTER TABLE a ADD COLUMN b int")
     config = project.file.read_text()
-    project.file.write_text(config + '\n[timeouts]\nlock = "100ms"\nlock_deadline = "60s"\n')
+    project.file.write_text(config + '\n[timeouts]\nlock = "500ms"\nlock_deadline = "60s"\n')
     said: list[str] = []
     waited = threading.Event()
 
@@ -175,7 +175,7 @@ def test_the_wait_for_a_lock_has_a_deadline_that_names_the_holder(
     connection.execute("CREATE TABLE a (id int)")
     write("20240101_a.sql", "ALTER TABLE a ADD COLUMN b int")
     config = project.file.read_text()
-    project.file.write_text(config + '\n[timeouts]\nlock = "100ms"\nlock_deadline = "200ms"\n')
+    project.file.write_text(config + '\n[timeouts]\nlock = "500ms"\nlock_deadline = "600ms"\n')
     session.project = Project(project.root)
     with psycopg.connect(database.conninfo, application_name="long reader") as blocker:
         blocker.execute("SELECT * FROM a")
