@@ -42,6 +42,7 @@ class Step:
 
     number: int = 1
     sql: str = "UPDATE users SET a = 1"
+    transaction: int | None = 1
     seconds: float = 0.1
     skipped: str = ""
     locks: tuple[Lock, ...] = ()
@@ -270,6 +271,26 @@ def test_rows_that_others_write_meanwhile_do_not_break_a_rule(
         shop.execute("ROLLBACK")
         assert outcomes[0].ok == ok
         assert ("by this transaction +0" in outcomes[0].found) == ok
+
+
+def test_a_count_from_just_before_the_transaction_will_do(
+    shop: Connection, other: Connection, rules: Rules
+) -> None:
+    """As long as all that ran since is in that one transaction."""
+    rule = rules({"row_count_change": {"table": "users", "equals": 0}})
+    memo = before(shop, rule)
+    other.execute("INSERT INTO users VALUES (3)")
+    shop.execute("BEGIN; UPDATE users SET a = 1")
+    assert after(shop, rule, memo, [Step(1), Step(2)])[0].ok
+    assert not after(shop, rule, memo, [Step(1), Step(2, transaction=2)])[0].ok
+    assert not after(shop, rule, memo, [Step(1), Step(2, transaction=None)])[0].ok
+    assert after(shop, rule, memo, [Step(1), Step(2, transaction=None, skipped="no")])[0].ok
+    assert not after(shop, rule, memo, [])[0].ok
+    shop.execute("DELETE FROM users WHERE id = 1")
+    assert one(after(shop, rule, memo, [Step(1)])) == (
+        True, "+0 (2 before, 2 now); by this transaction -1, the others' writes left out",
+    )  # fmt: skip
+    shop.execute("ROLLBACK")
 
 
 def test_others_rows_in_a_partition_are_told_apart_too(

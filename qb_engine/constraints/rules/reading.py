@@ -63,10 +63,12 @@ class Reader:
     """What a rule asks with: `read(query)` or `read(query, parameters)` gives the rows.
 
     A query that is no SELECT is refused before it is sent, and the server refuses whatever writes.
+    `inside` is True within the transaction of a migration.
     """
 
-    def __init__(self, conn: Connection) -> None:
+    def __init__(self, conn: Connection, *, inside: bool) -> None:
         self._conn = conn
+        self.inside = inside
 
     def __call__(
         self, query: str | sql.Composable, parameters: Sequence[Any] | None = None
@@ -124,15 +126,15 @@ def reading(conn: Connection, limits: Limits | None = None) -> Iterator[Reader]:
     a read-only transaction of its own, under `limits`. Rows that a policy would hide are an error:
     a rule that does not see them all must not say that it is met.
     """
-    alone = conn.info.transaction_status == TransactionStatus.IDLE
+    inside = in_transaction(conn)
     with conn.transaction(force_rollback=True):
-        if alone and limits is not None:
+        if not inside and limits is not None:
             conn.execute(
                 f"SET LOCAL lock_timeout = {_ms(limits.lock_timeout)};"
                 f" SET LOCAL statement_timeout = {_ms(limits.statement_timeout)}".encode()
             )
         conn.execute(b"SET LOCAL transaction_read_only = on; SET LOCAL row_security = off")
-        yield Reader(conn)
+        yield Reader(conn, inside=inside)
 
 
 def in_transaction(conn: Connection) -> bool:

@@ -22,8 +22,9 @@ SELECT c.oid::bigint, pg_catalog.format('%%I.%%I', n.nspname, c.relname)
  WHERE c.oid = coalesce(pg_catalog.to_regclass(%s), %s::oid)
 """
 
-# The rows that this transaction has added so far, and the files of the table and its children.
-# A table that was emptied or written anew meanwhile has another file, and its counters say nothing.
+# The rows that this transaction has added so far, and the files of the table and its children. The
+# counters may hold what transactions before it did, until that is flushed. A table that was emptied
+# or written anew meanwhile has another file, and its counters say nothing.
 OWN = """
 WITH RECURSIVE all_of AS (
   SELECT %s::oid AS oid UNION SELECT i.inhrelid FROM all_of JOIN pg_catalog.pg_inherits i
@@ -31,7 +32,7 @@ WITH RECURSIVE all_of AS (
 SELECT coalesce(sum(pg_catalog.pg_stat_get_xact_tuples_inserted(oid)
                     - pg_catalog.pg_stat_get_xact_tuples_deleted(oid)), 0)::bigint,
        array_agg(coalesce(pg_catalog.pg_relation_filenode(oid), 0)::bigint ORDER BY oid),
-       pg_catalog.pg_backend_pid() || ' ' || pg_catalog.now(),
+       pg_catalog.pg_backend_pid(), pg_catalog.now()::text,
        pg_catalog.current_setting('track_counts')::bool
   FROM all_of
 """
@@ -46,8 +47,10 @@ class Count:
     rows: int
     own: int
     files: tuple[int, ...]
+    pid: int
     transaction: str
     counted: bool
+    inside: bool  # within the transaction of the migration
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class RowCountChange(Described):
 
     def before(self, read: Reader) -> Count | None:
         """The table as it is; None when it is not there yet."""
+        if not read.inside:
+            read("SELECT pg_catalog.pg_stat_force_next_flush()")  # the counters begin at 0
         return self._count(read, 0)
 
     def check(self, read: Reader, memo: Any, seen: Sequence[Observed]) -> Verdict:
@@ -88,7 +93,7 @@ class RowCountChange(Described):
         was = f"{then.rows:,} before" if then else "no table before"
         observed = f"{change:+,} ({was}, {now.rows:,} now)"
         ok = self._meets(change)
-        own = _own(then, now)
+        own = _own(then, now, seen)
         if own is not None and own != change:
             observed += f"; by this transaction {own:+,}, the others' writes left out"
             ok = ok or self._meets(own)
@@ -106,16 +111,21 @@ class RowCountChange(Described):
             return None
         oid, name = found[0]
         ((rows,),) = read(sql.SQL("SELECT count(*) FROM {}").format(_sql(name)))
-        ((own, files, transaction, counted),) = read(OWN, [oid])
-        return Count(oid, name, rows, own, tuple(files), transaction, counted)
+        ((own, files, pid, transaction, counted),) = read(OWN, [oid])
+        return Count(oid, name, rows, own, tuple(files), pid, transaction, counted, read.inside)
 
 
-def _own(then: Count | None, now: Count) -> int | None:
+def _own(then: Count | None, now: Count, seen: Sequence[Observed]) -> int | None:
     """What the one transaction has added itself; None when its counters cannot tell."""
-    if then is None or not now.counted or then.oid != now.oid:
+    if then is None or not now.inside or not now.counted:
         return None
-    same = then.transaction == now.transaction and then.files == now.files
-    return now.own - then.own if same else None
+    if (then.pid, then.oid, then.files) != (now.pid, now.oid, now.files):
+        return None
+    if then.inside:
+        return now.own - then.own if then.transaction == now.transaction else None
+    # counted just before it began: its counters tell all, if all that ran since is in it
+    transactions = {step.transaction for step in seen if not step.skipped}
+    return now.own if len(transactions) == 1 and None not in transactions else None
 
 
 def _sql(name: str) -> sql.Identifier:

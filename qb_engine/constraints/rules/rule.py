@@ -28,12 +28,17 @@ class Held(Protocol):
 
 
 class Observed(Protocol):
-    """What a rule may know of a step that ran (an Observation of the executor is one)."""
+    """What a rule may know of a step that ran (an Observation of the executor is one).
+
+    `transaction` is a number per transaction, None for a statement that ran outside one.
+    """
 
     @property
     def number(self) -> int: ...
     @property
     def sql(self) -> str: ...
+    @property
+    def transaction(self) -> int | None: ...
     @property
     def seconds(self) -> float: ...
     @property
