@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable
@@ -29,7 +30,8 @@ Kind = Literal[
     "statement_ended",  # number, seconds, rows, locks, wal_bytes, attempts, messages; error
     "migration_ended",  # migration, run, status, seconds
     "error",  # the parts of a QbError: code, what, where, why, next
-    "run_ended",  # status, seconds, migrations (how many were run)
+    "run_ended",  # status (done, failed), seconds, migrations (how many were run); told by `close`
+    # when nobody else did, so that only a runner that was killed leaves a log without it
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
 
@@ -67,11 +69,18 @@ def sink(
 
 
 def spans_are_wanted() -> bool:
-    """True when the API package of OpenTelemetry is installed."""
+    """True when OpenTelemetry's API is installed and somebody may listen.
+
+    Who listens has imported it (an application, a notebook, `opentelemetry-instrument qb run`) or
+    says so in the environment; otherwise its import would cost more than it gives.
+    """
+    if "opentelemetry" in sys.modules:
+        return sys.modules["opentelemetry"] is not None
     try:
-        return importlib.util.find_spec("opentelemetry.trace") is not None
+        installed = importlib.util.find_spec("opentelemetry.trace") is not None
     except ModuleNotFoundError:  # not even its namespace
         return False
+    return installed and any(name.startswith("OTEL_") for name in os.environ)
 
 
 class All:
@@ -79,14 +88,21 @@ class All:
 
     def __init__(self, heard: Iterable[Events]) -> None:
         self._heard = tuple(heard)
+        self._ended = False
+        self._failed = False
 
     def emit(self, kind: Kind, /, **fields: Any) -> None:
         """Tell every hearer what happened."""
+        self._ended = self._ended or kind == "run_ended"
+        self._failed = self._failed or kind == "error"
         for each in self._heard:
             each.emit(kind, **fields)
 
     def close(self) -> None:
-        """End what is open: the file, the spans."""
+        """End what is open: the run, when nobody told its end; the file, the spans."""
+        if not self._ended:
+            failed = self._failed or sys.exc_info()[0] is not None
+            self.emit("run_ended", status="failed" if failed else "done")
         for each in self._heard:
             each.close()
 

@@ -55,7 +55,7 @@ def test_each_event_is_a_json_line_with_time_run_process_and_target(tmp_path: Pa
     sink = events.sink(log, target=TARGET, command="rollback")
     sink.emit("statement_ended", number=3, seconds=0.5, locks={"users": "ShareLock"}, sql="a\nb")
     sink.close()
-    begun, ended = lines(log)
+    begun, ended, _ = lines(log)
     assert begun["event"] == "run_started"
     assert begun["command"] == "rollback"
     assert ended["locks"] == {"users": "ShareLock"}
@@ -81,8 +81,26 @@ def test_a_log_is_appended_to(tmp_path: Path) -> None:
     log = tmp_path / "qb.log"
     for _ in range(2):
         events.sink(log, target=TARGET).close()
-    first, second = lines(log)
-    assert first["id"] != second["id"]
+    assert [line["event"] for line in lines(log)] == ["run_started", "run_ended"] * 2
+    assert len({line["id"] for line in lines(log)}) == 2
+
+
+def test_a_log_says_how_a_run_ended_also_when_nobody_told(tmp_path: Path) -> None:
+    log = tmp_path / "qb.log"
+    told = events.sink(log, target=TARGET)
+    told.emit("run_ended", status="done", migrations=2)
+    told.close()
+    failed = events.sink(log, target=TARGET)
+    failed.emit("error", **RefusedError("no").as_dict())
+    failed.close()
+    broken = events.sink(log, target=TARGET)
+    try:
+        raise KeyError("a defect")
+    except KeyError:
+        broken.close()
+    ends = [line for line in lines(log) if line["event"] == "run_ended"]
+    assert [line["status"] for line in ends] == ["done", "failed", "failed"]
+    assert ends[0]["migrations"] == 2
 
 
 def test_no_secret_reaches_the_log(tmp_path: Path) -> None:
@@ -99,7 +117,7 @@ def test_an_error_keeps_its_code_and_its_kind(tmp_path: Path) -> None:
     sink = events.sink(log, target=TARGET)
     sink.emit("error", **RefusedError("no", code="production-guard").as_dict())
     sink.close()
-    said = lines(log)[-1]
+    said = lines(log)[1]
     assert (said["event"], said["kind"], said["code"]) == (
         "error",
         "RefusedError",
@@ -123,7 +141,7 @@ def test_lines_of_several_processes_do_not_mix(tmp_path: Path) -> None:
     for each in crowd:
         each.join()
         assert each.exitcode == 0
-    assert len(lines(log)) == 3 * 101
+    assert len(lines(log)) == 3 * 102
 
 
 def test_threads_may_tell_at_once(tmp_path: Path) -> None:
@@ -138,7 +156,7 @@ def test_threads_may_tell_at_once(tmp_path: Path) -> None:
     for each in crowd:
         each.join()
     sink.close()
-    assert len(lines(log)) == 201
+    assert len(lines(log)) == 202
 
 
 @pytest.mark.parametrize("file", ["missing/qb.log", ".", "/dev/full"])
@@ -165,7 +183,7 @@ def test_a_log_that_fails_later_is_told_once_and_stops_nothing(tmp_path: Path) -
     assert "the run goes on" in heard[0]
     sink.close()
     sink.close()
-    assert heard[1:] == [f"3 lines are missing from the log {pipe}"]
+    assert heard[1:] == [f"4 lines are missing from the log {pipe}"]
 
 
 FULL_LATER = """
@@ -284,24 +302,41 @@ def test_a_statement_whose_end_was_never_told_ends_with_the_next(
     ]
 
 
-WITHOUT = """
+ALONE = """
 import sys
-sys.modules["opentelemetry"] = None
+if "missing" in sys.argv:
+    sys.modules["opentelemetry"] = None
 from qb_engine.database import Target
 from qb_engine.runner import events
-assert not events.spans_are_wanted()
 sink = events.sink(None, target=Target("t", "host=h"))
-sink.emit("run_ended", status="applied")
+sink.emit("migration_started", migration="a")
 sink.close()
-assert "qb_engine.runner.spans" not in sys.modules
+print("opentelemetry.trace" in sys.modules)
 """
 
 
-def test_where_opentelemetry_is_not_installed_nothing_is_said() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "environment", "imported"),
+    [
+        (["missing"], {"OTEL_SERVICE_NAME": "qb"}, False),
+        ([], {"OTEL_SERVICE_NAME": "qb"}, True),
+        ([], {}, False),
+    ],
+    ids=["not installed", "asked for", "nobody listens"],
+)
+def test_opentelemetry_is_loaded_only_where_somebody_may_listen(
+    arguments: list[str], environment: dict[str, str], imported: bool
+) -> None:
+    """Nothing is said where it is missing."""
     ran = subprocess.run(
-        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", ALONE, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{imported}\n", "")
 
 
 def test_without_a_log_and_a_listener_an_event_costs_nothing_to_tell() -> None:
