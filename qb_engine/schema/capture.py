@@ -28,7 +28,6 @@ from qb_engine.schema.catalog import (
     comments,
 )
 from qb_engine.schema.catalog.collector import Row
-from qb_engine.schema.catalog.patterns import DEFINITIONS
 from qb_engine.schema.catalog.rare import Rare
 from qb_engine.schema.state import Snapshot, write
 from qb_engine.schema.xmin import PROBE
@@ -169,7 +168,7 @@ class _Reading:
                     group.read(rows, self._into)
                 if number == SETTLED_AFTER:  # there is time: indexes take long to print
                     self._written = {kind: write(kind, self._into.facts) for kind in SETTLED}
-            self._print_indexes()
+            self._print()
             if self._into.orphans:
                 cursor = self._send(comments.UNKNOWN, comments.unknown(self._into))
                 comments.read_unknown(cursor.fetchall(), self._into)
@@ -178,10 +177,11 @@ class _Reading:
             self._send("ROLLBACK")
             self._now = self._send(MOMENT).fetchall()
 
-    def _print_indexes(self) -> None:
-        indexes = self._into.indexes
-        while wanted := indexes.wanted():
-            indexes.read(self._send(DEFINITIONS, {"wanted": wanted}).fetchall())
+    def _print(self) -> None:
+        """Ask for the definitions of one of each kind, until all are written."""
+        for kind in (self._into.definitions, self._into.indexes):
+            while wanted := kind.wanted():
+                kind.read(self._send(kind.sql, {"wanted": wanted}).fetchall())
 
     def _moved(self) -> bool:
         """True when the schema may have changed since the transaction began."""
@@ -222,4 +222,8 @@ def no_collection() -> Iterator[None]:
         yield
     finally:
         if enabled:
+            if not gc.get_freeze_count():
+                # what was made counts as old, or the next collection would go through all of it
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()

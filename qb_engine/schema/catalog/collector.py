@@ -6,7 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from qb_engine.schema.catalog.patterns import Indexes, Quote
+from qb_engine.schema.catalog.patterns import (
+    CONSTRAINT_DEFINITIONS,
+    INDEX_DEFINITIONS,
+    Alike,
+    Indexes,
+    Quote,
+)
 from qb_engine.schema.ids import ObjectId
 
 Row = tuple[Any, ...]
@@ -27,17 +33,18 @@ class Collector:
     facts: dict[ObjectId, Payload] = field(default_factory=dict)
     schemas: dict[int, str] = field(default_factory=dict)
     relations: dict[int, ObjectId] = field(default_factory=dict)
-    columns: dict[tuple[int, int], ObjectId] = field(default_factory=dict)
+    columns: dict[int, dict[int, ObjectId]] = field(default_factory=dict)  # by number
     attributes: dict[int, list[Payload]] = field(default_factory=dict)  # of composite types
     quote: Quote = field(default_factory=Quote)
     indexes: Indexes = field(init=False)
+    definitions: Alike = field(default_factory=lambda: Alike(CONSTRAINT_DEFINITIONS))
     ids: dict[tuple[int, int], ObjectId] = field(default_factory=dict)
     constraints: dict[int, ObjectId] = field(default_factory=dict)
     orphans: list[Row] = field(default_factory=list)  # comments on what no group has claimed
     unmodelled: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.indexes = Indexes(self.quote)
+        self.indexes = Indexes(INDEX_DEFINITIONS, quote=self.quote)
 
     def add(self, id: ObjectId, payload: Payload, *, of: int = 0, oid: int = 0) -> None:
         """Record a fact; `of` and `oid` (its catalog, its row) let comments find it."""
@@ -51,7 +58,7 @@ class Collector:
             relation = self.relations.get(oid)
             if relation is None or number == 0:
                 return relation
-            return self.columns.get((oid, number))
+            return self.columns.get(oid, {}).get(number)
         if of == CONSTRAINT and oid in self.constraints:
             return self.constraints[oid]
         return self.ids.get((of, oid))

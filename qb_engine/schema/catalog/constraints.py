@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from qb_engine.schema.catalog.collector import (
     FIRST_USER_OID,
@@ -11,6 +11,7 @@ from qb_engine.schema.catalog.collector import (
     Payload,
     Row,
 )
+from qb_engine.schema.catalog.patterns import names_a_row, tree
 from qb_engine.schema.ids import ObjectId
 
 KIND = {
@@ -21,28 +22,37 @@ KIND = {
     "n": "not null",
     "x": "exclusion",
 }
+STARTS = {"p": "PRIMARY KEY", "u": "UNIQUE", "f": "FOREIGN KEY"}  # of definitions
 
 # Constraint triggers ('t') are triggers. NOT NULL constraints (PostgreSQL 18) are what the column
 # says, under names that nobody chose: only those that say more than the column are read.
-# Sorted, and not by an index: so all are printed before the first is sent, while we do other work.
+# The definition is asked for when it is special; others are written by pattern. One that is not
+# valid may be not enforced, too. An index behind it that excludes is that of a PERIOD.
+SPECIAL = f"""k.contypid <> 0 OR k.contype NOT IN ('p', 'u', 'f', 'c') OR NOT k.convalidated
+            OR i.indnatts <> i.indnkeyatts OR k.confdelsetcols IS NOT NULL
+            OR {names_a_row("k.conbin")}"""
 CONSTRAINTS = f"""
 SELECT k.oid, k.conrelid, k.contypid, k.conname::text, k.contype::text, k.conkey, k.confrelid,
        k.convalidated, k.condeferrable, k.condeferred, k.conparentid, k.conislocal,
-       pg_catalog.pg_get_constraintdef(k.oid)
+       CASE WHEN {SPECIAL} THEN pg_catalog.pg_get_constraintdef(k.oid) END, k.confkey,
+       CASE WHEN k.contype = 'c' THEN {tree("k.conbin")} END,
+       pg_catalog.concat(k.confupdtype, k.confdeltype, k.confmatchtype), i.indisexclusion,
+       i.indnullsnotdistinct, k.connoinherit
 FROM pg_catalog.pg_constraint k
+LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = k.conindid
 WHERE k.oid >= {FIRST_USER_OID} AND k.contype <> 't'
   AND (k.contype <> 'n' OR NOT k.convalidated OR k.connoinherit)
-ORDER BY k.oid::bigint
 """
 
 
 def read_constraints(rows: Sequence[Row], into: Collector) -> None:
-    relations, columns, facts = into.relations, into.columns, into.facts
+    relations, columns, facts, quote = into.relations, into.columns, into.facts, into.quote
     of = {row[0]: row[1] for row in rows}
     for row in rows:
         (
             oid, table_oid, domain_oid, name, contype, key, referenced, valid, deferrable,
-            deferred, parent, local, definition,
+            deferred, parent, local, definition, their_key, condition, actions, temporal,
+            not_distinct, no_inherit,
         ) = row  # fmt: skip
         if domain_oid:
             domain = into.ids.get((1247, domain_oid))
@@ -55,7 +65,8 @@ def read_constraints(rows: Sequence[Row], into: Collector) -> None:
         if relation is None or (contype == "f" and parent and of.get(parent) == table_oid):
             continue
         # an expression of an exclusion constraint has the number 0 and no name
-        names = [columns[table_oid, number].sub for number in key or () if number > 0]
+        mine = columns[table_oid]
+        names = [mine[number].sub for number in key or () if number > 0]
         payload: Payload = {"columns": names, "definition": definition, "kind": KIND[contype]}
         if referenced:
             target = relations.get(referenced)
@@ -64,7 +75,7 @@ def read_constraints(rows: Sequence[Row], into: Collector) -> None:
         if not valid:
             payload["valid"] = False
             if contype == "n":
-                column = columns[table_oid, key[0]]
+                column = mine[key[0]]
                 facts[column] = {**facts[column], "nullable": True}
         if deferrable:
             payload["deferrable"] = True
@@ -72,6 +83,21 @@ def read_constraints(rows: Sequence[Row], into: Collector) -> None:
             payload["deferred"] = True
         if parent or not local:
             payload["inherited"] = True
+        if definition is None:
+            like: Hashable
+            if contype == "c":
+                like, start = (condition, tuple(names), no_inherit), ""
+            else:
+                start = f"{STARTS[contype]} ({', '.join(map(quote, names))})"
+                like = (contype, actions, deferrable, deferred, temporal, not_distinct)
+            if contype == "f":
+                target, theirs = relations.get(referenced), columns.get(referenced)
+                if target is None or theirs is None:
+                    like, start = oid, ""
+                else:
+                    listed = ", ".join([quote(theirs[number].sub) for number in their_key])
+                    start += f" REFERENCES {quote(target.schema)}.{quote(target.name)}({listed})"
+            into.definitions.groups[like].append((oid, start, payload))
         id = ObjectId("constraint", relation.schema, relation.name, name)
         facts[id] = payload
         into.constraints[oid] = id

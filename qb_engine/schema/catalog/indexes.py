@@ -11,23 +11,26 @@ from qb_engine.schema.catalog.collector import (
     Row,
     present,
 )
-from qb_engine.schema.catalog.patterns import KEYWORDS, Index, Shape
+from qb_engine.schema.catalog.patterns import KEYWORDS, Plain, Shape, names_a_row, tree
 from qb_engine.schema.ids import ObjectId
 
-# The definition is asked for when it is special: with expressions, or INCLUDE. Others are written
-# by pattern, from the columns that make their shape.
-# Sorted, and not by an index: so all are printed before the first is sent, while we do other work.
+# The definition is asked for when it is special; others are written by pattern: from the columns
+# that make their shape, or like one on a table with the same columns if it has an expression.
+# B-tree (403) and hash (405) have operator classes without parameters of their own.
+SPECIAL = f"""{names_a_row("i.indexprs", "i.indpred")}
+            OR (c.relam NOT IN (403, 405) AND EXISTS (
+                SELECT FROM pg_catalog.pg_attribute a
+                WHERE a.attrelid = i.indexrelid AND a.attoptions IS NOT NULL))"""
 INDEXES = f"""
 SELECT i.indexrelid, i.indrelid, c.relname::text, k.oid,
-       CASE WHEN k.oid IS NULL AND (i.indexprs IS NOT NULL OR i.indnatts <> i.indnkeyatts)
-            THEN pg_catalog.pg_get_indexdef(i.indexrelid) END,
+       CASE WHEN k.oid IS NULL AND ({SPECIAL}) THEN pg_catalog.pg_get_indexdef(i.indexrelid) END,
        CASE WHEN NOT (i.indisvalid AND i.indisready AND i.indislive) THEN false END,
        nullif(i.indisclustered, false), nullif(i.indisreplident, false),
        space.spcname::text, c.reloptions::text[], parent.inhparent,
        i.indisunique, i.indnullsnotdistinct, i.indkey::int2[],
-       c.relkind = 'I', c.relam, i.indclass, i.indoption, i.indcollation,
-       CASE WHEN i.indexprs IS NULL AND k.oid IS NULL
-            THEN pg_catalog.pg_get_expr(i.indpred, i.indrelid) END
+       c.relkind = 'I', c.relam, i.indclass, i.indoption, i.indcollation, i.indnkeyatts,
+       CASE WHEN k.oid IS NULL AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+            THEN {tree("i.indexprs", "i.indpred")} END
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 LEFT JOIN pg_catalog.pg_constraint k
@@ -37,7 +40,6 @@ LEFT JOIN pg_catalog.pg_inherits parent
 LEFT JOIN pg_catalog.pg_tablespace space ON space.oid = c.reltablespace
 WHERE i.indexrelid >= {FIRST_USER_OID}
   AND c.relnamespace <> (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'pg_toast')
-ORDER BY i.indexrelid::bigint
 """
 
 
@@ -52,7 +54,7 @@ def read_indexes(rows: Sequence[Row], into: Collector) -> None:
         (
             oid, table_oid, name, constraint_oid, definition, valid, clustered, identity, space,
             options, parent, unique, not_distinct, key, partitioned, method, classes, orders,
-            collations, predicate,
+            collations, keys, expression,
         ) = row  # fmt: skip
         table = relations.get(table_oid)
         if table is None:
@@ -61,12 +63,20 @@ def read_indexes(rows: Sequence[Row], into: Collector) -> None:
             id = ObjectId("index", table.schema, table.name, name)
             payload = facts[id] = {"definition": definition}
             if definition is None:
-                ids = [columns[table_oid, number] for number in key]
+                mine = columns[table_oid]
+                ids = [mine[number] for number in key[:keys] if number]
                 # an operator class and a collation are printed if the column's is another
                 kinds = [(facts[c]["type"], facts[c].get("collation")) for c in ids]
                 rest = (method, classes, orders, collations, not_distinct, str(options), *kinds)
-                index = Index(oid, name, table, [c.sub for c in ids], predicate, payload)
-                into.indexes.shapes[Shape(unique, partitioned, rest)].append(index)
+                if expression is None and keys == len(key):
+                    plain = Plain(oid, name, table, [c.sub for c in ids], payload)
+                    into.indexes.shapes[Shape(unique, partitioned, rest)].append(plain)
+                else:
+                    # what an expression names is at the same place in both tables, by the same name
+                    place = (tuple(key), keys, tuple(mine), tuple(facts[table]["columns"]))
+                    start = into.indexes.start(unique, partitioned, name, table)
+                    like = into.indexes.groups[unique, partitioned, rest, expression, place]
+                    like.append((oid, start, payload))
         elif constraint_oid in into.constraints:
             id = into.constraints[constraint_oid]
             payload = facts[id]

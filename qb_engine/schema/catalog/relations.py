@@ -25,6 +25,7 @@ from qb_engine.schema.ids import ObjectId
 KIND = {"r": "table", "p": "table", "f": "table", "v": "view", "m": "matview", "c": "composite"}
 TABLE_KIND = {"r": "table", "p": "partitioned", "f": "foreign"}
 PERSISTENCE = {"u": "unlogged", "t": "temporary"}
+_new = tuple.__new__  # an ObjectId without a call into Python: there are hundreds of thousands
 REPLICA_IDENTITY = {"n": "nothing", "f": "full", "i": "index"}
 
 RELATIONS = f"""
@@ -153,26 +154,34 @@ def read_columns(rows: Sequence[Row], into: Collector) -> None:
     relation: ObjectId | None = None
     whole: Payload = {}
     order: list[str] = []
+    numbers: dict[int, ObjectId] = {}
     known: dict[Row, Payload] = {}
     for row in sorted(rows, key=itemgetter(0, 1)):
-        oid, number, name, *_, rare = row
+        oid = row[0]
         if oid != at:
             at = oid
             relation = relations.get(at)
-            if relation is not None and relation.kind != "composite":
+            if relation is None:
+                continue
+            numbers = columns[at] = {}
+            _, schema, table, _ = relation
+            composite = relation.kind == "composite"
+            if not composite:
                 whole = facts[relation]
                 order = whole["columns"]
         if relation is None:
             continue
-        id = columns[at, number] = ObjectId("column", relation.schema, relation.name, name)
-        payload = known.get(row[3:])  # thousands of columns say the same: they share a payload
+        name, said = row[2], row[3:]
+        id = numbers[row[1]] = _new(ObjectId, ("column", schema, table, name))
+        payload = known.get(said)  # thousands of columns say the same: they share a payload
         if payload is None:
-            payload = known[row[3:]] = _column(*row[3:])
-        if relation.kind == "composite":
+            payload = known[said] = _column(*said)
+        if composite:
             into.attributes[oid].append({"name": name, **payload})
             continue
         order.append(name)
         facts[id] = payload
+        rare = said[-1]
         if rare is not None and (acl := json.loads(rare)["acl"]) is not None:
             add_grants(into, id, whole["owner"], acl)
 

@@ -57,7 +57,7 @@ def read_sequences(rows: Sequence[Row], into: Collector) -> None:
             "type": type,
         }
         table = into.relations.get(table_oid)
-        column = into.columns.get((table_oid, number))
+        column = into.columns.get(table_oid, {}).get(number)
         if dependency == "i" and table is not None and column is not None:
             payload = into.facts[column]
             usual = _usual(type, step)
