@@ -50,18 +50,19 @@ SELECT DISTINCT ON (r.migration) r.*
 # steps from JSON; what is done stays as it is
 RECORD = """
 INSERT INTO qb.step AS s (run, number, part, sql, place, status, transactional, seconds, rows,
-                          wal_bytes, attempts, locks, messages, error)
+                          wal_bytes, attempts, locks, messages, error, before)
 SELECT g.run, g.number, g.part, g.sql, g.place, g.status, g.transactional, g.seconds, g.rows,
-       g.wal_bytes, g.attempts, g.locks, g.messages, g.error
+       g.wal_bytes, g.attempts, g.locks, g.messages, g.error, coalesce(g.before, '{}')
   FROM pg_catalog.jsonb_to_recordset(%s) AS g(
        run bigint, number int, part text, sql text, place text, status text, transactional bool,
        seconds float8, rows bigint, wal_bytes bigint, attempts int, locks jsonb, messages jsonb,
-       error text)
+       error text, before jsonb)
     ON CONFLICT (run, number) DO UPDATE SET status = excluded.status, sql = excluded.sql,
        part = excluded.part, place = excluded.place, transactional = excluded.transactional,
        started_at = excluded.started_at, seconds = excluded.seconds, rows = excluded.rows,
        wal_bytes = excluded.wal_bytes, attempts = excluded.attempts, locks = excluded.locks,
-       messages = excluded.messages, error = excluded.error
+       messages = excluded.messages, error = excluded.error,
+       before = CASE excluded.before WHEN '{}' THEN s.before ELSE excluded.before END
  WHERE s.status <> 'done'
 """
 
@@ -156,6 +157,7 @@ class StepRow:
     locks: dict[str, str]
     error: str
     messages: list[str]
+    before: dict[str, Any]
 
 
 def way_back(migration: LoadedMigration) -> str:
@@ -213,10 +215,15 @@ def finish(conn: Connection, run: int, status: str, error: str = "") -> None:
 
 
 def record_steps(
-    conn: Connection, run: int, observations: Iterable[Observation], status: str = "done"
+    conn: Connection,
+    run: int,
+    observations: Iterable[Observation],
+    status: str = "done",
+    before: dict[str, Any] | None = None,
 ) -> None:
-    """Record steps with what was observed."""
-    conn.execute(RECORD, [json.dumps([_row(run, o, status) for o in observations])])
+    """Record steps with what was observed; `before` is what a step found that starts now."""
+    rows = [_row(run, o, status) | {"before": before or {}} for o in observations]
+    conn.execute(RECORD, [json.dumps(rows)])
 
 
 def keep(
@@ -312,7 +319,7 @@ def steps(conn: Connection, run: int) -> tuple[StepRow, ...]:
     """The recorded statements of a run, in order."""
     rows: list[tuple[Any, ...]] = conn.execute(
         "SELECT number, part, sql, place, status, transactional, seconds, rows, wal_bytes,"
-        " attempts, locks, error, messages FROM qb.step WHERE run = %s ORDER BY number",
+        " attempts, locks, error, messages, before FROM qb.step WHERE run = %s ORDER BY number",
         [run],
     ).fetchall()
     return tuple(StepRow(*row) for row in rows)

@@ -52,6 +52,7 @@ CREATE TABLE qb.step (
     locks jsonb NOT NULL DEFAULT '{}',
     messages jsonb NOT NULL DEFAULT '[]',               -- what the server said: NOTICE, WARNING
     error text NOT NULL DEFAULT '',
+    before jsonb NOT NULL DEFAULT '{}',                 -- outside a transaction: what was there
     PRIMARY KEY (run, number)
 );
 
