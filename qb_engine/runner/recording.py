@@ -13,9 +13,11 @@ from qb_engine.constraints.rules import NOT_ROLLED_BACK, Memo, after, before, in
 from qb_engine.database.connect import lost, server_error
 from qb_engine.errors import InterruptedRun, RefusedError
 from qb_engine.execution import Block, Observation, StepFailed
+from qb_engine.execution.blocks import MAY_COMMIT
 from qb_engine.execution.executor import Unit
 from qb_engine.execution.failure import server_gone
 from qb_engine.ledger import PartRow
+from qb_engine.runner import evidence
 from qb_engine.runner.resume import settings_of
 
 if TYPE_CHECKING:
@@ -166,7 +168,8 @@ class Recording:
             )
             if block is self._arranged[0]:
                 self._remember(self._crew.acting)
-            ledger.record_steps(self._control, self._number, [blank], "running")
+            there = evidence.before(self._crew.acting, step.statement)
+            ledger.record_steps(self._control, self._number, [blank], "running", there)
             seen = executor.run(block)
             self._seen += seen
             self._end(self._control, seen, parts, last=False)
@@ -224,7 +227,10 @@ class Recording:
         gone = lost(failed.cause)
         if self._control.closed or (gone and not _alive(self._control)):
             return server_gone(failed.cause, f"running {self._migration.id}")
-        ledger.record_steps(self._control, self._number, failed.observations[-1:], "failed")
+        # nobody saw the end of what runs outside a transaction, or it may have committed before
+        unseen = failed.step.outside and (gone or failed.step.statement.kind in MAY_COMMIT)
+        how = "running" if unseen else "failed"
+        ledger.record_steps(self._control, self._number, failed.observations[-1:], how)
         said = failed.cause.diag.message_primary or str(failed.cause)
         error = f"{failed.what}: {said}"
         kept, cut_off = self._record_end("stopped" if cancelled else "failed", error)
