@@ -175,6 +175,25 @@ def test_excluded_schemas_are_not_there(conn: Connection) -> None:
     assert snapshot(conn, exclude_schemas=("qb", "public")).find("schema", "", "public") is None
 
 
+def test_keywords_are_quoted_in_definitions_that_are_alike(conn: Connection) -> None:
+    conn.execute(
+        'CREATE TABLE t (a integer UNIQUE, "select" integer UNIQUE, b integer PRIMARY KEY);'
+        'CREATE TABLE u (t integer REFERENCES t, "user" integer REFERENCES t ("select"))'
+    )
+    query = (
+        "SELECT conname::text, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype <> 'n'"
+    )
+    conn.execute("SET search_path = ''")
+    printed = dict(conn.execute(query).fetchall())
+    found = {
+        i.sub: p["definition"] for i, p in snapshot(conn).facts.items() if "kind" in p and i.sub
+    }
+    assert {name: found[name] for name in printed if name in found} == {
+        name: text for name, text in printed.items() if name in found
+    }
+    assert found["t_select_key"] == 'UNIQUE ("select")'
+
+
 @pytest.mark.parametrize(
     "name",
     ["hstore", "citext", "tablefunc", "btree_gist", "pg_trgm", "ltree", "postgres_fdw", "dict_int"],

@@ -22,7 +22,7 @@ from qb_engine.schema.catalog.sweep import PRESENCE, RARE
 
 # Sent one stage ahead, so that the server works on one while the rows of another become facts.
 STAGES: tuple[tuple[Group, ...], ...] = (
-    (*schemas.GROUPS, *relations.GROUPS),
+    (indexes.WORDS, *schemas.GROUPS, *relations.GROUPS),  # the words, before anything is quoted
     (*types.GROUPS, *sequences.GROUPS, *constraints.GROUPS),
     indexes.GROUPS,
     (*functions.GROUPS, *rules.GROUPS, *sweep.GROUPS),

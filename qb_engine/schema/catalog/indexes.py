@@ -98,4 +98,5 @@ def read_indexes(rows: Sequence[Row], into: Collector) -> None:
             payload["attached_to"] = relations[parent].sub
 
 
-GROUPS = (Group(KEYWORDS, read_keywords), Group(INDEXES, read_indexes))
+WORDS = Group(KEYWORDS, read_keywords)
+GROUPS = (Group(INDEXES, read_indexes),)
