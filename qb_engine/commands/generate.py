@@ -85,7 +85,7 @@ def command(
         (session.project.root / session.project.config.migrations).mkdir(
             parents=True, exist_ok=True
         )
-        existing = load(session.project.migrations)
+        existing = load(session.project.migrations, format=session.project.config.format)
         stamp = drafting.next_stamp(existing)
         if models:
             with scratch_of(session) as scratch:

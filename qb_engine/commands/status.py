@@ -40,6 +40,7 @@ class StatusReport(Report):
     findings: tuple[Finding, ...] = ()
     check: bool = False
     every: bool = False
+    remarks: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -92,7 +93,7 @@ class StatusReport(Report):
             found.append(
                 f"{self._hidden:,} older ones are settled, too: qb status --all lists them"
             )
-        return found
+        return [*found, *self.remarks]
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -100,6 +101,7 @@ class StatusReport(Report):
             "migrations": jsonable(self.migrations),
             "runner": self.runner,
             "findings": jsonable(self.findings),
+            "remarks": list(self.remarks),
         }
 
 
@@ -192,7 +194,9 @@ def command(session: Session, migration: str | None, check: bool, every: bool) -
         )
         running = runner(conn)
         if migration is None:
-            return StatusReport(session.target.name, states, running, found, check, every)
+            return StatusReport(
+                session.target.name, states, running, found, check, every, migrations.notes
+            )
         return _one(session, conn, migrations, migration, states, running, found, check)
 
 

@@ -14,7 +14,7 @@ import psycopg
 
 from qb_engine.constraints import infer
 from qb_engine.database.connect import server_error
-from qb_engine.drafting import cell, python_text, sql_text
+from qb_engine.drafting import cell, foreign, python_text, sql_text
 from qb_engine.drafting.derive import Derived, WayBack, derive
 from qb_engine.drafting.store import Draft, PartName, checked_name, get, last
 from qb_engine.errors import InputError
@@ -28,6 +28,7 @@ from qb_engine.sql.tree import equal
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.migrations import Backfill, Reader
+    from qb_engine.migrations.formats import Format
     from qb_engine.project import Project
 
 Kind = Literal["python", "sql"]
@@ -70,8 +71,10 @@ def generate(
 
     `conn` is an idle autocommit connection to the target, which is only read. `scratch` is one to
     a throw-away database with the target's schema: the statements run there, and back.
+    In a folder of another tool's format it is written in that format, where qb can.
     Raise InputError for what cannot become a migration; no file is left then.
     """
+    format = foreign.format_of(project)
     if sql is not None:
         if name is None:
             raise InputError(
@@ -85,13 +88,19 @@ def generate(
         name = draft.name
         pieces, backfill_text = _of_draft(draft, _reader(conn))
     stamp = stamp or next_stamp(project.migrations)
-    _refuse_taken(project, name)
+    if format is None:
+        _refuse_taken(project, name)
+    else:
+        parts = [str(piece.part) for piece in pieces]
+        foreign.refuse_parts(format, [*parts, *["backfill"] * bool(backfill_text)])
     start = snapshot(conn)
     derived = derive([piece.up for piece in pieces], start, scratch)
     ways = [piece.way or way for piece, way in zip(pieces, derived.parts)]
     constraints = infer(_in_order(pieces, _backfill(backfill_text), start), start, derived.uses)
     given = next((p.constraints for p in pieces if p.constraints is not None), None)
     constraints = constraints if given is None else dict(given)
+    if format is not None:
+        return _in_format(project, format, name, pieces[0], ways[0], derived)
     files = _files(name, pieces, ways, constraints, kind)
     if backfill_text:
         files["backfill.py"] = _backfill_file(backfill_text)
@@ -111,6 +120,32 @@ def generate(
         irreversible=loaded.irreversible,
         loses=tuple(dict.fromkeys(each for way in ways for each in way.loses)),
         notes=_notes(derived, ways),
+        proven=derived.proven,
+    )
+
+
+def _in_format(
+    project: Project, format: Format, name: str, piece: Piece, way: WayBack, derived: Derived
+) -> Generated:
+    """Write a migration as another tool has it; constraints have no place there."""
+    text = piece.text if piece.cell is None else ""
+    sql = text or python_text.joined(statement.sql for statement in piece.up)
+    paths, loaded = foreign.write(project, format, name, sql, way, transaction=piece.transaction)
+    try:
+        _compare([piece], loaded)
+    except BaseException:
+        foreign.remove(paths)
+        raise
+    said = f"written as {format.name} has it: its files have no place for constraints"
+    return Generated(
+        id=loaded.id,
+        paths=paths,
+        text=paths[0].read_text(encoding="utf-8"),
+        constraints={},
+        down=tuple(s.sql for s in loaded.down),
+        irreversible=way.irreversible or loaded.irreversible,
+        loses=way.loses,
+        notes=(said, *_notes(derived, [way])),
         proven=derived.proven,
     )
 

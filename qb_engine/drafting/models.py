@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qb_engine.database.engine import engine_of
 from qb_engine.drafting.generate import Generated, generate
 from qb_engine.errors import InputError
+from qb_engine.migrations import formats
 from qb_engine.schema import snapshot
 
 if TYPE_CHECKING:
@@ -124,9 +125,10 @@ def _included(
 
 
 def _hidden(conn: Connection) -> set[str]:
-    """Partitions: tables that no model speaks of, and that go with their parent."""
+    """Tables that no model speaks of: partitions, and what other tools record migrations in."""
     tables = snapshot(conn).tables.values()
-    return {table.qualified for table in tables if table.partition_of is not None}
+    partitions = {table.qualified for table in tables if table.partition_of is not None}
+    return partitions | {f"public.{format.table}" for format in formats.known().values()}
 
 
 def _rendered(operations: Any, dialect: Any) -> str:

@@ -100,7 +100,18 @@ def _read(path: Path) -> tuple[Statement, ...]:
 
 
 def write(folder: Path, new: New) -> Mapping[str, str]:
-    """The two files of a new migration, numbered as the others are."""
+    """The two files of a new migration, numbered as the others are.
+
+    Raise InputError for one that must not run in a transaction: its files cannot say so.
+    """
+    if not new.transaction:
+        raise InputError(
+            "golang-migrate has no word for a migration without a transaction",
+            where=new.name,
+            why="the server makes one transaction of a file; what refuses one is run alone anyway",
+            todo="leave qb:transaction out, or split the migration",
+            code="not-supported",
+        )
     versions = [e.path.name.split("_")[0] for e in entries(folder).entries if e.stamp]
     last = max(versions, key=int, default="")
     if last and len(last) < STAMPED:
