@@ -98,7 +98,7 @@ def sql_html(sql: str) -> str:
 
 
 def error_html(error: QbError) -> str:
-    """An error's four parts, without frame and style."""
+    """An error's four parts and its page, without frame and style."""
     where = f" <code>{text(error.where)}</code>" if error.where else ""
     parts = [f'<p class="qb-head">{word("FAIL")} {text(error.what)}{where}</p>']
     if error.why:
@@ -106,6 +106,7 @@ def error_html(error: QbError) -> str:
         parts.append(f"<{block[0]}>why: {block[1]}{text(error.why)}</{block[0]}>")
     if error.todo:
         parts.append(f"<p>next: {text(error.todo)}</p>")
+    parts.append(f"<p>more: <code>%qb error {text(error.code)}</code></p>")
     return f'<div role="alert">{"".join(parts)}</div>'
 
 
