@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from qb_engine.errors import RefusedError
-from qb_engine.execution.blockers import sentence
+from qb_engine.execution.blockers import Blocker, sentence, terminate
 from qb_engine.execution.concurrently import Concurrent
 from qb_engine.execution.observation import Observation, strongest
 from qb_engine.execution.outside import sampled, stepped
@@ -38,16 +38,20 @@ def run_alone(stage: Stage, step: Step, attempt: int) -> tuple[Observation, ...]
     )
     if not policy.commit:
         return (replace(blank, skipped=f"not run: {step.outside}"),)
-    alone = Concurrent(stage.acting, stage.watching, step.statement, stage.tell)
+    alone = Concurrent(
+        stage.acting, stage.watching, step.statement, stage.tell, kept=not policy.pooled
+    )
     sql = step.statement.sql
     if concurrently(step) and not policy.stepped:
-        left = alone.wait(policy.lock_deadline, stage.stopped)
-        if left:
+        if left := alone.wait(policy.lock_deadline, stage.stopped, _ending(stage)):
             error = psycopg.errors.LockNotAvailable(
                 "not started: it would wait for " + "; ".join(map(sentence, left))
             )
             raise stage.failed(step, error, 0.0, None)
-        sql = alone.sql()
+        try:
+            sql = alone.sql()
+        except psycopg.Error as error:
+            raise stage.failed(step, error, 0.0, None) from error
     start, wal = stage.start(step), stage.wal_now()
     free = concurrently(step) and not policy.stepped
     lock = "0" if concurrently(step) else milliseconds(policy.lock_timeout)
@@ -102,7 +106,24 @@ def _process(stage: Stage, sql: str) -> Callable[[], int | None]:
     if not stage.policy.pooled:
         return lambda: stage.pid
     name = stage.acting.info.parameter_status("application_name") or ""
-    return lambda: pid_of(stage.watching, sql, name)
+
+    def process() -> int | None:
+        found = pid_of(stage.watching, sql, name)
+        if found and found != stage.pid:
+            stage.pid = found
+            stage.watch.begin(found)
+        return found
+
+    stage.pid = 0
+    return process
+
+
+def _ending(stage: Stage) -> Callable[[tuple[Blocker, ...]], object]:
+    """What is done about transactions that are in the way of a statement with CONCURRENTLY."""
+    older = stage.policy.terminate
+    if not older:
+        return lambda found: None
+    return lambda found: terminate(stage.watching, found, older, stage.tell)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -121,8 +121,8 @@ SELECT i.indisvalid, n.nspname::text, c.relname::text,
 class Concurrent:
     """One statement that says CONCURRENTLY, seen before it starts and after it failed.
 
-    `acting` runs it, and resolves its names; `watching` looks, and cleans up. Where sessions are
-    shared the two may well be one and the same.
+    `acting` runs it, and resolves its names; `watching` looks, and cleans up. `kept` says that
+    their sessions are theirs, so that settings may be changed for a while.
     """
 
     def __init__(
@@ -131,7 +131,10 @@ class Concurrent:
         watching: Connection,
         statement: Statement,
         tell: Callable[[str], None] = lambda text: None,
+        *,
+        kept: bool = True,
     ) -> None:
+        self._kept = kept
         self._acting = acting
         self._watching = watching
         self._statement = statement
@@ -252,7 +255,7 @@ class Concurrent:
 
     def _drop(self, schema: str, name: str) -> None:
         sql = f"DROP INDEX CONCURRENTLY IF EXISTS {qualified(schema, name)}"
-        with _limited(self._watching, CLEAN_UP_S):
+        with _unlimited(self._watching, self._kept), _limited(self._watching, CLEAN_UP_S):
             self._watching.execute(sql.encode())
 
     @staticmethod
@@ -326,6 +329,25 @@ def _detached(statement: Statement) -> tuple[str, str] | None:
         return None
     parent, partition = (qualified(s or None, name) for s, name in statement.relations[:2])
     return parent, partition
+
+
+@contextmanager
+def _unlimited(conn: Connection, kept: bool) -> Iterator[None]:
+    """Wait for locks without a limit: one would leave the index as it is."""
+    if not kept:
+        yield
+        return
+    names = ("lock_timeout", "statement_timeout")
+    query = "SELECT current_setting(%s), current_setting(%s)"
+    before = conn.execute(query, names).fetchone() or ()
+    for name in names:
+        conn.execute("SELECT set_config(%s, '0', false)", [name])
+    try:
+        yield
+    finally:
+        with suppress(psycopg.OperationalError):  # the session may be gone
+            for name, value in zip(names, before):
+                conn.execute("SELECT set_config(%s, %s, false)", [name, value])
 
 
 @contextmanager
