@@ -123,6 +123,7 @@ class Config(_Strict):
     format: str | None = None
     default: str | None = None
     shadow: str | None = None
+    workload: str | None = None
     aliases: dict[str, Alias] = Field(default_factory=dict)
     timeouts: Timeouts = Timeouts()
     temporal: Temporal = Temporal()

@@ -24,6 +24,7 @@ migrations = "migrations"
 default = "embedded"            # an alias below, or embedded
 # format = "dbmate"             # whose migrations these are; left out: the folder's content tells
 # shadow = "postgresql://..."   # a server for scratch databases; left out: the embedded one
+# workload = "workload.sql"     # queries ($1 for what varies) planned before and after a run
 
 [aliases]
 # A name for a database: a libpq service name, a URL without a password, or "embedded".

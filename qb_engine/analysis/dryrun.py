@@ -14,10 +14,12 @@ from qb_engine.execution.failure import StepFailed
 from qb_engine.project import seconds
 
 if TYPE_CHECKING:
+    from qb_engine.analysis.workload import Compared, Workload
     from qb_engine.constraints.rules import DeclaredRule, Memo
     from qb_engine.database.connect import Connection
     from qb_engine.execution import Step
     from qb_engine.execution.place import Place
+    from qb_engine.execution.sample import Sample
     from qb_engine.migrations import LoadedMigration, Part
 
 
@@ -30,6 +32,8 @@ class DryRun:
     seen: tuple[Observation, ...]
     failure: StepFailed | None = None
     rules: tuple[Outcome, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    compared: Compared | None = None  # the workload, on the last migration of several
 
 
 Item = tuple["LoadedMigration", tuple["Part", ...], frozenset[int]]
@@ -43,18 +47,24 @@ def dry_run(
     done: frozenset[int] = frozenset(),
     *,
     here: bool = False,
+    workload: Workload | None = None,
 ) -> DryRun:
     """Run the parts of a migration that are next on the target, in a transaction rolled back.
 
     The other parts are listed as not run. Its locks are real while it runs: every wait is bounded
-    by lock_timeout, nothing is retried.
+    by lock_timeout, and others wait for it no longer than max_blocked; nothing is retried.
+    The workload is planned before, and again before all is rolled back.
     Statements that refuse a transaction are not run. Refused on production unless `here`.
     """
-    return dry_run_together(place, [(migration, parts, done)], here=here)[0]
+    return dry_run_together(place, [(migration, parts, done)], here=here, workload=workload)[0]
 
 
 def dry_run_together(
-    place: Place, items: Iterable[Item], *, here: bool = False
+    place: Place,
+    items: Iterable[Item],
+    *,
+    here: bool = False,
+    workload: Workload | None = None,
 ) -> tuple[DryRun, ...]:
     """The same for several migrations, in one transaction, up to the first that fails.
 
@@ -80,8 +90,11 @@ def dry_run_together(
             tell=place.tell,
             on_step=lambda step, state, seen: place.on_step(doing[-1], step, state),
             opener=lambda: place.opener("qb watch"),
+            stop=place.stop,
         )
         try:
+            if workload is not None:
+                workload.before(watching)
             for migration, parts, done in items:
                 doing.append(migration)
                 first = parts[:1] == migration.parts[:1] and not done and not found
@@ -93,10 +106,15 @@ def dry_run_together(
                     raise failure
                 outcomes = memo.outcomes
                 if failure is None:
-                    outcomes += _after(acting, rules, memo, seen, parts)
-                found.append(DryRun(migration, verified, seen, failure, outcomes))
+                    asked, failure = _after(executor, acting, rules, memo, seen, parts)
+                    outcomes += asked
+                samples = executor.samples()
+                found.append(DryRun(migration, verified, seen, failure, outcomes, samples))
                 if failure is not None:
                     break
+            if workload is not None and found and found[-1].failure is None:
+                with executor.giving_way():
+                    found[-1] = replace(found[-1], compared=workload.after(acting))
         finally:
             executor.close()
     return tuple(found)
@@ -126,19 +144,27 @@ def _run(
 
 
 def _after(
+    executor: Executor,
     acting: Connection,
     rules: tuple[DeclaredRule, ...],
     memo: Memo,
     seen: tuple[Observation, ...],
     parts: tuple[Part, ...],
-) -> tuple[Outcome, ...]:
+) -> tuple[tuple[Outcome, ...], StepFailed | None]:
     """Ask the rules in the transaction that is rolled back, when it holds the whole migration."""
     files = {part.file for part in parts}
     left_out = [o for o in seen if o.part in files and o.skipped.startswith("not run")]
+    if not left_out and rules:
+        last = blocks(parts)[-1]
+        try:
+            with executor.beside(last.steps[-1], last, "its rules"), executor.giving_way():
+                return after(acting, rules, memo, seen), None
+        except StepFailed as failed:
+            return (), failed
     if not left_out:
-        return after(acting, rules, memo, seen)
+        return (), None
     why = f"not asked: statement {left_out[0].number} cannot run in a transaction"
-    return tuple(Outcome(rule, None, why) for rule in rules if rule.after)
+    return tuple(Outcome(rule, None, why) for rule in rules if rule.after), None
 
 
 def _other(step: Step, *, after: bool) -> Observation:

@@ -11,6 +11,13 @@ import click
 from qb_engine.commands import Session, qb_command
 from qb_engine.commands._rules import rules_as_dicts, rules_table
 from qb_engine.commands._steps import charts, steps_table
+from qb_engine.commands._watched import as_facts, kept_waiting
+from qb_engine.commands._workload import (
+    workload_facts,
+    workload_notes,
+    workload_of,
+    workload_tables,
+)
 from qb_engine.report import Chart, Report, Table, format_seconds
 
 if TYPE_CHECKING:
@@ -43,7 +50,10 @@ class DryRunReport(Report):
 
     def tables(self) -> Sequence[Table]:
         steps = steps_table(self.dry.migration.id, self.dry.seen, timed=True)
-        return (steps, rules_table(self.dry.rules)) if self.dry.rules else (steps,)
+        found = [steps, rules_table(self.dry.rules)] if self.dry.rules else [steps]
+        if waited := kept_waiting(self.dry.seen, self.dry.samples):
+            found.append(waited)
+        return [*found, *workload_tables(self.dry.compared)]
 
     def notes(self) -> Sequence[str]:
         found = []
@@ -54,6 +64,7 @@ class DryRunReport(Report):
                 found.append(f"{check.what}: expected {check.expected}, found {check.found}")
         for o in self.dry.seen:
             found += [f"statement {o.number}: {text}" for text in o.messages]
+        found += workload_notes(self.dry.compared)
         if self.others:
             found.append(
                 f"{self.others} more pending: each can be dry-run once the one before is applied"
@@ -61,7 +72,7 @@ class DryRunReport(Report):
         return found
 
     def charts(self) -> Sequence[Chart]:
-        return charts(self.dry.migration.name, self.dry.seen)
+        return charts(self.dry.migration.name, self.dry.seen, self.dry.samples)
 
     def as_dict(self) -> dict[str, Any]:
         failure = self.dry.failure
@@ -72,6 +83,8 @@ class DryRunReport(Report):
             "seconds": sum(o.seconds for o in self.dry.seen),
             "steps": [o.as_dict() for o in self.dry.seen],
             "rules": rules_as_dicts(self.dry.rules),
+            "kept_waiting": as_facts(self.dry.samples),
+            "workload": workload_facts(self.dry.compared),
             "error": failure.as_dict() if failure else None,
         }
 
@@ -116,10 +129,12 @@ class DryRunsReport(Report):
 @qb_command("dryrun", short_help="Run for real on the target, observed, rolled back.")
 @click.argument("migration", required=False)
 @click.option("--here", is_flag=True, help="Yes, on this production target.")
-def command(session: Session, migration: str | None, here: bool) -> Report:
+@click.option("--workload", type=click.Path(), help="Queries to plan before and after, from FILE.")
+def command(session: Session, migration: str | None, here: bool, workload: str | None) -> Report:
     """Run MIGRATION (default: the next pending one) in a transaction that is rolled back.
 
-    Its locks are real while it runs; no wait is longer than the lock timeout.
+    Its locks are real while it runs; no wait is longer than the lock timeout, and nobody waits for
+    it longer than max_blocked.
     """
     from qb_engine.analysis import dry_run
     from qb_engine.commands._place import NothingPending, alone, next_pending, pending, place_of
@@ -147,6 +162,12 @@ def command(session: Session, migration: str | None, here: bool) -> Report:
                 step.number - (state == "running"), total, step.statement.first_line[:50]
             ),
         )
-        return DryRunReport(
-            session.target.name, dry_run(place, chosen, parts, done, here=here), others
+        dry = dry_run(
+            place,
+            chosen,
+            parts,
+            done,
+            here=here,
+            workload=workload_of(session, workload, [chosen]),
         )
+        return DryRunReport(session.target.name, dry, others)

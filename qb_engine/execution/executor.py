@@ -148,7 +148,7 @@ class Executor:
             for unit in units:
                 block, found = unit.block, []
                 if self.policy.commit and unit.first is not None:
-                    with self._beside(block.steps[0], block, "what is asked before it"):
+                    with self.beside(block.steps[0], block, "what is asked before it"):
                         unit.first()
                 before: Step | None = None
                 for step in block.steps:
@@ -160,7 +160,7 @@ class Executor:
                 found = [replace(o, held_until=ended) for o in found]
                 done += tuple(found)
                 if self.policy.commit and unit.inside is not None:
-                    with self._beside(block.steps[-1], block, "what is asked after it"):
+                    with self.beside(block.steps[-1], block, "what is asked after it"):
                         unit.inside(tuple(found))
                 if not last:
                     self._stage.acting.execute(f"RESET ALL; {self._limits()}".encode())
@@ -178,7 +178,7 @@ class Executor:
             raise
 
     @contextmanager
-    def _beside(self, step: Step, block: Block, at: str) -> Iterator[None]:
+    def beside(self, step: Step, block: Block, at: str) -> Iterator[None]:
         """What the caller asks in the transaction is tried again for the same reasons as a step."""
         try:
             yield
