@@ -23,14 +23,9 @@ def test_a_dbmate_folder_gets_a_dbmate_file(qb, write, project, sql, tables) -> 
     report = qb("generate", "add_b", "--sql", sql)
     (path,) = report.generated.paths
     assert path.name.endswith("_add_b.sql")
-    assert (
-        path.read_text()
-        == (
-            "-- migrate:up\nCREATE TABLE b (id int);\nCREATE INDEX b_id ON b (id);\n"
-            "\n-- migrate:down\nDROP INDEX b_id;\nDROP TABLE b;\n"
-        )
-        or "DROP TABLE b" in path.read_text()
-    )
+    up, _, down = path.read_text().partition("\n-- migrate:down\n")
+    assert up == "-- migrate:up\nCREATE TABLE b (id int);\nCREATE INDEX b_id ON b (id);\n"
+    assert down.endswith("DROP TABLE b;\n")
     assert "no place for constraints" in " ".join(report.notes())
     qb("run")
     qb("rollback")

@@ -115,7 +115,7 @@ def test_a_repeatable_one_runs_again_when_it_changed_and_after_newer_versions(
 def test_a_misspelt_file_stops_the_run(qb, write, tables) -> None:
     write("1_a.up.sql", "CREATE TABLE a ()")
     write("2_b_up.sql", "CREATE TABLE b ()")
-    with pytest.raises(InputError, match="2_b_up.sql is not run by anybody"):
+    with pytest.raises(InputError, match=r"2_b_up\.sql is not run by anybody"):
         qb("run")
     assert tables() == []
 
