@@ -189,11 +189,11 @@ def request_of(session: Session, migrations: Migrations, given: Mapping[str, Any
 
 
 @contextmanager
-def events_of(session: Session, log_file: str | None) -> Iterator[Events]:
+def events_of(session: Session, log_file: str | None, what: str = "run") -> Iterator[Events]:
     """What hears the events of a run, closed when the run is over."""
     from qb_engine.runner.events import sink
 
-    events = sink(log_file, target=session.target, tell=session.face.say)
+    events = sink(log_file, target=session.target, command=what, tell=session.face.say)
     try:
         yield events
     except QbError as error:

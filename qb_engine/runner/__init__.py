@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from qb_engine.runner.ran import Ran
+from qb_engine.runner.redo import redo
 from qb_engine.runner.request import Request, refuse
 from qb_engine.runner.rollback import roll_back
-from qb_engine.runner.run import Ran, next_parts, run, to_run
+from qb_engine.runner.run import next_parts, run, to_run
 from qb_engine.runner.status import State, Status, status
 from qb_engine.runner.validate import Validation, validate
 
@@ -15,6 +17,7 @@ __all__ = [
     "Status",
     "Validation",
     "next_parts",
+    "redo",
     "refuse",
     "roll_back",
     "run",

@@ -42,7 +42,7 @@ class Recording:
 
     `status` is what the run becomes with its last block; `counts` the statements that an earlier
     run kept, and all; `also` writes more when it has ended; `rules` are what it must
-    keep.
+    keep; `all_or_none` says that its transaction holds other migrations, too.
     """
 
     def __init__(
@@ -54,17 +54,20 @@ class Recording:
         counts: tuple[int, int] = (0, 0),
         also: Also | None = None,
         rules: tuple[DeclaredRule, ...] = (),
+        *,
+        all_or_none: bool = False,
     ) -> None:
         self._crew = crew
         self._control = crew.control
         self._migration = migration
-        self._number = number
+        self.number = number
         self._status = status
         self._base, self._total = counts
         self._also = also
         self._rules = rules
         self._memo = Memo()
-        self._seen: list[Observation] = []
+        self._all_or_none = all_or_none  # with other migrations in one transaction
+        self.seen: list[Observation] = []
         self._arranged: Sequence[Block] = ()
         self._since = 0.0  # on the executor's clock
         self.seconds = 0.0  # of the whole run, once it has ended
@@ -82,7 +85,7 @@ class Recording:
         Raise StepFailed, InterruptedRun or ServerError, with what was kept.
         """
         crew = self._crew
-        crew.take_up(self._migration, self._number)
+        crew.take_up(self._migration, self.number)
         self._arranged = arranged
         self._since = crew.executor.clock()
         whole = whole_parts(arranged, parts, down=self._status == "rolled back")
@@ -96,7 +99,7 @@ class Recording:
                 self._insist(crew.acting, kept=NOT_ROLLED_BACK)
                 self._end(self._control, (), (), last=True)
             crew.tidy()
-        return tuple(self._seen)
+        return tuple(self.seen)
 
     def units(self, arranged: Sequence[Block], parts: Sequence[Part]) -> list[Unit]:
         """The same blocks as part of a transaction that holds more than this run."""
@@ -139,15 +142,16 @@ class Recording:
         """A transactional block, with the rules and the record that belong to its transaction."""
         acting = self._crew.acting
         last = block is self._arranged[-1]
-        before = len(self._seen)
+        ahead = self._arranged[: self._arranged.index(block)]
+        before = sum(len(each.steps) for each in ahead)
 
         def first() -> None:
-            del self._seen[before:]  # an earlier try was rolled back
+            del self.seen[before:]  # an earlier try was rolled back
             if block is self._arranged[0]:
                 self._remember(acting)
 
         def inside(seen: tuple[Observation, ...]) -> None:
-            self._seen += seen
+            self.seen += seen
             if last:
                 alone = block is self._arranged[0]
                 self._insist(acting, kept="" if alone else LAST_ROLLED_BACK)
@@ -169,9 +173,9 @@ class Recording:
             if block is self._arranged[0]:
                 self._remember(self._crew.acting)
             there = evidence.before(self._crew.acting, step.statement)
-            ledger.record_steps(self._control, self._number, [blank], "running", there)
+            ledger.record_steps(self._control, self.number, [blank], "running", there)
             seen = executor.run(block)
-            self._seen += seen
+            self.seen += seen
             self._end(self._control, seen, parts, last=False)
             if last:
                 self._insist(self._crew.acting, kept=NOT_ROLLED_BACK)
@@ -190,13 +194,13 @@ class Recording:
         """Ask the rules that hold after; raise RuleBroken when one does not."""
         if self._rules:
             with self._crew.executor.giving_way():
-                outcomes = after(conn, self._rules, self._memo, self._seen)
+                outcomes = after(conn, self._rules, self._memo, self.seen)
             insist(outcomes, self._migration.id, kept=kept)
 
     def _keep_samples(self) -> None:
         samples = self._crew.executor.samples() if not self._crew.acting_is_gone else ()
         if samples and not self._control.closed:
-            ledger.record_samples(self._control, self._number, samples, self._since)
+            ledger.record_samples(self._control, self.number, samples, self._since)
 
     def _end(
         self,
@@ -213,7 +217,7 @@ class Recording:
             conn.execute((AS_CONNECTED + reset).encode())
         status = self._status if last else ""
         with _durably(conn) if conn is self._control else nullcontext():
-            seconds = ledger.keep(conn, self._number, seen, parts, status)
+            seconds = ledger.keep(conn, self.number, seen, parts, status)
             if last and self._also is not None:
                 self._also(conn)
         self.seconds = seconds or self.seconds
@@ -230,11 +234,11 @@ class Recording:
         # nobody saw the end of what runs outside a transaction, or it may have committed before
         unseen = failed.step.outside and (gone or failed.step.statement.kind in MAY_COMMIT)
         how = "running" if unseen else "failed"
-        ledger.record_steps(self._control, self._number, failed.observations[-1:], how)
+        ledger.record_steps(self._control, self.number, failed.observations[-1:], how)
         said = failed.cause.diag.message_primary or str(failed.cause)
         error = f"{failed.what}: {said}"
         kept, cut_off = self._record_end("stopped" if cancelled else "failed", error)
-        if ledger.status_of(self._control, self._number) in ENDED:
+        if ledger.status_of(self._control, self.number) in ENDED:
             self._crew.place.tell("the connection was lost after the commit, which got through")
             return None
         failed.why += f"\n{self._fate(kept, cut_off)}"
@@ -243,13 +247,15 @@ class Recording:
 
     def _record_end(self, status: str, error: str) -> tuple[int, int]:
         """Record how the run ended; how many steps were kept, and how many were cut off."""
-        ledger.finish(self._control, self._number, status, error)
-        steps = ledger.steps(self._control, self._number)
+        ledger.finish(self._control, self.number, status, error)
+        steps = ledger.steps(self._control, self.number)
         cut_off = [s for s in steps if s.status == "running" and not s.transactional]
         return len([s for s in steps if s.status == "done"]), len(cut_off)
 
     def _fate(self, kept: int, cut_off: int) -> str:
         name = self._migration.id
+        if self._all_or_none:
+            return "rolled back: nothing of any migration of this run was kept"
         if not kept and not cut_off:
             beyond = " beyond what was before" if self._base else ""
             return f"rolled back: nothing of {name} was kept{beyond}"

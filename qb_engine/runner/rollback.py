@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qb_engine import ledger
-from qb_engine.errors import InputError, RefusedError
+from qb_engine.errors import InputError, QbError, RefusedError
 from qb_engine.runner.crew import at_work
-from qb_engine.runner.run import Ran, arranged
+from qb_engine.runner.ran import Ran
+from qb_engine.runner.run import arranged
 from qb_engine.runner.status import backfill_states
 
 if TYPE_CHECKING:
@@ -16,49 +18,110 @@ if TYPE_CHECKING:
     from qb_engine.execution.place import Place
     from qb_engine.ledger import Standing
     from qb_engine.migrations import LoadedMigration, Part
+    from qb_engine.runner.crew import Crew
 
 MOVING = ("pending", "running", "paused", "verifying")
 
 
 def roll_back(
     place: Place,
-    only: LoadedMigration | None = None,
+    only: str | None = None,
     *,
+    to: str | None = None,
+    steps: int = 1,
     edited: bool = False,
     out_of_order: bool = False,
-) -> Ran:
+    patience: float | None = None,
+) -> tuple[Ran, ...]:
     """Run the down of the last applied migration (or of the one named), or go on with it.
 
-    Only what was applied is undone: of an expanded migration without the part that waits, of a
-    half applied one the parts that are whole. Raise RefusedError when it is irreversible, when a
-    part is half applied, when its backfill is still moving, when its way back was edited (unless
-    `edited`), and when later ones are applied that may stand on it (unless `out_of_order`).
+    With `to`, of all that were applied after that one; with `steps`, of so many. Only what was
+    applied is undone: of an expanded migration without the part that waits, of a half applied one
+    the parts that are whole. Raise RefusedError when it is irreversible, when a part is half
+    applied, when its backfill is still moving, when its way back was edited (unless `edited`), and
+    when later ones are applied that may stand on it (unless `out_of_order`).
     """
-    with at_work(place) as crew:
-        control = crew.control
-        migration = only or _last(place, control)
-        standing = ledger.standing(control).get(migration.id) if ledger.exists(control) else None
-        if standing is None or standing.status == "rolled back":
-            raise InputError(
-                f"{migration.id} is not applied here",
-                where=place.target.display,
-                todo="see what is with: qb status",
-                code="not-applied",
-            )
-        parts = _applied(control, migration, standing)
-        _refuse(control, migration, parts)
-        resumed = standing.status == "partial down"
-        if not edited and not resumed:  # what stopped half way was mended to go on
-            _refuse_edited(control, migration)
-        if not out_of_order:
-            _refuse_later(control, migration, standing)
-        if resumed:
-            number = standing.last.run
-        else:
-            number = ledger.begin(control, migration, "down", crew.fingerprint())
-        seen, seconds = arranged(crew, migration, parts, number, "rolled back", resumed)
-        crew.keep_schema(number)
+    with at_work(place, patience) as crew:
+        names = [only] if only else _chosen(place, crew.control, to, steps)
+        migrations = [file_of(place, name) for name in names]
+        if len(migrations) > 1:
+            _refuse_any(crew.control, migrations)
+        done: list[Ran] = []
+        try:
+            for migration in migrations:
+                done.append(undo(crew, migration, edited=edited, out_of_order=out_of_order))
+        except QbError as error:
+            if done:
+                error.why += f"\nrolled back before it: {', '.join(r.migration for r in done)}"
+            raise
+        finally:
+            if done and not crew.control.closed:
+                last = ledger.history(crew.control, done[-1].migration)[0]
+                crew.keep_schema(last.run)
+    return tuple(done)
+
+
+def undo(
+    crew: Crew, migration: LoadedMigration, *, edited: bool = False, out_of_order: bool = False
+) -> Ran:
+    """Run the down of one migration, with the runner's lock held."""
+    control = crew.control
+    standing = ledger.standing(control).get(migration.id) if ledger.exists(control) else None
+    if standing is None or standing.status == "rolled back":
+        raise InputError(
+            f"{migration.id} is not applied here",
+            where=crew.place.target.display,
+            todo="see what is with: qb status",
+        )
+    parts = _applied(control, migration, standing)
+    _refuse(control, migration, parts)
+    resumed = standing.status == "partial down"
+    if not edited and not resumed:  # what stopped half way was mended to go on
+        _refuse_edited(control, migration)
+    if not out_of_order:
+        _refuse_later(control, migration, standing)
+    if resumed:
+        number = standing.last.run
+    else:
+        number = ledger.begin(control, migration, "down", crew.fingerprint())
+    seen, seconds = arranged(crew, migration, parts, number, "rolled back", resumed)
     return Ran(migration.id, "rolled back", seconds, seen)
+
+
+def last_applied(place: Place, control: Connection) -> str:
+    """The id of the migration that was applied last; raise InputError when none is."""
+    return _chosen(place, control, None, 1)[0]
+
+
+def _chosen(place: Place, control: Connection, to: str | None, steps: int) -> list[str]:
+    """The ids of applied migrations to undo, the newest first."""
+    known = ledger.standing(control) if ledger.exists(control) else {}
+    applied = sorted(
+        (s for s in known.values() if s.status != "rolled back"),
+        key=lambda s: s.last.run,
+        reverse=True,
+    )
+    if not applied:
+        raise InputError(
+            "nothing is applied here", where=place.target.display, todo="qb run applies migrations"
+        )
+    if to is None:
+        return [s.migration for s in applied[:steps]]
+    if to not in known or known[to].status == "rolled back":
+        raise InputError(
+            f"{to} is not applied here",
+            where=place.target.display,
+            why="--to names the last one that stays",
+            todo="see what is applied with: qb status",
+        )
+    return [s.migration for s in applied if s.last.run > known[to].last.run]
+
+
+def _refuse_any(control: Connection, migrations: Sequence[LoadedMigration]) -> None:
+    """Raise RefusedError for one that cannot be rolled back, before the first one is."""
+    standing = ledger.standing(control)
+    for migration in migrations:
+        _refuse(control, migration, _applied(control, migration, standing[migration.id]))
 
 
 def _applied(
@@ -128,27 +191,10 @@ def _refuse_later(control: Connection, migration: LoadedMigration, standing: Sta
         )
 
 
-def _last(place: Place, control: Connection) -> LoadedMigration:
-    known = ledger.standing(control) if ledger.exists(control) else {}
-    applied = [s for s in known.values() if s.status != "rolled back"]
-    if not applied:
-        raise InputError(
-            "nothing is applied here",
-            where=place.target.display,
-            todo="qb run applies migrations",
-            code="not-applied",
-        )
-    return file_of(place, max(applied, key=lambda s: s.last.run).migration)
-
-
 def file_of(place: Place, name: str) -> LoadedMigration:
     """The migration of an id that the ledger knows; raise InputError when its file is gone."""
-    for migration in place.migrations.all:
-        if migration.id == name:
-            return migration
-    for broken in place.migrations.broken:
-        if broken.id == name:
-            raise broken.error
+    if name in place.migrations:
+        return place.migrations.get(name)
     raise InputError(
         f"the file of {name} is gone",
         where=str(place.migrations.folder),

@@ -3,47 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qb_engine import ledger
-from qb_engine.analysis.verify import Verified, verify
+from qb_engine.analysis.verify import verify
 from qb_engine.constraints.rules import rules_of
-from qb_engine.errors import QbError
-from qb_engine.execution import Observation, StepFailed, blocks
+from qb_engine.errors import QbError, RefusedError
+from qb_engine.execution import StepFailed, blocks
 from qb_engine.runner import agreed
 from qb_engine.runner.crew import at_work
+from qb_engine.runner.ran import Ran
 from qb_engine.runner.recording import Recording, wants_to_be_alone
 from qb_engine.runner.request import Request, selected
 from qb_engine.runner.resume import remaining
 from qb_engine.runner.status import Status, backfill_states, one, status
+from qb_engine.runner.together import run_together
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
-    from qb_engine.execution import Step
+    from qb_engine.execution import Observation, Step
     from qb_engine.execution.place import Place
     from qb_engine.migrations import LoadedMigration, Migrations, Part
     from qb_engine.runner.crew import Crew
 
 
 WAITING = ("expanded", "backfilling")
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """One migration's run: how it ended and what was observed.
-
-    `status` is `applied`, `expanded` (its backfill comes next), `contracted` (what comes after it
-    ran), `rolled back` (a run down) or `not met` (its constraints; nothing was run).
-    """
-
-    migration: str
-    status: str
-    seconds: float
-    seen: tuple[Observation, ...] = ()
-    verified: Verified | None = None
-    note: str = ""
 
 
 def run(place: Place, request: Request | None = None) -> tuple[Ran, ...]:
@@ -76,7 +62,11 @@ def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
         agreed.insist(request.agreed, list(loaded.values()), crew.schema().fingerprint)
     _settle(control, states)
     done: list[Ran] = []
+    together = _together(todo, loaded) if request.atomic == "all" else []
     try:
+        if together:
+            done += run_together(crew, together, verify_first=request.verify_first)
+            return tuple(done)
         for state in todo:
             migration = loaded[state.migration]
             waits = state.state in ("expanded", "backfilling")
@@ -94,6 +84,21 @@ def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
     finally:
         _keep_schema(crew, done)
     return tuple(done)
+
+
+def _together(
+    todo: Sequence[Status], loaded: Mapping[str, LoadedMigration]
+) -> list[LoadedMigration]:
+    """The migrations for one transaction; raise RefusedError for one that is half applied."""
+    for state in todo:
+        if state.state != "pending":
+            raise RefusedError(
+                f"{state.migration} is {state.state}, and cannot be part of one transaction",
+                where=str(loaded[state.migration].path),
+                why=state.note,
+                todo="run without --atomic all first",
+            )
+    return [loaded[state.migration] for state in todo]
 
 
 def file_name(migrations: Migrations, id: str) -> str:
