@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import psycopg
+from psycopg import sql
 from psycopg.pq import ExecStatus
 
 from qb_engine.errors import RefusedError, ServerError
@@ -50,6 +51,21 @@ class Sessions:
 
 
 DIRECT = Sessions()
+
+# What PgBouncer keeps for each client, whichever session that is given.
+TRACKED = ("application_name", "client_encoding", "DateStyle", "TimeZone")
+
+
+def as_found(conn: Connection) -> str:
+    """SQL that makes a shared session as good as new, for this client and for the next one.
+
+    To be asked when the connection is fresh, and sent at the end of a transaction. A plain
+    RESET ALL would take the client's own name and encoding away, too.
+    """
+    own = [(name, conn.info.parameter_status(name)) for name in TRACKED]
+    return "RESET ALL; " + " ".join(
+        f"SET {name} TO {sql.Literal(value).as_string(conn)};" for name, value in own if value
+    )
 
 
 def sessions(a: Connection, b: Connection) -> Sessions:
@@ -105,13 +121,13 @@ class Refused(ServerError):
         self.sqlstate = sqlstate
 
 
-def _asked(conn: Connection, sql: str) -> int:
+def _asked(conn: Connection, query: str) -> int:
     """The number that a query answers with; raise Refused when it takes too long.
 
     A client that waits for a session cannot be cancelled, so it is not waited for inside psycopg.
     """
     pg = conn.pgconn
-    pg.send_query(sql.encode())
+    pg.send_query(query.encode())
     deadline = time.monotonic() + ANSWER_S
     value, failure = 0, None
     while True:

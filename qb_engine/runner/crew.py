@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from qb_engine import ledger
-from qb_engine.database.pooler import DIRECT, Sessions, sessions
+from qb_engine.database.pooler import DIRECT, Sessions, as_found, sessions
 from qb_engine.execution import Executor, Policy, StepFailed
 from qb_engine.runner.lock import Held, marked_working, only_runner, working
 from qb_engine.schema import probe, snapshot
@@ -49,6 +49,7 @@ class Crew:
         self.migration: LoadedMigration | None = None  # whose steps are told
         self.run = 0
         self.terminate = 0.0  # how old a blocker's transaction is that is ended, in seconds
+        self.leaving = ""  # SQL at the end of a transaction, where sessions are not kept
         self._prepares = False
         self._ledger = False
         self._acting: Connection | None = None
@@ -140,6 +141,8 @@ class Crew:
         if self.sessions.kept:
             self._acting.execute(marked_working())
             self._acting.prepare_threshold = WHEN_ASKED
+        else:
+            self.leaving = as_found(self._acting)
         self._executor = Executor(
             self._acting,
             self.control,

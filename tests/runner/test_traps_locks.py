@@ -520,6 +520,39 @@ def test_a_whole_run_goes_through_a_pooler(
 
 
 @pooled
+def test_what_a_migration_sets_does_not_reach_other_clients(
+    project: Project, session: Session, qb, write, database: Target, connection: Connection
+) -> None:
+    write("20240101_a.sql", "SET search_path = pg_catalog; SET timezone = 'Asia/Tokyo'")
+    with bouncer(database, "transaction") as through:
+        _lead_through(project, session, through)
+        assert qb("run").ok
+        query = (
+            "SELECT current_setting('search_path'), current_setting('timezone'),"
+            " current_setting('application_name') FROM pg_stat_activity"
+            " WHERE pid = pg_backend_pid()"
+        )
+        with ExitStack() as stack:
+            for _ in range(5):  # every session of the pool
+                conn = stack.enter_context(closing(connect(through, application_name="shop")))
+                conn.execute("BEGIN")
+                assert conn.execute(query.encode()).fetchone() == ('"$user", public', "UTC", "shop")
+
+
+@pooled
+def test_a_setting_for_a_later_transaction_is_refused_with_the_line(
+    project: Project, session: Session, qb, write, database: Target, connection: Connection
+) -> None:
+    write("20240101_a.sql", "SET search_path = app;\nCREATE INDEX CONCURRENTLY i ON t (id)")
+    with bouncer(database, "transaction") as through:
+        _lead_through(project, session, through)
+        with pytest.raises(RefusedError, match="longer than a transaction") as caught:
+            qb("run")
+    assert "20240101_a.sql:1, statement 1" in caught.value.where
+    assert validity(connection) == []
+
+
+@pooled
 def test_a_build_through_a_pooler_that_limits_locks_is_refused_with_the_reason(
     project: Project, session: Session, qb, write, database: Target, connection: Connection
 ) -> None:
