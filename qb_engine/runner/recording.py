@@ -16,6 +16,7 @@ from qb_engine.execution import Block, Observation, StepFailed
 from qb_engine.execution.blocks import MAY_COMMIT
 from qb_engine.execution.executor import Unit
 from qb_engine.execution.failure import server_gone
+from qb_engine.execution.pooled import refuse_settings
 from qb_engine.ledger import PartRow
 from qb_engine.runner import evidence
 from qb_engine.runner.resume import settings_of
@@ -90,6 +91,8 @@ class Recording:
         self._since = crew.executor.clock()
         whole = whole_parts(arranged, parts, down=self._status == "rolled back")
         with self.recorded():
+            if not crew.sessions.kept:
+                refuse_settings(arranged, kept)
             for sql in settings_of(kept):
                 crew.acting.execute(sql.encode())
             for block in arranged:
@@ -213,8 +216,7 @@ class Recording:
         """Record a block, and the end of the run with the last one, all of it or nothing."""
         if conn is not self._control:
             # the session is somebody else's after this, where sessions are not kept
-            reset = "" if self._crew.sessions.kept else "RESET ALL;"
-            conn.execute((AS_CONNECTED + reset).encode())
+            conn.execute((AS_CONNECTED + self._crew.leaving).encode())
         status = self._status if last else ""
         with _durably(conn) if conn is self._control else nullcontext():
             seconds = ledger.keep(conn, self.number, seen, parts, status)
