@@ -29,7 +29,8 @@ from qb_engine.schema.catalog import (
 )
 from qb_engine.schema.catalog.collector import Row
 from qb_engine.schema.catalog.rare import Rare
-from qb_engine.schema.state import Snapshot, write
+from qb_engine.schema.state import Snapshot
+from qb_engine.schema.writing import by_kind, write
 from qb_engine.schema.xmin import PROBE
 
 # Definitions queue behind ACCESS EXCLUSIVE. Each try is shorter than the usual deadlock_timeout:
@@ -167,7 +168,9 @@ class _Reading:
                 for group, rows in found:
                     group.read(rows, self._into)
                 if number == SETTLED_AFTER:  # there is time: indexes take long to print
-                    self._written = {kind: write(kind, self._into.facts) for kind in SETTLED}
+                    facts = self._into.facts
+                    known = by_kind(facts)
+                    self._written = {k: write(k, known[k], facts) for k in SETTLED if k in known}
             self._print()
             if self._into.orphans:
                 cursor = self._send(comments.UNKNOWN, comments.unknown(self._into))

@@ -96,6 +96,10 @@ class ObjectId(NamedTuple):
         return ObjectId(kind, self.schema, self.name, f"{self.kind} {self.sub}".rstrip())
 
 
+# An ObjectId without a call into Python: a snapshot makes hundreds of thousands.
+new_id = tuple.__new__
+
+
 def parents(id: ObjectId, payload: Mapping[str, Any]) -> Iterator[ObjectId]:
     """The objects that take this one with them when they come and go, nearest first."""
     if id.kind in REMARKS:

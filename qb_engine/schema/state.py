@@ -7,13 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from json.encoder import encode_basestring_ascii
 from types import MappingProxyType
 from typing import Any
 
 from qb_engine.errors import InputError
 from qb_engine.schema.ids import ObjectId
 from qb_engine.schema.tables import Table, Tables
+from qb_engine.schema.writing import by_kind, write
 
 # What a fact says and how it is named. Fingerprints of different formats are never equal.
 FORMAT_VERSION = 1
@@ -42,14 +42,18 @@ class Snapshot:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the facts: equal when, and only when, the schemas are."""
-        return hashlib.sha256(f"qb {self.format_version}\n{self._canonical}".encode()).hexdigest()
+        digest = hashlib.sha256(f"qb {self.format_version}\n[".encode())
+        for number, text in enumerate(self._canonical):
+            digest.update(f",{text}".encode() if number else text.encode())
+        digest.update(b"]")
+        return digest.hexdigest()
 
     @cached_property
-    def _canonical(self) -> str:
-        """All facts as JSON, one way only: sorted by code point, no blanks."""
-        kinds = sorted({id.kind for id in self.facts})
+    def _canonical(self) -> tuple[str, ...]:
+        """All facts as items of a JSON list, kind by kind, one way only."""
         known = self.written
-        return f"[{','.join(known.get(kind) or write(kind, self.facts) for kind in kinds)}]"
+        kinds = by_kind(self.facts).items()
+        return tuple(known.get(kind) or write(kind, ids, self.facts) for kind, ids in kinds)
 
     @cached_property
     def tables(self) -> Mapping[str, Table]:
@@ -82,7 +86,7 @@ class Snapshot:
             "server_version": self.server_version,
             "unmodelled": list(self.unmodelled),
         }
-        return f'{json.dumps(head)[:-1]}, "facts": {self._canonical}}}'
+        return f'{json.dumps(head)[:-1]}, "facts": [{",".join(self._canonical)}]}}'
 
     @classmethod
     def from_json(cls, text: str) -> Snapshot:
@@ -106,23 +110,3 @@ class Snapshot:
 
     def __repr__(self) -> str:
         return f"<Snapshot of {len(self.facts)} objects, {self.fingerprint[:12]}>"
-
-
-def write(kind: str, facts: Mapping[ObjectId, Payload]) -> str:
-    """The facts of one kind as items of a JSON list, in the one order."""
-    ids = sorted([id for id in facts if id.kind == kind])
-    if kind != "column":
-        return _encode([[*id, facts[id]] for id in ids])[1:-1]
-    texts: dict[int, str] = {}  # columns are many and share their payloads
-    items = []
-    for key in ids:
-        payload = facts[key]
-        text = texts.get(id(payload))
-        if text is None:
-            text = texts[id(payload)] = _encode(payload)
-        schema, name, sub = map(encode_basestring_ascii, key[1:])
-        items.append(f'["column",{schema},{name},{sub},{text}]')
-    return ",".join(items)
-
-
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode

@@ -17,6 +17,8 @@ from qb_engine.schema.ids import ObjectId
 
 Row = tuple[Any, ...]
 Payload = dict[str, Any]
+NO_COLUMN = ObjectId("column", "", "")  # stands for number 0, and for columns that were dropped
+ColumnKind = tuple[str, str | None]  # its type, and its collation when it is not the type's
 
 # oids of the system catalogs; they are the same in every PostgreSQL
 TYPE, ATTRIBUTE, PROC, CLASS, NAMESPACE = 1247, 1249, 1255, 1259, 2615
@@ -33,7 +35,8 @@ class Collector:
     facts: dict[ObjectId, Payload] = field(default_factory=dict)
     schemas: dict[int, str] = field(default_factory=dict)
     relations: dict[int, ObjectId] = field(default_factory=dict)
-    columns: dict[int, dict[int, ObjectId]] = field(default_factory=dict)  # by number
+    columns: dict[int, list[ObjectId]] = field(default_factory=dict)  # by number, see NO_COLUMN
+    column_kinds: dict[int, list[ColumnKind]] = field(default_factory=dict)
     attributes: dict[int, list[Payload]] = field(default_factory=dict)  # of composite types
     quote: Quote = field(default_factory=Quote)
     indexes: Indexes = field(init=False)
@@ -52,13 +55,19 @@ class Collector:
         if of:
             self.ids[of, oid] = id
 
+    def column(self, oid: int, number: int) -> ObjectId | None:
+        """The column of a relation, None when it has none of that number."""
+        found = self.columns.get(oid, ())
+        id = found[number] if number is not None and 0 < number < len(found) else NO_COLUMN
+        return None if id is NO_COLUMN else id
+
     def find(self, of: int, oid: int, number: int) -> ObjectId | None:
         """The object that a comment's three numbers point at."""
         if of == CLASS:
             relation = self.relations.get(oid)
             if relation is None or number == 0:
                 return relation
-            return self.columns.get(oid, {}).get(number)
+            return self.column(oid, number)
         if of == CONSTRAINT and oid in self.constraints:
             return self.constraints[oid]
         return self.ids.get((of, oid))

@@ -12,7 +12,7 @@ from qb_engine.schema.catalog.collector import (
     Row,
 )
 from qb_engine.schema.catalog.patterns import names_a_row, tree
-from qb_engine.schema.ids import ObjectId
+from qb_engine.schema.ids import ObjectId, new_id
 
 KIND = {
     "p": "primary key",
@@ -98,7 +98,7 @@ def read_constraints(rows: Sequence[Row], into: Collector) -> None:
                     listed = ", ".join([quote(theirs[number].sub) for number in their_key])
                     start += f" REFERENCES {quote(target.schema)}.{quote(target.name)}({listed})"
             into.definitions.groups[like].append((oid, start, payload))
-        id = ObjectId("constraint", relation.schema, relation.name, name)
+        id = new_id(ObjectId, ("constraint", relation.schema, relation.name, name))
         facts[id] = payload
         into.constraints[oid] = id
 

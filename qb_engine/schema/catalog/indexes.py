@@ -11,8 +11,8 @@ from qb_engine.schema.catalog.collector import (
     Row,
     present,
 )
-from qb_engine.schema.catalog.patterns import KEYWORDS, Plain, Shape, names_a_row, tree
-from qb_engine.schema.ids import ObjectId
+from qb_engine.schema.catalog.patterns import KEYWORDS, names_a_row, tree
+from qb_engine.schema.ids import ObjectId, new_id
 
 # The definition is asked for when it is special; others are written by pattern: from the columns
 # that make their shape, or like one on a table with the same columns if it has an expression.
@@ -48,7 +48,7 @@ def read_keywords(rows: Sequence[Row], into: Collector) -> None:
 
 
 def read_indexes(rows: Sequence[Row], into: Collector) -> None:
-    relations, facts, columns = into.relations, into.facts, into.columns
+    relations, facts, indexes = into.relations, into.facts, into.indexes
     attached = []
     for row in rows:
         (
@@ -60,23 +60,26 @@ def read_indexes(rows: Sequence[Row], into: Collector) -> None:
         if table is None:
             continue
         if constraint_oid is None:
-            id = ObjectId("index", table.schema, table.name, name)
+            id = new_id(ObjectId, ("index", table.schema, table.name, name))
             payload = facts[id] = {"definition": definition}
             if definition is None:
-                mine = columns[table_oid]
-                ids = [mine[number] for number in key[:keys] if number]
+                columns, kinds = into.columns[table_oid], into.column_kinds[table_oid]
+                start = indexes.start(unique, partitioned, name, table_oid, table)
                 # an operator class and a collation are printed if the column's is another
-                kinds = [(facts[c]["type"], facts[c].get("collation")) for c in ids]
-                rest = (method, classes, orders, collations, not_distinct, str(options), *kinds)
+                like: Row = (
+                    unique, partitioned, method, classes, orders, collations, not_distinct,
+                    options and str(options),
+                )  # fmt: skip
                 if expression is None and keys == len(key):
-                    plain = Plain(oid, name, table, [c.sub for c in ids], payload)
-                    into.indexes.shapes[Shape(unique, partitioned, rest)].append(plain)
+                    names = [columns[number].sub for number in key]
+                    shape = (*like, *[kinds[number] for number in key])
+                    indexes.shapes[shape].append((oid, start, names, payload))
                 else:
-                    # what an expression names is at the same place in both tables, by the same name
-                    place = (tuple(key), keys, tuple(mine), tuple(facts[table]["columns"]))
-                    start = into.indexes.start(unique, partitioned, name, table)
-                    like = into.indexes.groups[unique, partitioned, rest, expression, place]
-                    like.append((oid, start, payload))
+                    # what an expression names is at the same place in both, by the same name
+                    layout = indexes.layout(table_oid, columns)
+                    known = [kinds[number] for number in key[:keys] if number]
+                    shape = (*like, *known, *key, keys, expression, layout)
+                    indexes.groups[shape].append((oid, start, payload))
         elif constraint_oid in into.constraints:
             id = into.constraints[constraint_oid]
             payload = facts[id]

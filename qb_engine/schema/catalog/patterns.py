@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from qb_engine.schema.definitions import split_outside
 
@@ -51,24 +51,6 @@ def names_a_row(*columns: str) -> str:
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
-class Plain(NamedTuple):
-    """An index on columns alone: the names in its definition, and where that belongs."""
-
-    oid: int
-    name: str
-    table: ObjectId
-    columns: list[str]
-    payload: Payload
-
-
-class Shape(NamedTuple):
-    """What two indexes on columns have in common when only names tell them apart."""
-
-    unique: bool
-    partitioned: bool
-    rest: Hashable
-
-
 @dataclass(slots=True)
 class Alike:
     """Definitions that begin with what we can write, and go on in the same way."""
@@ -103,55 +85,68 @@ class Alike:
 
 @dataclass(slots=True)
 class Indexes(Alike):
-    """The indexes whose definitions are still to be written."""
+    """The indexes whose definitions are still to be written.
+
+    Those of one of the `shapes` are on columns alone, and differ in nothing but names.
+    """
 
     quote: Quote = field(default_factory=lambda: Quote())
-    shapes: defaultdict[Shape, list[Plain]] = field(default_factory=lambda: defaultdict(list))
+    shapes: defaultdict[Hashable, list[tuple[int, str, list[str], Payload]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    _places: dict[int, tuple[str, str]] = field(default_factory=dict)
+    _layouts: dict[int, int] = field(default_factory=dict)
+    _numbers: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def wanted(self) -> list[int]:
-        return [*Alike.wanted(self), *(like[0].oid for like in self.shapes.values())]
+        return [*Alike.wanted(self), *(like[0][0] for like in self.shapes.values())]
 
     def read(self, rows: Iterable[Row]) -> None:
         known: dict[int, str | None] = dict(rows)
         Alike.read(self, known.items())
-        for shape, indexes in self.shapes.items():
-            first = indexes[0]
-            pattern = self._pattern(shape, first, known[first.oid] or "")
+        quote = self.quote
+        for indexes in self.shapes.values():
+            oid, start, names, _ = indexes[0]
+            pattern = self._pattern(start, names, known[oid] or "")
             if pattern is None:
-                self.single += [(index.oid, index.payload) for index in indexes]
-            else:
-                for index in indexes:
-                    index.payload["definition"] = self._written(shape, index, *pattern)
+                self.single += [(oid, payload) for oid, _, _, payload in indexes]
+                continue
+            method, after, tail = pattern
+            for _, start, names, payload in indexes:
+                columns = ", ".join([quote(c) + suffix for c, suffix in zip(names, after)])
+                payload["definition"] = f"{start}{method} ({columns}){tail}"
         self.shapes.clear()
 
-    def start(self, unique: bool, partitioned: bool, name: str, table: ObjectId) -> str:
-        """How the definition of an index begins."""
-        quote = self.quote
+    def start(self, unique: bool, partitioned: bool, name: str, oid: int, table: ObjectId) -> str:
+        """How the definition of an index begins; `oid` is the table's."""
+        places = self._places.get(oid)
+        if places is None:
+            on = f"{self.quote(table.schema)}.{self.quote(table.name)} USING "
+            places = self._places[oid] = f"ON {on}", f"ON ONLY {on}"
         head = "CREATE UNIQUE INDEX" if unique else "CREATE INDEX"
-        on = "ON ONLY" if partitioned else "ON"
-        return f"{head} {quote(name)} {on} {quote(table.schema)}.{quote(table.name)} USING "
+        return f"{head} {self.quote.once(name)} {places[partitioned]}"
 
-    def _written(
-        self, shape: Shape, index: Plain, method: str, after: Sequence[str], tail: str
-    ) -> str:
-        columns = ", ".join([self.quote(c) + suffix for c, suffix in zip(index.columns, after)])
-        start = self.start(shape.unique, shape.partitioned, index.name, index.table)
-        return f"{start}{method} ({columns}){tail}"
+    def layout(self, oid: int, columns: Sequence[ObjectId]) -> int:
+        """A number for the names of a table's columns and their places: equal when these are."""
+        found = self._layouts.get(oid)
+        if found is None:
+            names = tuple([id[3] for id in columns])
+            found = self._layouts[oid] = self._numbers.setdefault(names, len(self._numbers))
+        return found
 
     def _pattern(
-        self, shape: Shape, index: Plain, definition: str
+        self, start: str, names: Sequence[str], definition: str
     ) -> tuple[str, Sequence[str], str] | None:
         """The access method, what follows each column, and what follows them all."""
-        start = self.start(shape.unique, shape.partitioned, index.name, index.table)
         if not definition.startswith(start):
             return None
         method, _, rest = definition[len(start) :].partition(" (")
         keys, *tail = split_outside(rest, ")")
         parts = [part.lstrip() for part in split_outside(keys, ",")]
-        names = [self.quote(column) for column in index.columns]
-        if len(parts) != len(names) or not all(map(str.startswith, parts, names)):
+        quoted = [self.quote(column) for column in names]
+        if len(parts) != len(quoted) or not all(map(str.startswith, parts, quoted)):
             return None
-        return method, [p[len(n) :] for p, n in zip(parts, names)], ")".join(tail)
+        return method, [p[len(n) :] for p, n in zip(parts, quoted)], ")".join(tail)
 
 
 class Quote:
@@ -164,7 +159,11 @@ class Quote:
     def __call__(self, name: str) -> str:
         quoted = self._known.get(name)
         if quoted is None:
-            plain = _PLAIN.fullmatch(name) and name not in self.keywords
-            quoted = name if plain else '"' + name.replace('"', '""') + '"'
-            self._known[name] = quoted
+            quoted = self._known[name] = self.once(name)
         return quoted
+
+    def once(self, name: str) -> str:
+        """The same, of a name that will hardly come again."""
+        if _PLAIN.fullmatch(name) and name not in self.keywords:
+            return name
+        return '"' + name.replace('"', '""') + '"'

@@ -10,7 +10,9 @@ from qb_engine.schema.catalog.collector import (
     CLASS,
     COVERED_SCHEMAS,
     FIRST_USER_OID,
+    NO_COLUMN,
     Collector,
+    ColumnKind,
     Group,
     Payload,
     Row,
@@ -19,13 +21,13 @@ from qb_engine.schema.catalog.collector import (
 )
 from qb_engine.schema.catalog.foreign import shown_options
 from qb_engine.schema.catalog.grants import add_grants
-from qb_engine.schema.ids import ObjectId
+from qb_engine.schema.ids import ObjectId, new_id
 
 # kinds of relations that are facts of their own, and how a table says which kind of table it is
 KIND = {"r": "table", "p": "table", "f": "table", "v": "view", "m": "matview", "c": "composite"}
 TABLE_KIND = {"r": "table", "p": "partitioned", "f": "foreign"}
 PERSISTENCE = {"u": "unlogged", "t": "temporary"}
-_new = tuple.__new__  # an ObjectId without a call into Python: there are hundreds of thousands
+NO_KIND: ColumnKind = ("", None)
 REPLICA_IDENTITY = {"n": "nothing", "f": "full", "i": "index"}
 
 RELATIONS = f"""
@@ -63,7 +65,8 @@ ORDER BY i.inhrelid, i.inhseqno
 """
 
 COLUMNS = f"""
-SELECT a.attrelid, a.attnum, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod),
+SELECT a.attrelid::bigint << 16 | a.attnum, a.attname::text,
+       pg_catalog.format_type(a.atttypid, a.atttypmod),
        a.attnotnull,
        CASE WHEN d.oid IS NULL THEN NULL
             -- a default has no columns in it: without a relation pg_get_expr takes no lock
@@ -149,21 +152,23 @@ def read_parents(rows: Sequence[Row], into: Collector) -> None:
 
 
 def read_columns(rows: Sequence[Row], into: Collector) -> None:
-    facts, relations, columns = into.facts, into.relations, into.columns
+    facts, relations = into.facts, into.relations
     at = 0
     relation: ObjectId | None = None
     whole: Payload = {}
     order: list[str] = []
-    numbers: dict[int, ObjectId] = {}
-    known: dict[Row, Payload] = {}
-    for row in sorted(rows, key=itemgetter(0, 1)):
-        oid = row[0]
+    numbers: list[ObjectId] = []
+    kinds: list[ColumnKind] = []
+    known: dict[Row, tuple[Payload, ColumnKind]] = {}
+    for row in sorted(rows, key=itemgetter(0)):  # by table and number, which are one number here
+        oid, number = row[0] >> 16, row[0] & 0xFFFF
         if oid != at:
             at = oid
             relation = relations.get(at)
             if relation is None:
                 continue
-            numbers = columns[at] = {}
+            numbers = into.columns[at] = [NO_COLUMN]
+            kinds = into.column_kinds[at] = [NO_KIND]
             _, schema, table, _ = relation
             composite = relation.kind == "composite"
             if not composite:
@@ -171,11 +176,18 @@ def read_columns(rows: Sequence[Row], into: Collector) -> None:
                 order = whole["columns"]
         if relation is None:
             continue
-        name, said = row[2], row[3:]
-        id = numbers[row[1]] = _new(ObjectId, ("column", schema, table, name))
-        payload = known.get(said)  # thousands of columns say the same: they share a payload
-        if payload is None:
-            payload = known[said] = _column(*said)
+        name, said = row[1], row[2:]
+        while len(numbers) < number:
+            numbers.append(NO_COLUMN)
+            kinds.append(NO_KIND)
+        id = new_id(ObjectId, ("column", schema, table, name))
+        numbers.append(id)
+        shared = known.get(said)  # thousands of columns say the same: they share a payload
+        if shared is None:
+            payload = _column(*said)
+            shared = known[said] = payload, (payload["type"], payload.get("collation"))
+        payload, kind = shared
+        kinds.append(kind)
         if composite:
             into.attributes[oid].append({"name": name, **payload})
             continue

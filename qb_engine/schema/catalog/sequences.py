@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from qb_engine.schema.catalog.collector import (
     CLASS,
@@ -17,6 +18,7 @@ from qb_engine.schema.catalog.collector import (
 from qb_engine.schema.catalog.grants import add_grants
 from qb_engine.schema.ids import ObjectId
 
+FIELDS = ("cache", "cycle", "increment", "max", "min", "start", "type")
 TOP = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 
 # last_value is data, not schema
@@ -47,23 +49,17 @@ def read_sequences(rows: Sequence[Row], into: Collector) -> None:
         schema = into.schemas.get(schema_oid)
         if schema is None:
             continue
-        options: Payload = {
-            "cache": cache,
-            "cycle": cycle,
-            "increment": step,
-            "max": high,
-            "min": low,
-            "start": start,
-            "type": type,
-        }
         table = into.relations.get(table_oid)
-        column = into.columns.get(table_oid, {}).get(number)
+        column = into.column(table_oid, number)
+        options = (cache, cycle, step, high, low, start, type)
         if dependency == "i" and table is not None and column is not None:
             payload = into.facts[column]
-            usual = _usual(type, step)
-            special = {k: v for k, v in options.items() if v != usual[k]}
-            if special.pop("type", type) != payload["type"]:
-                special["type"] = type
+            special: Payload = {}
+            if options != _usual(payload["type"], step):
+                usual = _usual(type, step)
+                special = {k: v for k, v, u in zip(FIELDS, options, usual) if v != u}
+                if type != payload["type"]:
+                    special["type"] = type
             if name != f"{table.name}_{column.sub}_seq" or schema != table.schema:
                 special["name"] = name if schema == table.schema else f"{schema}.{name}"
             if special:
@@ -71,7 +67,7 @@ def read_sequences(rows: Sequence[Row], into: Collector) -> None:
             into.relations[oid] = column
             continue
         id = ObjectId("sequence", schema, name)
-        payload = {"owner": owner, **options}
+        payload = {"owner": owner, **dict(zip(FIELDS, options))}
         if persistence == "u":
             payload["persistence"] = "unlogged"
         if table is not None and column is not None:
@@ -82,17 +78,11 @@ def read_sequences(rows: Sequence[Row], into: Collector) -> None:
             add_grants(into, id, owner, acl, default_acl)
 
 
-def _usual(type: str, step: int) -> Payload:
-    low, high = (1, TOP[type]) if step > 0 else (-TOP[type] - 1, -1)
-    return {
-        "cache": 1,
-        "cycle": False,
-        "increment": 1,
-        "max": high,
-        "min": low,
-        "start": low if step > 0 else high,
-        "type": "",
-    }
+@cache
+def _usual(type: str, step: int) -> Row:
+    """The options that a sequence of a type has when nothing is said."""
+    low, high = (1, TOP.get(type, 0)) if step > 0 else (-TOP.get(type, 0) - 1, -1)
+    return (1, False, 1, high, low, low if step > 0 else high, type)
 
 
 GROUPS = (Group(SEQUENCES, read_sequences),)
