@@ -66,6 +66,10 @@ MET = [
     ("SELECT * FROM empty_one", "55000", "wrong-state", "state"),
     ("SELECT guard()", "P0001", "raised-by-code", "raised"),
     ("VACUUM users", "25001", "needs-no-transaction", "transaction = False"),
+    (
+        "DO $$ BEGIN COMMIT;END $$",
+        *("2D000", "needs-no-transaction", "transaction = False"),
+    ),
     ("SET TRANSACTION READ ONLY; CREATE TABLE t ()", "25006", "read-only", "primary"),
     (
         "ALTER TYPE mood ADD VALUE 'ok'; SELECT 'ok'::mood",
