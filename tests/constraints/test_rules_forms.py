@@ -244,7 +244,7 @@ def test_every_kind_of_rule_has_an_example_that_is_read(rules: Any, tmp_path: Pa
     found = kinds()
     assert set(found) == {
         "sql", "not_null", "unique", "in", "references", "row_count_change", "max_seconds",
-        "max_lock", "uses_index", "rule",
+        "max_lock", "uses_index", "rule", "works",
     }  # fmt: skip
     for key, kind in found.items():
         assert key in kind.example

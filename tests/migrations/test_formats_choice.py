@@ -21,7 +21,9 @@ SIGNS = {
 }
 OWN = {
     "20240101_a.sql": "-- qb:up\nSELECT 1",
-    "20240102_b.py": "from qb_engine.migrations import Migration\nclass B(Migration):\n    up = 'SELECT 1'",
+    "20240102_b.py": (
+        "from qb_engine.migrations import Migration\nclass B(Migration):\n    up = 'SELECT 1'"
+    ),
     "20240103_c/migration.sql": "SELECT 1",
 }
 

@@ -141,6 +141,21 @@ def test_a_psql_command_is_refused_with_its_line(folder) -> None:
     assert error.where.endswith("deploy/a.sql:2")
 
 
+def test_the_queries_of_a_verify_script_are_expected_to_work(folder) -> None:
+    files = {
+        "sqitch.plan": f"a {WHEN}\nb {WHEN}\n",
+        **scripts("deploy/a", "deploy/b"),
+        "verify/a.sql": "BEGIN;\nSELECT id FROM a WHERE FALSE;\nSELECT 1/count(*) FROM a;\n"
+        "ROLLBACK;",
+        "verify/b.sql": "BEGIN;\nDO $$ BEGIN ASSERT true; END $$;\nROLLBACK;",
+    }
+    found = folder(files)
+    assert [(e.said["works"], e.source.line) for e in found.all[0].parts[0].expect] == [
+        ("SELECT id FROM a WHERE FALSE", 2), ("SELECT 1/count(*) FROM a", 3),
+    ]  # fmt: skip
+    assert found.notes == ("verify/b.sql is not asked: it does more than read",)
+
+
 def test_the_folders_of_sqitch_conf_are_used(folder) -> None:
     conf = '[core]\n\tengine = pg\n\ttop_dir = sql\n[engine "pg"]\n\tplan_file = sql/pg.plan\n'
     files = {"sqitch.conf": conf, "sql/pg.plan": f"a {WHEN}\n", **scripts("sql/deploy/a")}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from qb_engine.constraints.rules import RuleBroken
 from qb_engine.errors import InputError, RefusedError
 
 FOLDERS = {
@@ -110,6 +111,19 @@ def test_a_repeatable_one_runs_again_when_it_changed_and_after_newer_versions(
     assert [r.migration for r in qb("run").ran] == ["R__v"]
     connection.execute("SELECT id, b FROM v")
     assert qb("validate").ok
+
+
+def test_a_verify_script_that_fails_rolls_its_change_back(qb, write, tables) -> None:
+    when = "2024-01-01T00:00:00Z M <m@example.com>"
+    write("sqitch.plan", f"a {when}\n")
+    write("deploy/a.sql", "BEGIN;\nCREATE TABLE a ();\nCOMMIT;\n")
+    write("verify/a.sql", "BEGIN;\nSELECT id FROM a WHERE false;\nROLLBACK;\n")
+    with pytest.raises(RuleBroken) as caught:
+        qb("run")
+    assert "works: SELECT id FROM a" in str(caught.value)
+    assert tables() == []
+    write("verify/a.sql", "SELECT 1 FROM a WHERE false;\n")
+    assert [r.status for r in qb("run").ran] == ["applied"]
 
 
 def test_a_misspelt_file_stops_the_run(qb, write, tables) -> None:

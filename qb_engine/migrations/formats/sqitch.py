@@ -9,8 +9,8 @@ from pathlib import Path
 from qb_engine.errors import InputError
 from qb_engine.migrations.formats.format import Format, Found, Seen, is_sql
 from qb_engine.migrations.listing import Entry
-from qb_engine.migrations.model import Part, read_text
-from qb_engine.sql import Source, Statement, read_framed
+from qb_engine.migrations.model import Expectation, Part, read_text
+from qb_engine.sql import Source, SqlError, Statement, read_framed
 
 PLAN, CONF = "sqitch.plan", "sqitch.conf"
 DIRECTORIES = ("deploy", "revert", "verify")
@@ -34,6 +34,14 @@ class _Change:
     id: str = ""
     tags: list[str] = field(default_factory=list)
     reworked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Scripts(Entry):
+    """A change with its scripts; `path` is the one that deploys it."""
+
+    revert: Path | None = None
+    verify: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +77,16 @@ def entries(folder: Path) -> Found:
         found.append(_entry(change, layout, known))
         known[change.name] = change.id
     taken = {path for entry in found for path in entry.files}
-    verified = sum(layout.script("verify", change).is_file() for change in changes)
-    notes = [f"{verified} verify scripts are not run: qb validate compares the schema"]
-    for kind in DIRECTORIES[:2]:
+    notes = [
+        f"{entry.verify.relative_to(folder)} is not asked: it does more than read"
+        for entry in found
+        if entry.verify is not None and not _asked(entry.verify)
+    ]
+    for kind in DIRECTORIES:
         for path in sorted(layout.directories[kind].rglob("*")):
             if is_sql(path.name) and path not in taken:
                 notes.append(f"{path.relative_to(folder)} is not in the plan: nobody runs it")
-    return Found(tuple(found), tuple(notes if verified else notes[1:]))
+    return Found(tuple(found), tuple(notes))
 
 
 def plan(text: str, path: Path) -> list[_Change]:
@@ -119,10 +130,13 @@ def plan(text: str, path: Path) -> list[_Change]:
     return found
 
 
-def _entry(change: _Change, layout: _Layout, known: dict[str, str]) -> Entry:
-    deploy, revert = layout.script("deploy", change), layout.script("revert", change)
-    files = tuple(path for path in (deploy, revert) if path.is_file())
-    entry = Entry(deploy, change.id, change.at, change.name, files=files)
+def _entry(change: _Change, layout: _Layout, known: dict[str, str]) -> _Scripts:
+    deploy, revert, verify = (layout.script(kind, change) for kind in DIRECTORIES)
+    files = tuple(path for path in (deploy, revert, verify) if path.is_file())
+    entry = _Scripts(
+        deploy, change.id, change.at, change.name, files=files,
+        revert=revert if revert in files else None, verify=verify if verify in files else None,
+    )  # fmt: skip
     requires, unknown = [], []
     for need in change.needs:
         name = need.partition("@")[0]
@@ -182,11 +196,30 @@ def _configured(path: Path) -> dict[str, str]:
 
 
 def read_scripts(entry: Entry) -> tuple[Part, ...]:
-    """Both scripts; without a BEGIN and COMMIT around it, psql commits every statement alone."""
-    up, framed = _read(entry.files[0])
-    down, back = _read(entry.files[1]) if len(entry.files) > 1 else ((), framed)
-    part = Part("migration", entry.path.name, up, down, transaction=framed, down_transaction=back)
+    """The scripts; without a BEGIN and COMMIT around one, psql commits every statement alone.
+
+    The queries of the verify script are expected to work, in the migration's own transaction.
+    """
+    assert isinstance(entry, _Scripts), "entries of sqitch know their scripts"
+    up, framed = _read(entry.path)
+    down, back = _read(entry.revert) if entry.revert else ((), framed)
+    expect = _asked(entry.verify) if entry.verify else ()
+    part = Part(
+        "migration", entry.path.name, up, down,
+        transaction=framed, down_transaction=back, expect=expect,
+    )  # fmt: skip
     return (part,)
+
+
+def _asked(path: Path) -> tuple[Expectation, ...]:
+    """The queries of a verify script; none when it does more than read."""
+    try:
+        found, _ = read_framed(read_text(path), Source(str(path)), ("commit", "rollback"))
+    except SqlError:
+        return ()
+    if any(statement.kind != "select" for statement in found):
+        return ()
+    return tuple(Expectation({"works": each.sql}, each.source) for each in found)
 
 
 def _read(path: Path) -> tuple[tuple[Statement, ...], bool]:
