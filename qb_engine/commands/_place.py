@@ -11,6 +11,7 @@ from qb_engine.report import Report
 
 if TYPE_CHECKING:
     from qb_engine.execution import Place, Step
+    from qb_engine.execution.sample import Sample
     from qb_engine.migrations import LoadedMigration, Migrations, Part
 
 
@@ -21,6 +22,7 @@ def place_of(
     scratch: str | None = None,
     on_step: Callable[[LoadedMigration, Step, str], None] | None = None,
     emit: Callable[..., None] | None = None,
+    on_sample: Callable[[Sample], None] | None = None,
 ) -> Place:
     """What the engine needs to know about where it works."""
     from qb_engine.execution import Place
@@ -43,6 +45,7 @@ def place_of(
         opened=session.watch,
         stop=session.stopping,
         emit=emit or nobody,
+        on_sample=on_sample,
     )
 
 

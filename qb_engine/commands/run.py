@@ -12,13 +12,26 @@ import click
 from qb_engine.commands import Session, qb_command
 from qb_engine.commands._options import Duration
 from qb_engine.commands._steps import charts, steps_table
+from qb_engine.commands._watched import as_facts, kept_waiting, live
+from qb_engine.commands._workload import (
+    workload_facts,
+    workload_notes,
+    workload_of,
+    workload_tables,
+)
 from qb_engine.errors import InputError, QbError, RefusedError
 from qb_engine.report import Chart, Column, Report, Table
 
 if TYPE_CHECKING:
-    from qb_engine.migrations import Migrations
+    from qb_engine.analysis.workload import Compared, Workload
+    from qb_engine.execution import Step
+    from qb_engine.execution.sample import Sample
+    from qb_engine.migrations import LoadedMigration, Migrations
     from qb_engine.runner import Ran, Request
     from qb_engine.runner.events import Events
+
+
+MOST_SHOWN = 8  # migrations of a run with their statements
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,7 @@ class RunReport(Report):
     name: ClassVar[str] = "run"
     target: str
     ran: tuple[Ran, ...]
+    compared: Compared | None = None
 
     @property
     def ok(self) -> bool:
@@ -55,10 +69,16 @@ class RunReport(Report):
             Column("time", "seconds"), Column("note"),
         )  # fmt: skip
         found = [Table("migrations", columns, rows, empty="nothing was pending")]
-        for r in self.ran:
-            if r.seen:
-                found.append(steps_table(r.migration, r.seen, timed=True))
-        return found
+        for r in self._shown:
+            found.append(steps_table(r.migration, r.seen, timed=True))
+            if waited := kept_waiting(r.seen, r.samples):
+                found.append(waited)
+        return [*found, *workload_tables(self.compared)]
+
+    @property
+    def _shown(self) -> Sequence[Ran]:
+        """The runs whose statements are shown: of very many the last ones."""
+        return [r for r in self.ran if r.seen][-MOST_SHOWN:]
 
     def notes(self) -> Sequence[str]:
         found = []
@@ -68,10 +88,12 @@ class RunReport(Report):
                     found.append(f"{check.what}: expected {check.expected}, found {check.found}")
             for o in r.seen:
                 found += [f"statement {o.number}: {text}" for text in o.messages]
-        return found
+        if len([r for r in self.ran if r.seen]) > MOST_SHOWN:
+            found.append(f"the last {MOST_SHOWN} are shown; of any one: qb history ID")
+        return [*found, *workload_notes(self.compared)]
 
     def charts(self) -> Sequence[Chart]:
-        return [c for r in self.ran if r.seen for c in charts(r.migration, r.seen)]
+        return [c for r in self._shown for c in charts(r.migration, r.seen, r.samples)]
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -82,6 +104,7 @@ class RunReport(Report):
                     "status": r.status,
                     "seconds": r.seconds,
                     "steps": [o.as_dict() for o in r.seen],
+                    "kept_waiting": as_facts(r.samples),
                     "not_met": [
                         {"what": c.what, "expected": c.expected, "found": c.found}
                         for c in (r.verified.checks if r.verified else ())
@@ -90,6 +113,7 @@ class RunReport(Report):
                 }
                 for r in self.ran
             ],
+            "workload": workload_facts(self.compared),
         }
 
 
@@ -113,6 +137,7 @@ class RunReport(Report):
 @click.option("--if-pending", is_flag=True, help="Take no lock when nothing is pending.")
 @click.option("--allow-out-of-order", is_flag=True, help="Also run what is older than the newest.")
 @click.option("--log-file", type=click.Path(), help="Append one JSON line per event.")
+@click.option("--workload", type=click.Path(), help="Queries to plan before and after, from FILE.")
 @click.option(
     "--terminate-blockers-older-than",
     "terminate",
@@ -147,17 +172,40 @@ def command(session: Session, **given: Any) -> Report:
         session.face.progress("running", None) as bar,
         events_of(session, given["log_file"]) as events,
     ):
+        far = (0, 0)
+
+        def on_step(migration: LoadedMigration, step: Step, state: str) -> None:
+            nonlocal far
+            total = sum(len(part.up) for part in migration.before_backfill())
+            far = (step.number - (state == "running"), max(step.number, total))
+            bar.update(*far, f"{migration.name}: {step.statement.first_line[:50]}")
+
+        def on_sample(sample: Sample) -> None:
+            if said := live(sample):
+                bar.update(*far, said)
+
         place = place_of(
-            session,
-            migrations,
-            on_step=lambda m, step, state: bar.update(
-                step.number - (state == "running"),
-                max(step.number, sum(len(p.up) for p in m.before_backfill())),
-                f"{m.name}: {step.statement.first_line[:50]}",
-            ),
-            emit=events.emit,
+            session, migrations, on_step=on_step, emit=events.emit, on_sample=on_sample
         )
-        return RunReport(session.target.name, run(place, request))
+        load = _workload(session, migrations, request, given["workload"])
+        if load is None:
+            return RunReport(session.target.name, run(place, request))
+        with session.connect(application_name="qb run") as conn:
+            load.before(conn)
+            ran = run(place, request)
+            return RunReport(session.target.name, ran, load.after(conn))
+
+
+def _workload(
+    session: Session, migrations: Migrations, request: Request, given: str | None
+) -> Workload | None:
+    """The workload, where one is named, with the tables of the migrations that will run."""
+    from qb_engine.runner import to_run
+
+    if not (given or session.project.config.workload):
+        return None
+    with session.connect(application_name="qb run") as conn:
+        return workload_of(session, given, to_run(conn, migrations, request))
 
 
 def request_of(session: Session, migrations: Migrations, given: Mapping[str, Any]) -> Request:

@@ -20,6 +20,7 @@ from qb_engine.project import Project, seconds
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.database.target import Target
+    from qb_engine.execution.sample import Sample
     from qb_engine.migrations import LoadedMigration, Migrations
 
 
@@ -30,7 +31,8 @@ class Place:
     `opener` opens an autocommit connection to the target under an application name; `tell` hears
     sentences on the way; `on_step` hears (migration, step, state) as steps start and end; `reload`
     reads one migration again (its SQL may depend on what the one before it did); `opened` hears of
-    connections to scratch databases; `stop` ends every wait; `emit` hears of events, for logs.
+    connections to scratch databases; `stop` ends every wait; `emit` hears of events, for logs,
+    `on_sample` of each look at a statement that runs.
     """
 
     project: Project
@@ -44,6 +46,7 @@ class Place:
     opened: Callable[[Connection], object] = lambda conn: None
     stop: threading.Event = field(default_factory=threading.Event)
     emit: Callable[..., None] = lambda kind, /, **fields: None
+    on_sample: Callable[[Sample], None] | None = None
 
     @contextmanager
     def connected(self, application_name: str = "qb") -> Iterator[Connection]:

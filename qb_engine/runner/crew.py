@@ -152,6 +152,7 @@ class Crew:
             on_step=self._on_step,
             stop=place.stop,
             on_retry=self._on_retry,
+            on_sample=place.on_sample,
         )
 
     def _policy(self) -> Policy:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from qb_engine.constraints.rules import DeclaredRule
     from qb_engine.database.connect import Connection
     from qb_engine.execution import Step
+    from qb_engine.execution.sample import Sample
     from qb_engine.migrations import LoadedMigration, Part
     from qb_engine.runner.crew import Crew
 
@@ -69,6 +70,7 @@ class Recording:
         self._memo = Memo()
         self._all_or_none = all_or_none  # with other migrations in one transaction
         self.seen: list[Observation] = []
+        self.samples: tuple[Sample, ...] = ()
         self._arranged: Sequence[Block] = ()
         self._since = 0.0  # on the executor's clock
         self.seconds = 0.0  # of the whole run, once it has ended
@@ -202,6 +204,7 @@ class Recording:
 
     def _keep_samples(self) -> None:
         samples = self._crew.executor.samples() if not self._crew.acting_is_gone else ()
+        self.samples += samples
         if samples and not self._control.closed:
             ledger.record_samples(self._control, self.number, samples, self._since)
 

@@ -84,8 +84,8 @@ def undo(
         number = standing.last.run
     else:
         number = ledger.begin(control, migration, "down", crew.fingerprint())
-    seen, seconds = arranged(crew, migration, parts, number, "rolled back", resumed)
-    return Ran(migration.id, "rolled back", seconds, seen)
+    done = arranged(crew, migration, parts, number, "rolled back", resumed)
+    return Ran(migration.id, "rolled back", done.seconds, tuple(done.seen), samples=done.samples)
 
 
 def last_applied(place: Place, control: Connection) -> str:

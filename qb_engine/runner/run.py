@@ -23,7 +23,7 @@ from qb_engine.runner.together import run_together
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
-    from qb_engine.execution import Observation, Step
+    from qb_engine.execution import Step
     from qb_engine.execution.place import Place
     from qb_engine.migrations import LoadedMigration, Migrations, Part
     from qb_engine.runner.crew import Crew
@@ -203,9 +203,10 @@ def _apply(
         number = ledger.standing(crew.control)[migration.id].last.run
     else:
         number = ledger.begin(crew.control, migration, "up", crew.fingerprint())
-    seen, seconds = arranged(crew, migration, parts, number, status, resumed, cut_off)
+    done = arranged(crew, migration, parts, number, status, resumed, cut_off)
     note = f"next: qb backfill start {migration.name}" if status == "expanded" else ""
-    return Ran(migration.id, status, seconds, seen, note=note)
+    seen = tuple(done.seen)
+    return Ran(migration.id, status, done.seconds, seen, note=note, samples=done.samples)
 
 
 def becomes(migration: LoadedMigration, parts: tuple[Part, ...]) -> str:
@@ -224,8 +225,8 @@ def arranged(
     resumed: bool,
     cut_off: str = "ask",
     refused: frozenset[int] = frozenset(),
-) -> tuple[tuple[Observation, ...], float]:
-    """Run parts as one recorded run, from where it stands when it is resumed; and its seconds.
+) -> Recording:
+    """Run parts as one recorded run, from where it stands when it is resumed.
 
     A statement that only the server knows to refuse in a transaction is then run alone.
     """
@@ -245,9 +246,9 @@ def arranged(
     whose: dict[str, Any] = {"migration": migration.id, "run": number}
     crew.place.emit("migration_started", **whose, direction="down" if down else "up")
     try:
-        seen = recording.run(order, parts, kept)
+        recording.run(order, parts, kept)
         crew.place.emit("migration_ended", **whose, status=status, seconds=recording.seconds)
-        return seen, recording.seconds
+        return recording
     except StepFailed as failed:
         if not wants_to_be_alone(failed):
             raise
