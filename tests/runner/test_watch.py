@@ -11,10 +11,15 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from qb_engine import ledger
+from qb_engine.commands import Session, invoke
 from qb_engine.database import Target
 from qb_engine.execution import Executor, Observation, Policy, StepFailed, blocks
 from qb_engine.execution.sample import Sample, waits
+from qb_engine.ledger.samples import samples
 from qb_engine.migrations import Part
+from qb_engine.project import Project
+from qb_engine.report import Timeline
 from qb_engine.sql import read
 from tests.runner.test_lock import wait_for
 
@@ -535,3 +540,94 @@ def test_progress_of_an_index_build_is_shown(
         executor.close()
     told = next(str(s.progress) for s in shown if s.progress)
     assert "CREATE INDEX CONCURRENTLY on app: waiting for writers" in told
+
+
+# -- as the user sees it -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def bounded(session: Session, project: Project) -> Session:
+    """A session of a project whose qb.toml allows LIMIT_S."""
+    config = project.file.read_text()
+    project.file.write_text(config + f'\n[timeouts]\nmax_blocked = "{int(LIMIT_S * 1000)}ms"\n')
+    session.project = Project(project.root)
+    return session
+
+
+def test_a_run_keeps_its_samples_and_reports_whom_it_kept_waiting(
+    bounded: Session, write: Any, ready: Connection, database: Target
+) -> None:
+    write("20240101_a.sql", "ALTER TABLE app ADD COLUMN x int;" + UNTIL_ALLOWED)
+    apps: list[App] = []
+    come = when(
+        lambda: holds(ready), lambda: apps.append(App(database.conninfo, "SELECT FROM app", "shop"))
+    )
+    go = when(lambda: bool(apps) and apps[0].seconds >= 0, lambda: allow(database))
+    report: Any = invoke(bounded, ["run"])
+    come.join()
+    go.join()
+    apps[0].done()
+    who = f"pid {apps[0].pid} (shop)"
+    (ran,) = report.ran
+    assert ran.seen[0].attempts > 1
+    waited = next(table for table in report.tables() if table.title == "kept waiting")
+    assert waited.rows[0][0] == who
+    assert waited.rows[0][2] == "ACCESS SHARE public.app"
+    assert waited.rows[0][-1] == "it was cancelled"
+    drawn = next(chart for chart in report.charts() if isinstance(chart, Timeline))
+    spans = {span.lane: span for span in drawn.spans}
+    assert spans[who].label.endswith(", cancelled")
+    assert any(s.lane == "public.app" and "given up" in s.label for s in drawn.spans)
+    assert report.as_dict()["migrations"][0]["kept_waiting"][0]["cancelled"]
+    kept = samples(ready, ledger.history(ready)[0].run)
+    assert [s.cancelled for s in kept].count(True) == 1
+    assert str(waits(kept)[0].who) == str(waits(ran.samples)[0].who)
+    row = ready.execute("SELECT max(blocked), max(longest) FROM qb.sample").fetchone()
+    assert row is not None
+    assert row[0] == 1
+    assert LIMIT_S <= row[1] < LIMIT_S + MARGIN_S
+
+
+def test_a_dry_run_gives_way_once_and_says_so(
+    bounded: Session, write: Any, ready: Connection, database: Target
+) -> None:
+    write("20240101_a.sql", "ALTER TABLE app ADD COLUMN x int;" + UNTIL_ALLOWED)
+    apps: list[App] = []
+    come = when(
+        lambda: holds(ready), lambda: apps.append(App(database.conninfo, "SELECT FROM app", "shop"))
+    )
+    report: Any = invoke(bounded, ["dryrun"])
+    come.join()
+    apps[0].done()
+    assert apps[0].error is None
+    assert not report.ok
+    assert report.dry.failure.blocked
+    assert any("(shop)" in note for note in report.notes())
+    assert any(table.title == "kept waiting" for table in report.tables())
+    assert not holds(ready)
+
+
+def test_a_rule_that_keeps_others_waiting_gives_way_too(
+    bounded: Session, write: Any, ready: Connection, database: Target
+) -> None:
+    """Rules are asked while the migration holds its locks."""
+    ready.execute(
+        "CREATE FUNCTION slow() RETURNS int LANGUAGE plpgsql AS $f$ BEGIN"
+        " WHILE NOT EXISTS (SELECT FROM allowed) LOOP PERFORM pg_sleep(0.01); END LOOP;"
+        " RETURN 1; END $f$"
+    )
+    write(
+        "20240101_a.sql",
+        "-- qb:expect\n-- - {sql: SELECT slow(), equals: 1}\n"
+        "-- qb:up\nALTER TABLE app ADD COLUMN x int",
+    )
+    apps: list[App] = []
+    come = when(
+        lambda: holds(ready), lambda: apps.append(App(database.conninfo, "SELECT FROM app", "shop"))
+    )
+    go = when(lambda: bool(apps) and apps[0].seconds >= 0, lambda: allow(database))
+    report: Any = invoke(bounded, ["run"])
+    come.join()
+    go.join()
+    apps[0].done()
+    assert report.ran[0].seen[0].attempts > 1
