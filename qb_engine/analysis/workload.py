@@ -167,6 +167,7 @@ def load(path: Path) -> tuple[Statement, ...]:
             where=str(path),
             why=str(error),
             todo="name a file of queries, saved as UTF-8",
+            code="broken-file",
         ) from None
     return read(text, Source(str(path)))
 

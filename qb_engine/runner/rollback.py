@@ -72,6 +72,7 @@ def undo(
             f"{migration.id} is not applied here",
             where=crew.place.target.display,
             todo="see what is with: qb status",
+            code="not-applied",
         )
     parts = _applied(control, migration, standing)
     _refuse(control, migration, parts)
@@ -103,7 +104,10 @@ def _chosen(place: Place, control: Connection, to: str | None, steps: int) -> li
     )
     if not applied:
         raise InputError(
-            "nothing is applied here", where=place.target.display, todo="qb run applies migrations"
+            "nothing is applied here",
+            where=place.target.display,
+            todo="qb run applies migrations",
+            code="not-applied",
         )
     if to is None:
         return [s.migration for s in applied[:steps]]
@@ -113,6 +117,7 @@ def _chosen(place: Place, control: Connection, to: str | None, steps: int) -> li
             where=place.target.display,
             why="--to names the last one that stays",
             todo="see what is applied with: qb status",
+            code="not-applied",
         )
     return [s.migration for s in applied if s.last.run > known[to].last.run]
 

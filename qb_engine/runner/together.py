@@ -92,6 +92,7 @@ def _refuse(migration: LoadedMigration, arranged: Sequence[Block], *, last: bool
                 f"{step.statement.first_line}",
                 why=step.outside,
                 todo="run what comes before it with --to, or all of it without --atomic all",
+                code="not-together",
             )
     if not arranged:
         raise RefusedError(
@@ -99,6 +100,7 @@ def _refuse(migration: LoadedMigration, arranged: Sequence[Block], *, last: bool
             where=str(migration.path),
             why="it is a backfill alone",
             todo="run it by itself: qb run",
+            code="not-together",
         )
     if migration.backfill is not None and not last:
         raise RefusedError(
@@ -106,6 +108,7 @@ def _refuse(migration: LoadedMigration, arranged: Sequence[Block], *, last: bool
             where=str(migration.path),
             why="a backfill runs between transactions, so those after it cannot be in the same one",
             todo=f"run up to it: qb run --atomic all --to {migration.id}",
+            code="not-together",
         )
 
 
@@ -139,4 +142,5 @@ def _alone(failed: StepFailed) -> QbError:
         where=failed.where,
         why=failed.why + "\nrolled back: nothing of any migration was kept",
         todo="run without --atomic all",
+        code="not-together",
     )
