@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -149,7 +150,7 @@ class Executor:
                 block, found = unit.block, []
                 if self.policy.commit and unit.first is not None:
                     with self.beside(block.steps[0], block, "what is asked before it"):
-                        unit.first()
+                        self._with(block, "what comes before it", unit.first)
                 before: Step | None = None
                 for step in block.steps:
                     found.append(self._step(block, step, before, attempt, begun=begun))
@@ -161,7 +162,7 @@ class Executor:
                 done += tuple(found)
                 if self.policy.commit and unit.inside is not None:
                     with self.beside(block.steps[-1], block, "what is asked after it"):
-                        unit.inside(tuple(found))
+                        self._with(block, "its end", partial(unit.inside, tuple(found)))
                 if not last:
                     self._stage.acting.execute(f"RESET ALL; {self._limits()}".encode())
             if self.policy.commit:
@@ -187,6 +188,13 @@ class Executor:
             if not cancelled and not isinstance(error, RETRIED):
                 raise
             raise self._stage.failed(step, error, 0.0, block.number, at) from error
+
+    def _with(self, block: Block, at: str, call: Callable[[], None]) -> None:
+        """Call what belongs to a block's transaction; when that fails, the block does."""
+        try:
+            call()
+        except psycopg.Error as error:
+            raise self._stage.failed(block.steps[-1], error, 0.0, block.number, at) from error
 
     def _begin(self, block: Block) -> bool:
         """Open the transaction, with the savepoint of the first statement of a block if it did."""

@@ -22,6 +22,7 @@ from qb_engine.runner.status import Status, backfill_states, one, status
 from qb_engine.runner.together import run_together
 
 if TYPE_CHECKING:
+    from qb_engine.constraints.rules import DeclaredRule
     from qb_engine.database.connect import Connection
     from qb_engine.execution import Step
     from qb_engine.execution.place import Place
@@ -196,6 +197,7 @@ def _apply(
     cut_off: str,
 ) -> Ran:
     """Run the parts of one migration; record its run whatever happens."""
+    rules = rules_of(migration, crew.place.project.root, parts)  # a broken one raises
     crew.ensure_ledger()
     status = becomes(migration, parts)
     resumed = state.state == "partial"
@@ -203,7 +205,7 @@ def _apply(
         number = ledger.standing(crew.control)[migration.id].last.run
     else:
         number = ledger.begin(crew.control, migration, "up", crew.fingerprint())
-    done = arranged(crew, migration, parts, number, status, resumed, cut_off)
+    done = arranged(crew, migration, parts, number, status, resumed, cut_off, rules=rules)
     note = f"next: qb backfill start {migration.name}" if status == "expanded" else ""
     seen = tuple(done.seen)
     return Ran(migration.id, status, done.seconds, seen, note=note, samples=done.samples)
@@ -225,6 +227,8 @@ def arranged(
     resumed: bool,
     cut_off: str = "ask",
     refused: frozenset[int] = frozenset(),
+    *,
+    rules: tuple[DeclaredRule, ...] = (),
 ) -> Recording:
     """Run parts as one recorded run, from where it stands when it is resumed.
 
@@ -241,7 +245,6 @@ def arranged(
     total = sum(len(part.down) for part in parts) if down else len(migration.up)
     first = migration.before_backfill() if is_after(migration, parts) else ()
     base = sum(len(part.up) for part in first)
-    rules = () if down else rules_of(migration, crew.place.project.root, parts)
     recording = Recording(crew, migration, number, status, (base, total), also, rules)
     whose: dict[str, Any] = {"migration": migration.id, "run": number}
     crew.place.emit("migration_started", **whose, direction="down" if down else "up")
@@ -253,7 +256,7 @@ def arranged(
         if not wants_to_be_alone(failed):
             raise
         again = refused | {failed.step.number}
-    return arranged(crew, migration, parts, number, status, True, cut_off, again)
+    return arranged(crew, migration, parts, number, status, True, cut_off, again, rules=rules)
 
 
 def is_after(migration: LoadedMigration, parts: tuple[Part, ...]) -> bool:
