@@ -64,7 +64,7 @@ WITH RECURSIVE locks AS MATERIALIZED (
       JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid
       LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation
       LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE b.pid <> ALL (%(ours)s::int[])
+     WHERE b.pid <> ALL (%(ours)s::int[]) AND b.pid <> pg_catalog.pg_backend_pid()
        AND (a.backend_type IN ('client backend', 'parallel worker')
             OR a.backend_type IS NULL AND a.usesysid IS NOT NULL)
      GROUP BY 1
@@ -177,9 +177,7 @@ def look(conn: Connection, pid: int, ours: Iterable[int] = ()) -> Seen:
     """Look at a backend through another connection; `ours` are sessions that do not count."""
     version = conn.info.server_version
     io = SESSION_IO if version >= 180_000 else CLIENTS_IO if version >= 160_000 else DATABASE_IO
-    row = conn.execute(
-        (LOOK + io).encode(), {"pid": pid, "ours": [pid, conn.info.backend_pid, *ours]}
-    ).fetchone()
+    row = conn.execute((LOOK + io).encode(), {"pid": pid, "ours": [pid, *ours]}).fetchone()
     assert row is not None
     held, blocked, waits, wal, at, (of, read, written) = row
     modes: dict[str, str] = {}

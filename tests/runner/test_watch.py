@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from qb_engine import ledger
 from qb_engine.commands import Session, invoke
 from qb_engine.database import Target
+from qb_engine.database.connect import connect
 from qb_engine.execution import Executor, Observation, Policy, StepFailed, blocks
 from qb_engine.execution.sample import Sample, waits
 from qb_engine.ledger.samples import samples
@@ -21,6 +22,7 @@ from qb_engine.migrations import Part
 from qb_engine.project import Project
 from qb_engine.report import Timeline
 from qb_engine.sql import read
+from tests.pgbouncer import bouncer, pooled
 from tests.runner.test_lock import wait_for
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -45,7 +47,7 @@ def ready(connection: Connection) -> Connection:
 
 @pytest.fixture
 def opener(database: Target) -> Callable[[], Connection]:
-    return lambda: psycopg.connect(database.conninfo, autocommit=True, application_name="qb watch")
+    return lambda: connect(database, application_name="qb watch")
 
 
 class App:
@@ -86,8 +88,8 @@ def running(
     said: list[str] = []
     policy = Policy(**{"max_blocked": LIMIT_S, "lock_deadline": 60.0} | changes)
     with (
-        psycopg.connect(database.conninfo, autocommit=True, application_name="qb run") as acting,
-        psycopg.connect(database.conninfo, autocommit=True, application_name="qb runner") as other,
+        connect(database, application_name="qb run") as acting,
+        connect(database, application_name="qb runner") as other,
     ):
         executor = Executor(acting, other, policy, opener=opener, tell=said.append)
         try:
@@ -403,6 +405,30 @@ def test_a_cancel_never_hits_what_comes_after(
     assert ready.execute("SELECT array_agg(n ORDER BY n) FROM kept").fetchone() == (kept,)
 
 
+@pooled
+def test_through_a_pooler_the_session_that_works_is_the_one_that_is_cancelled(
+    ready: Connection, database: Target
+) -> None:
+    """Its sessions change from one transaction to the next, and its process ids are made up."""
+    apps: list[App] = []
+    with bouncer(database, "transaction", server_round_robin=1) as through:
+        bystanders = [App(through.conninfo, UNTIL_ALLOWED, "bystander") for _ in range(3)]
+        with running(through, lambda: connect(through), pooled=True) as (executor, said):
+            come = when(
+                lambda: holds(ready),
+                lambda: apps.append(App(database.conninfo, "SELECT FROM app", "shop")),
+            )
+            go = when(lambda: bool(apps) and apps[0].seconds >= 0, lambda: allow(database))
+            seen = run(executor, "ALTER TABLE app ADD COLUMN x int;" + UNTIL_ALLOWED)
+            come.join()
+            go.join()
+        for app in [*apps, *bystanders]:
+            app.done()
+            assert app.error is None
+    assert seen[0].attempts > 1
+    assert "was cancelled: pid" in said[0]
+
+
 # -- the watch itself --------------------------------------------------------------------------
 
 
@@ -480,10 +506,11 @@ def test_without_the_right_to_see_others_they_count_all_the_same(
     plain = make_conninfo(database.conninfo, user=name)
     apps: list[App] = []
     try:
-        with running(
-            Target("test", plain),
-            lambda: psycopg.connect(plain, autocommit=True, application_name="qb watch"),
-        ) as (executor, said):
+        target = Target("test", plain)
+        with running(target, lambda: connect(target, application_name="qb watch")) as (
+            executor,
+            said,
+        ):
             come = when(
                 lambda: holds(ready),
                 lambda: apps.append(App(database.conninfo, "SELECT FROM app", "shop")),
