@@ -39,6 +39,7 @@ ORDER = [
     "history",
     "rollback",
     "redo",
+    "repair",
     "baseline",
     "import-history",
     "checksum",

@@ -35,6 +35,21 @@ SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.reln
  ORDER BY 1
 """
 
+# DETACH PARTITION CONCURRENTLY that did not come to its end
+DETACHING = """
+SELECT pg_catalog.quote_ident(pn.nspname) || '.' || pg_catalog.quote_ident(p.relname),
+       pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
+  FROM pg_catalog.pg_inherits i
+  JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+  JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+ WHERE i.inhdetachpending
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l
+                    WHERE l.relation = c.oid AND l.mode = 'ShareUpdateExclusiveLock')
+ ORDER BY 1, 2
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
@@ -57,6 +72,14 @@ class InvalidIndex:
     temporary: bool
 
 
+@dataclass(frozen=True, slots=True)
+class HalfDetached:
+    """A partition that is on its way out of its table: what is left is to finalize it."""
+
+    parent: str
+    partition: str
+
+
 def orphans(conn: Connection) -> tuple[Orphan, ...]:
     """The runs whose runner is gone: recorded as running, while nobody holds the runner's lock."""
     if not ledger.exists(conn):
@@ -72,3 +95,8 @@ def orphans(conn: Connection) -> tuple[Orphan, ...]:
 def invalid_indexes(conn: Connection) -> tuple[InvalidIndex, ...]:
     """Indexes that no build has finished, and none is building now."""
     return tuple(InvalidIndex(*row) for row in conn.execute(INVALID).fetchall())
+
+
+def half_detached(conn: Connection) -> tuple[HalfDetached, ...]:
+    """Partitions that nobody is detaching now, and that are half detached."""
+    return tuple(HalfDetached(*row) for row in conn.execute(DETACHING).fetchall())

@@ -137,19 +137,19 @@ def _finished(
         )
     if found.verdict == "finished":
         refuse_edited(migration, step, row)
-    _clear(control, found)
+    for sql in found.clear:
+        clear(control, sql)
     return found.verdict == "finished"
 
 
-def _clear(control: Connection, found: Found) -> None:
-    """Remove what a statement has left half made."""
-    for sql in found.clear:
-        control.execute(f"SET statement_timeout = '{CLEAR_S}s'".encode())
-        try:
-            control.execute(sql.encode())
-        finally:
-            if not control.closed:
-                control.execute("RESET statement_timeout")
+def clear(control: Connection, sql: str) -> None:
+    """Remove what a statement has left half made, outside a transaction, in bounded time."""
+    control.execute(f"SET statement_timeout = '{CLEAR_S}s'".encode())
+    try:
+        control.execute(sql.encode())
+    finally:
+        if not control.closed:
+            control.execute("RESET statement_timeout")
 
 
 def _whole(
