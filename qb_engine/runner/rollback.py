@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from qb_engine import ledger
 from qb_engine.errors import InputError, QbError, RefusedError
+from qb_engine.ledger.decisions import last_detail
 from qb_engine.runner.crew import at_work
 from qb_engine.runner.ran import Ran
 from qb_engine.runner.run import arranged
 from qb_engine.runner.status import backfill_states
+from qb_engine.runner.trouble import UNDO, undoing
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -74,9 +76,14 @@ def undo(
             todo="see what is with: qb status",
             code="not-applied",
         )
-    parts = _applied(control, migration, standing)
-    _refuse(control, migration, parts)
     resumed = standing.status == "partial down"
+    way = last_detail(control, standing.last.run, UNDO) if resumed else None
+    if way is not None:  # a repair has found it, and goes on
+        migration = undoing(migration, way["parts"])
+        parts = tuple(part for part in migration.parts if part.down)
+    else:
+        parts = _applied(control, migration, standing)
+    _refuse(control, migration, parts)
     if not edited and not resumed:  # what stopped half way was mended to go on
         _refuse_edited(control, migration)
     if not out_of_order:
