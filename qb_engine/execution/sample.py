@@ -58,7 +58,10 @@ WITH RECURSIVE locks AS MATERIALIZED (
     SELECT coalesce(a.leader_pid, a.pid) AS pid, max(a.application_name) AS application,
            max(coalesce(extract(epoch FROM clock_timestamp() - l.waitstart), 0)) AS seconds,
            max(pg_catalog.left(a.query, 1000)) AS query,
-           max(l.mode || coalesce(' on ' || n.nspname || '.' || c.relname, '')) AS wants
+           max(CASE l.locktype WHEN 'transactionid' THEN 'a row that it changed'
+                               WHEN 'virtualxid' THEN 'its end'
+                               ELSE l.mode || coalesce(' on ' || n.nspname || '.' || c.relname,
+                                                       ' (' || l.locktype || ')') END) AS wants
       FROM behind b
       JOIN locks l ON l.pid = b.pid AND NOT l.granted
       JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid

@@ -145,6 +145,7 @@ class Watch:
     def taken(self) -> tuple[Sample, ...]:
         """The samples since the last call."""
         self._settled.wait(SETTLE_S)
+        self._settled.set()
         with self._gate:
             found, self._samples = tuple(self._samples), []
         return found
@@ -223,8 +224,9 @@ class Watch:
             left = self._every
             if epoch == self._epoch and self._working.is_set():
                 self.blockers = ahead or (self.blockers if step == self._step else ())
+                before = self.over
                 left = self._judge(conn, seen, now)
-                sample = replace(sample, cancelled=bool(self.over))
+                sample = replace(sample, cancelled=bool(self.over) and not before)
             self._keep(sample)
         self._show(sample)
         return left

@@ -218,6 +218,26 @@ def test_who_waits_behind_a_waiting_session_counts(
     assert not any(s.cancelled for s in samples)
 
 
+def test_who_waits_for_a_row_counts(
+    ready: Connection, database: Target, opener: Callable[[], Connection]
+) -> None:
+    ready.execute("INSERT INTO app VALUES (1)")
+    apps: list[App] = []
+    with running(database, opener) as (executor, _):
+        come = when(
+            lambda: holds(ready, "RowExclusiveLock"),
+            lambda: apps.append(App(database.conninfo, "UPDATE app SET id = 3", "shop")),
+        )
+        go = when(lambda: bool(apps) and apps[0].seconds >= 0, lambda: allow(database))
+        seen = run(executor, "UPDATE app SET id = 2;" + UNTIL_ALLOWED)
+        come.join()
+        go.join()
+        apps[0].done()
+        found = waits(executor.samples())
+    assert seen[0].attempts > 1
+    assert found[0].who.wants == "a row that it changed"
+
+
 def waiting(connection: Connection) -> int:
     row = connection.execute(
         "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND relation = 'app'::regclass"
