@@ -87,7 +87,8 @@ def undo(
     if not edited and not resumed:  # what stopped half way was mended to go on
         _refuse_edited(control, migration)
     if not out_of_order:
-        _refuse_later(control, migration, standing)
+        again = {entry.id for entry in crew.place.migrations.entries if entry.repeatable}
+        _refuse_later(control, migration, standing, again)
     if resumed:
         number = standing.last.run
     else:
@@ -104,8 +105,9 @@ def last_applied(place: Place, control: Connection) -> str:
 def _chosen(place: Place, control: Connection, to: str | None, steps: int) -> list[str]:
     """The ids of applied migrations to undo, the newest first."""
     known = ledger.standing(control) if ledger.exists(control) else {}
-    applied = sorted(
-        (s for s in known.values() if s.status != "rolled back"),
+    again = {entry.id for entry in place.migrations.entries if entry.repeatable}
+    applied = sorted(  # a repeatable one stands in no order, and has no way back
+        (s for s in known.values() if s.status != "rolled back" and s.migration not in again),
         key=lambda s: s.last.run,
         reverse=True,
     )
@@ -186,12 +188,17 @@ def _refuse_edited(control: Connection, migration: LoadedMigration) -> None:
         )
 
 
-def _refuse_later(control: Connection, migration: LoadedMigration, standing: Standing) -> None:
-    """Raise RefusedError when migrations that were applied later are still applied."""
+def _refuse_later(
+    control: Connection, migration: LoadedMigration, standing: Standing, again: set[str]
+) -> None:
+    """Raise RefusedError when migrations that were applied later are still applied.
+
+    Those `again` are run whenever they change: where one stands on this, the server says so.
+    """
     later = sorted(
         s.migration
         for s in ledger.standing(control).values()
-        if s.status != "rolled back" and s.last.run > standing.last.run
+        if s.status != "rolled back" and s.last.run > standing.last.run and s.migration not in again
     )
     if later:
         raise RefusedError(

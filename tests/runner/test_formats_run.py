@@ -81,6 +81,7 @@ def test_a_folder_goes_up_and_down_without_conversion(qb, write, tables, connect
     assert tables() == ["a"]
     assert connection.execute("SELECT to_regclass('a_id') IS NOT NULL").fetchone() == (True,)
     assert qb("validate").ok
+    assert qb("roundtrip").ok
     assert [s.state for s in qb("status").migrations] == ["applied", "applied"]
     assert qb("history", second).steps
     qb("rollback")
@@ -100,16 +101,22 @@ def test_the_tools_own_record_is_neither_made_nor_written(qb, write, tables) -> 
 def test_a_repeatable_one_runs_again_when_it_changed_and_after_newer_versions(
     qb, write, connection
 ) -> None:
-    write("V1__a.sql", "CREATE TABLE a (id int, b int)")
+    write("V1__a.sql", "CREATE TABLE a (id int)")
     write("R__v.sql", "CREATE OR REPLACE VIEW v AS SELECT id FROM a")
     assert [r.migration for r in qb("run").ran] == ["V1__a", "R__v"]
-    write("V2__c.sql", "CREATE TABLE c ()")
+    write("V2__c.sql", "CREATE TABLE c (); ALTER TABLE a ADD COLUMN b int")
     write("R__v.sql", "-- said better\nCREATE OR REPLACE VIEW v AS SELECT id FROM a")
     assert [r.migration for r in qb("run").ran] == ["V2__c"]
     write("R__v.sql", "CREATE OR REPLACE VIEW v AS SELECT id, b FROM a")
     assert [s.state for s in qb("status").migrations] == ["applied", "applied", "pending"]
     assert [r.migration for r in qb("run").ran] == ["R__v"]
     connection.execute("SELECT id, b FROM v")
+    assert qb("validate").ok
+    write("V3__d.sql", "CREATE TABLE d ()")
+    write("U3__d.sql", "DROP TABLE d")
+    write("R__v.sql", "CREATE OR REPLACE VIEW v AS SELECT id, b, 1 AS one FROM a")
+    assert [r.migration for r in qb("run").ran] == ["V3__d", "R__v"]
+    assert qb("rollback").ran.migration == "V3__d"
     assert qb("validate").ok
 
 

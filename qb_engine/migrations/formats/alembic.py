@@ -14,14 +14,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from qb_engine.errors import InputError, QbError
 from qb_engine.migrations.formats.format import Format, Found, Seen
-from qb_engine.migrations.listing import Entry, raw_checksum_of
+from qb_engine.migrations.listing import Entry
 from qb_engine.migrations.model import Part, read_text
 from qb_engine.sql import Source, Statement, read
 
@@ -45,6 +45,33 @@ class _Revision:
     created: str
     lines: tuple[int, int]  # where upgrade and downgrade begin
     problem: QbError | None = None
+
+
+class _Offline:
+    """What a project's revisions write offline, asked once for all of them, when it is needed."""
+
+    def __init__(self, ini: Path) -> None:
+        self._ini = ini
+
+    def of(self, revision: str) -> dict[str, Any] | None:
+        """What one revision writes. Raise InputError when alembic cannot read them at all."""
+        if isinstance(self._answer, QbError):
+            raise self._answer
+        return self._answer.get(revision)
+
+    @cached_property
+    def _answer(self) -> dict[str, Any] | QbError:
+        try:
+            return _rendered(self._ini)
+        except QbError as error:
+            return error
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed(Entry):
+    """A revision, and where its SQL comes from."""
+
+    offline: _Offline | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +117,8 @@ def entries(folder: Path) -> Found:
     )
     ordered = topological(named)
     ids = {each.revision: _id(each) for each in ordered}
-    listed = [_entry(each, home, revisions, ids) for each in ordered]
+    offline = _Offline(home.ini)
+    listed = [_entry(each, offline, revisions, ids) for each in ordered]
     return Found((*_one_head(ordered, listed), *strange))
 
 
@@ -158,13 +186,15 @@ def _id(revision: _Revision) -> str:
     return stem if revision.revision in stem else f"{revision.revision}_{stem}"
 
 
-def _entry(one: _Revision, home: _Home, known: dict[str, _Revision], ids: dict[str, str]) -> Entry:
+def _entry(
+    one: _Revision, offline: _Offline, known: dict[str, _Revision], ids: dict[str, str]
+) -> Entry:
     name = one.path.stem.replace(one.revision, "").strip("_-") or one.revision
     follows = (*one.parents, *one.depends)
     requires = tuple(ids[each] for each in follows if each in ids)
-    entry = Entry(
+    entry = _Listed(
         one.path, ids[one.revision], one.revision, name,
-        files=(one.path, home.scripts / ENV, home.ini), requires=requires, problem=one.problem,
+        files=(one.path,), requires=requires, problem=one.problem, offline=offline,
     )  # fmt: skip
     if missing := [each for each in follows if each not in known]:
         error = InputError(
@@ -205,10 +235,9 @@ def _one_head(ordered: list[_Revision], listed: list[Entry]) -> list[Entry]:
 
 def read_revision(entry: Entry) -> tuple[Part, ...]:
     """A revision's offline SQL as a part; raise InputError with the reason when there is none."""
-    ini = entry.files[-1]
-    known = tuple(sorted(p for p in entry.path.parent.glob("*.py")))
-    rendered = _rendered(ini, raw_checksum_of((*known, *entry.files[1:])))
-    said = rendered.get(entry.stamp)
+    assert isinstance(entry, _Listed), "entries of alembic know where their SQL comes from"
+    assert entry.offline is not None, "entries of alembic know where their SQL comes from"
+    said = entry.offline.of(entry.stamp)
     if said is None:
         raise InputError(
             f"alembic does not know revision {entry.stamp}",
@@ -247,8 +276,7 @@ def _statements(said: dict[str, Any], path: Path, line: int) -> tuple[tuple[Stat
     return tuple(found), all(together for _, together in texts)
 
 
-@lru_cache(maxsize=4)
-def _rendered(ini: Path, digest: str) -> dict[str, Any]:
+def _rendered(ini: Path) -> dict[str, Any]:
     """All revisions as SQL, by a process of its own: env.py and the models are the project's."""
     with tempfile.TemporaryDirectory(prefix="qb-alembic-") as folder:
         answer = Path(folder) / "answer.json"
