@@ -86,6 +86,8 @@ class RunReport(Report):
             for check in r.verified.checks if r.verified and not r.verified.ok else ():
                 if not check.ok:
                     found.append(f"{check.what}: expected {check.expected}, found {check.found}")
+            if r.status == "not met":
+                found.append("more: qb error constraints-not-met")
             for o in r.seen:
                 found += [f"statement {o.number}: {text}" for text in o.messages]
         if len([r for r in self.ran if r.seen]) > MOST_SHOWN:
@@ -220,6 +222,7 @@ def request_of(session: Session, migrations: Migrations, given: Mapping[str, Any
             "a single migration and --to are given together",
             why="one says which one to run, the other where to stop",
             todo="leave one of them out",
+            code="bad-option",
         )
     return Request(
         only=migrations.find(named).id if named else None,

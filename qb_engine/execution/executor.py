@@ -85,6 +85,7 @@ class Executor:
         self._on_retry = on_retry or (lambda failed, blockers: None)
         self._observer = Observer(acting, watching)
         self._open = False
+        self._ahead = 0
 
     def run(
         self,
@@ -227,6 +228,7 @@ class Executor:
     ) -> Observation:
         stage = self._stage
         start = stage.start(step)
+        self._ahead = 0  # characters that are sent before the statement itself
         try:
             if block.savepoints and not begun:
                 # the savepoint of the statement before goes with the next one: one way less
@@ -240,7 +242,8 @@ class Executor:
             seconds = time.monotonic() - start
             seen = self._observer.look()
         except psycopg.Error as error:
-            raise stage.failed(step, error, time.monotonic() - start, block.number) from error
+            seconds = time.monotonic() - start
+            raise stage.failed(step, error, seconds, block.number, ahead=self._ahead) from error
         waited, waiters = stage.watch.kept_waiting()
         written, stage.wal = max(seen.wal - stage.wal, 0), seen.wal
         observation = Observation(
@@ -271,14 +274,18 @@ class Executor:
         sql, acting = step.statement.sql, self._stage.acting
         if self.policy.explain and step.statement.is_dml:
             options = b"EXPLAIN (ANALYZE, BUFFERS, WAL, FORMAT JSON) "
+            self._ahead = len(options)
             row = acting.execute(options + sql.encode()).fetchone()
             assert row is not None
             found = explained(row[0], ran=True)
             return found.tree, found.rows, found.wal_bytes, found.buffers
         tree = None
         if self.policy.explain and step.statement.has_plan:
-            row = acting.execute(b"EXPLAIN (FORMAT JSON) " + sql.encode()).fetchone()
+            options = b"EXPLAIN (FORMAT JSON) "
+            self._ahead = len(options)
+            row = acting.execute(options + sql.encode()).fetchone()
             tree = explained(row[0], ran=False).tree if row else None
+            self._ahead = 0
         cursor = acting.execute(sql.encode())
         rows = cursor.rowcount if step.statement.is_dml and cursor.rowcount >= 0 else None
         return tree, rows, None, None

@@ -61,9 +61,7 @@ class StepFailed(StatementError):
     def given_up(self, waited: float, blockers: str, tries: int = 0) -> StepFailed:
         """The same after the deadline for locks has passed, or after so many tries."""
         what = f"no lock for statement {self.step.number} within {waited:.0f} s"
-        todo = (
-            f"held by {blockers}; " if blockers else ""
-        ) + "end that transaction or wait for it, then run again"
+        todo = (f"held by {blockers}; " if blockers else "") + "end that transaction or wait for it"
         if self.blocked:
             what = f"statement {self.step.number} kept others waiting, again and again"
             todo = "run it when the database is quieter, or allow more: [timeouts] max_blocked"

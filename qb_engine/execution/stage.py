@@ -128,9 +128,15 @@ class Stage:
         return int(row[0]) if row else 0
 
     def failed(
-        self, step: Step, error: psycopg.Error, seconds: float, block: int | None, at: str = ""
+        self,
+        step: Step,
+        error: psycopg.Error,
+        seconds: float,
+        block: int | None,
+        at: str = "",
+        ahead: int = 0,
     ) -> StepFailed:
-        """A step's failure, told to who listens."""
+        """A step's failure, told to who listens; `ahead` characters were sent before its SQL."""
         waited, waiters = self.watch.kept_waiting()
         observation = Observation(
             step.number,
@@ -148,7 +154,9 @@ class Stage:
         ours = isinstance(error, psycopg.errors.QueryCanceled) and not self.stopped.is_set()
         over = self.watch.over if ours else ""
         meant = explain(error, step.statement, self.watching)
-        return StepFailed(step, error, (observation,), at=at, blocked=over, meant=meant)
+        return StepFailed(
+            step, error, (observation,), at=at, blocked=over, meant=meant, ahead=ahead
+        )
 
     def _hear(self, diagnostic: psycopg.errors.Diagnostic) -> None:
         text = diagnostic.message_primary or ""

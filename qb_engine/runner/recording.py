@@ -247,7 +247,7 @@ class Recording:
             self._crew.place.tell("the connection was lost after the commit, which got through")
             return None
         failed.why += f"\n{self._fate(kept, cut_off)}"
-        failed.todo = failed.todo or f"mend {self._migration.path.name}, then: {self._again}"
+        failed.then(self._again, self._migration.path.name)
         return failed
 
     def _record_end(self, status: str, error: str) -> tuple[int, int]:

@@ -98,6 +98,7 @@ def _together(
                 where=str(loaded[state.migration].path),
                 why=state.note,
                 todo="run without --atomic all first",
+                code="not-together",
             )
     return [loaded[state.migration] for state in todo]
 
