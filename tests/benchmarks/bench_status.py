@@ -1,4 +1,4 @@
-"""`qb status` of 5,000 applied migrations: their files on disk, their runs and steps in the ledger"""
+"""`qb status` of 5,000 applied migrations: files on disk, their runs and steps in the ledger"""
 
 from __future__ import annotations
 

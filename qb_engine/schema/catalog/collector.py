@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from qb_engine.schema.catalog.patterns import (
     CONSTRAINT_DEFINITIONS,
@@ -18,7 +18,15 @@ from qb_engine.schema.ids import ObjectId
 Row = tuple[Any, ...]
 Payload = dict[str, Any]
 NO_COLUMN = ObjectId("column", "", "")  # stands for number 0, and for columns that were dropped
-ColumnKind = tuple[str, str | None]  # its type, and its collation when it is not the type's
+
+
+class ColumnKind(NamedTuple):
+    """What many columns say: `type` with the collation, when it is not the type's."""
+
+    payload: Payload
+    type: tuple[str, str | None]
+    acl: list[str] | None
+
 
 # oids of the system catalogs; they are the same in every PostgreSQL
 TYPE, ATTRIBUTE, PROC, CLASS, NAMESPACE = 1247, 1249, 1255, 1259, 2615
@@ -37,6 +45,7 @@ class Collector:
     relations: dict[int, ObjectId] = field(default_factory=dict)
     columns: dict[int, list[ObjectId]] = field(default_factory=dict)  # by number, see NO_COLUMN
     column_kinds: dict[int, list[ColumnKind]] = field(default_factory=dict)
+    defaults: dict[int, str] = field(default_factory=dict)  # by table and number, as one number
     attributes: dict[int, list[Payload]] = field(default_factory=dict)  # of composite types
     quote: Quote = field(default_factory=Quote)
     indexes: Indexes = field(init=False)

@@ -47,7 +47,9 @@ WHERE k.oid >= {FIRST_USER_OID} AND k.contype <> 't'
 
 def read_constraints(rows: Sequence[Row], into: Collector) -> None:
     relations, columns, facts, quote = into.relations, into.columns, into.facts, into.quote
-    of = {row[0]: row[1] for row in rows}
+    groups = into.definitions.groups
+    inherited = any(row[10] for row in rows)
+    of = {row[0]: row[1] for row in rows} if inherited else {}
     for row in rows:
         (
             oid, table_oid, domain_oid, name, contype, key, referenced, valid, deferrable,
@@ -65,13 +67,14 @@ def read_constraints(rows: Sequence[Row], into: Collector) -> None:
         if relation is None or (contype == "f" and parent and of.get(parent) == table_oid):
             continue
         # an expression of an exclusion constraint has the number 0 and no name
+        _, schema, table, _ = relation
         mine = columns[table_oid]
-        names = [mine[number].sub for number in key or () if number > 0]
+        names = [mine[number][3] for number in key or () if number > 0]
         payload: Payload = {"columns": names, "definition": definition, "kind": KIND[contype]}
         if referenced:
             target = relations.get(referenced)
             if target is not None:
-                payload["references"] = [target.schema, target.name]
+                payload["references"] = [target[1], target[2]]
         if not valid:
             payload["valid"] = False
             if contype == "n":
@@ -92,13 +95,13 @@ def read_constraints(rows: Sequence[Row], into: Collector) -> None:
                 like = (contype, actions, deferrable, deferred, temporal, not_distinct)
             if contype == "f":
                 target, theirs = relations.get(referenced), columns.get(referenced)
-                if target is None or theirs is None:
+                if target is None or not theirs:
                     like, start = oid, ""
                 else:
-                    listed = ", ".join([quote(theirs[number].sub) for number in their_key])
+                    listed = ", ".join([quote(theirs[number][3]) for number in their_key])
                     start += f" REFERENCES {quote(target.schema)}.{quote(target.name)}({listed})"
-            into.definitions.groups[like].append((oid, start, payload))
-        id = new_id(ObjectId, ("constraint", relation.schema, relation.name, name))
+            groups[like].append((oid, start, payload))
+        id = new_id(ObjectId, ("constraint", schema, table, name))
         facts[id] = payload
         into.constraints[oid] = id
 

@@ -60,7 +60,7 @@ def read_indexes(rows: Sequence[Row], into: Collector) -> None:
         if table is None:
             continue
         if constraint_oid is None:
-            id = new_id(ObjectId, ("index", table.schema, table.name, name))
+            id = new_id(ObjectId, ("index", table[1], table[2], name))
             payload = facts[id] = {"definition": definition}
             if definition is None:
                 columns, kinds = into.columns[table_oid], into.column_kinds[table_oid]
@@ -71,13 +71,13 @@ def read_indexes(rows: Sequence[Row], into: Collector) -> None:
                     options and str(options),
                 )  # fmt: skip
                 if expression is None and keys == len(key):
-                    names = [columns[number].sub for number in key]
-                    shape = (*like, *[kinds[number] for number in key])
+                    names = [columns[number][3] for number in key]
+                    shape = (*like, *[kinds[number].type for number in key])
                     indexes.shapes[shape].append((oid, start, names, payload))
                 else:
                     # what an expression names is at the same place in both, by the same name
                     layout = indexes.layout(table_oid, columns)
-                    known = [kinds[number] for number in key[:keys] if number]
+                    known = [kinds[number].type for number in key[:keys] if number]
                     shape = (*like, *known, *key, keys, expression, layout)
                     indexes.groups[shape].append((oid, start, payload))
         elif constraint_oid in into.constraints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Sequence
 from operator import itemgetter
 
@@ -27,7 +28,7 @@ from qb_engine.schema.ids import ObjectId, new_id
 KIND = {"r": "table", "p": "table", "f": "table", "v": "view", "m": "matview", "c": "composite"}
 TABLE_KIND = {"r": "table", "p": "partitioned", "f": "foreign"}
 PERSISTENCE = {"u": "unlogged", "t": "temporary"}
-NO_KIND: ColumnKind = ("", None)
+NO_KIND = ColumnKind({}, ("", None), None)
 REPLICA_IDENTITY = {"n": "nothing", "f": "full", "i": "index"}
 
 RELATIONS = f"""
@@ -64,14 +65,18 @@ FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
 ORDER BY i.inhrelid, i.inhseqno
 """
 
+# A default has no columns in it: without a relation pg_get_expr takes no lock. What a column is
+# generated from has some. Read apart: a join with what is so wide costs more than both.
+DEFAULTS = f"""
+SELECT d.adrelid::bigint << 16 | d.adnum, pg_catalog.pg_get_expr(
+           d.adbin, CASE WHEN d.adbin::text LIKE '%{{VAR %' THEN d.adrelid ELSE 0 END)
+FROM pg_catalog.pg_attrdef d WHERE d.adrelid >= {FIRST_USER_OID}
+"""
+
 COLUMNS = f"""
 SELECT a.attrelid::bigint << 16 | a.attnum, a.attname::text,
        pg_catalog.format_type(a.atttypid, a.atttypmod),
        a.attnotnull,
-       CASE WHEN d.oid IS NULL THEN NULL
-            -- a default has no columns in it: without a relation pg_get_expr takes no lock
-            WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, 0)
-            ELSE pg_catalog.pg_get_expr(d.adbin, d.adrelid) END,
        nullif(a.attidentity, '')::text, nullif(a.attgenerated, '')::text,
        CASE WHEN a.attcollation <> t.typcollation OR a.attstorage <> t.typstorage
               OR a.attcompression <> '' OR NOT a.attislocal OR a.attstattarget >= 0
@@ -90,7 +95,6 @@ SELECT a.attrelid::bigint << 16 | a.attnum, a.attname::text,
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid >= {FIRST_USER_OID} AND a.attnum > 0 AND NOT a.attisdropped
   AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c')
   AND c.relnamespace IN ({COVERED_SCHEMAS})
@@ -151,76 +155,83 @@ def read_parents(rows: Sequence[Row], into: Collector) -> None:
             payload.setdefault("inherits", []).append([parent.schema, parent.name])
 
 
+def read_defaults(rows: Sequence[Row], into: Collector) -> None:
+    into.defaults = dict(rows)
+
+
 def read_columns(rows: Sequence[Row], into: Collector) -> None:
-    facts, relations = into.facts, into.relations
+    known: dict[Row, ColumnKind] = {}  # thousands of columns say the same: they share a payload
+    default = into.defaults.get
+
+    def kind(row: Row) -> ColumnKind:
+        said = (*row[2:], default(row[0]))
+        found = known.get(said)
+        if found is None:
+            found = known[said] = _column(*said)
+        return found
+
+    rows = sorted(rows, key=itemgetter(0))  # by table and number, which are one number here
+    keys = [row[0] for row in rows]
     at = 0
-    relation: ObjectId | None = None
-    whole: Payload = {}
-    order: list[str] = []
-    numbers: list[ObjectId] = []
-    kinds: list[ColumnKind] = []
-    known: dict[Row, tuple[Payload, ColumnKind]] = {}
-    for row in sorted(rows, key=itemgetter(0)):  # by table and number, which are one number here
-        oid, number = row[0] >> 16, row[0] & 0xFFFF
-        if oid != at:
-            at = oid
-            relation = relations.get(at)
-            if relation is None:
-                continue
-            numbers = into.columns[at] = [NO_COLUMN]
-            kinds = into.column_kinds[at] = [NO_KIND]
-            _, schema, table, _ = relation
-            composite = relation.kind == "composite"
-            if not composite:
-                whole = facts[relation]
-                order = whole["columns"]
-        if relation is None:
-            continue
-        name, said = row[1], row[2:]
-        while len(numbers) < number:
-            numbers.append(NO_COLUMN)
-            kinds.append(NO_KIND)
-        id = new_id(ObjectId, ("column", schema, table, name))
-        numbers.append(id)
-        shared = known.get(said)  # thousands of columns say the same: they share a payload
-        if shared is None:
-            payload = _column(*said)
-            shared = known[said] = payload, (payload["type"], payload.get("collation"))
-        payload, kind = shared
-        kinds.append(kind)
-        if composite:
-            into.attributes[oid].append({"name": name, **payload})
-            continue
-        order.append(name)
-        facts[id] = payload
-        rare = said[-1]
-        if rare is not None and (acl := json.loads(rare)["acl"]) is not None:
-            add_grants(into, id, whole["owner"], acl)
+    while at < len(rows):
+        oid = keys[at] >> 16
+        end = bisect_left(keys, (oid + 1) << 16, at)
+        relation = into.relations.get(oid)
+        if relation is not None:
+            _of_one(relation, oid, rows[at:end], [kind(row) for row in rows[at:end]], into)
+        at = end
+
+
+def _of_one(
+    relation: ObjectId, oid: int, rows: Sequence[Row], kinds: list[ColumnKind], into: Collector
+) -> None:
+    """The columns of one relation."""
+    of, schema, table, _ = relation
+    names = [row[1] for row in rows]
+    ids = [new_id(ObjectId, ("column", schema, table, name)) for name in names]
+    if of == "composite":
+        into.attributes[oid] += [{"name": n, **kind.payload} for n, kind in zip(names, kinds)]
+    else:
+        whole = into.facts[relation]
+        whole["columns"] += names
+        into.facts.update(zip(ids, [kind.payload for kind in kinds]))
+        for id, granted in [(id, k.acl) for id, k in zip(ids, kinds) if k.acl is not None]:
+            add_grants(into, id, whole["owner"], granted)
+    if rows[-1][0] & 0xFFFF != len(rows):  # some were dropped
+        for place in range(rows[-1][0] & 0xFFFF):
+            if place == len(rows) or rows[place][0] & 0xFFFF != place + 1:
+                rows = [*rows[:place], ((oid << 16) | (place + 1),), *rows[place:]]
+                ids.insert(place, NO_COLUMN)
+                kinds.insert(place, NO_KIND)
+    into.columns[oid] = [NO_COLUMN, *ids]
+    into.column_kinds[oid] = [NO_KIND, *kinds]
 
 
 def _column(
     type: str,
     required: bool,
-    default: str | None,
     identity: str | None,
     generated: str | None,
     rare: str | None,
-) -> Payload:
-    payload = {"nullable": not required, "type": type}
+    default: str | None,
+) -> ColumnKind:
+    payload: Payload = {"nullable": not required, "type": type}
     payload |= present(default=default, identity=identity, generated=generated)
+    acl = None
     if rare is not None:
         more = json.loads(rare)
-        del more["acl"]
+        acl = more.pop("acl")
         if more["options"]:
             more["options"].sort()
         if more["foreign_options"]:
             more["foreign_options"] = shown_options(more["foreign_options"])
         payload |= present(**more)
-    return payload
+    return ColumnKind(payload, (type, payload.get("collation")), acl)
 
 
 GROUPS = (
     Group(RELATIONS, read_relations),
     Group(PARENTS, read_parents),
+    Group(DEFAULTS, read_defaults),
     Group(COLUMNS, read_columns),
 )
