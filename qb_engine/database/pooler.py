@@ -7,6 +7,7 @@ Pooled by transaction, the next transaction may be on another server session: wh
 
 from __future__ import annotations
 
+import secrets
 import select
 import time
 from contextlib import suppress
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 Pooling = Literal["none", "session", "transaction", "statement"]
 
 PID = "SELECT pg_catalog.pg_backend_pid()"
-LOOKS = 4  # a busy pool may by chance give a client the same server session again
+UNTOUCHED = (
+    "SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE pid = {pid} AND query = '{mark}'"
+)
+LOOKS = 12  # by chance a busy pool may give a client the same server session again and again
 ANSWER_S = 10.0  # a pool with no session to spare keeps a client waiting for minutes
 NEEDED = 4  # the sessions of a run at once: its lock, its statements, its ledger, its watcher
 
@@ -71,6 +75,8 @@ def as_found(conn: Connection) -> str:
 def sessions(a: Connection, b: Connection) -> Sessions:
     """What the target's connections are; raise RefusedError when no run can work through them."""
     found = pooling(a, b)
+    if found == "transaction":
+        _two_at_once(a, b)
     if found == "statement":
         raise RefusedError(
             "a pooler that pools by statement stands before this database",
@@ -85,27 +91,37 @@ def pooling(a: Connection, b: Connection) -> Pooling:
     """How the connections that lead to the target are pooled.
 
     One question on `a` where there is no pooler. Both are autocommit and idle, and remain so; `b`
-    is lost in statement mode. Raise ServerError when the pool has not even two sessions to give.
+    is lost in statement mode. Raise Refused when there is no answer.
     """
     first = _asked(a, PID)
     if first == a.info.backend_pid:
         return "none"
-    for _ in range(LOOKS):
+    for look in range(LOOKS):
+        mark = f"{PID} /* qb {secrets.token_hex(8)} */"
+        now = _asked(a, mark)
         try:
             held = _asked(b, f"BEGIN; {PID}")
         except Refused as error:
-            if error.sqlstate == "08P01":  # and the pooler hangs up
+            if error.sqlstate == "08P01" and not look:  # and the pooler hangs up
                 return "statement"
             raise
         try:
-            now = _asked(a, PID)
+            untouched = _asked(b, UNTOUCHED.format(pid=first, mark=mark))
         finally:
-            if not b.closed:
-                b.execute("ROLLBACK")
-        # a session that has moved, or that the other one got while the first was between two
-        if now != first or held == first:
+            b.execute("ROLLBACK")
+        # it has moved, or its session was given to the other one, or to somebody else meanwhile
+        if now != first or held == first or not untouched:
             return "transaction"
     return "session"
+
+
+def _two_at_once(a: Connection, b: Connection) -> None:
+    """Raise Refused when one client's transaction leaves no session for another one."""
+    _asked(b, f"BEGIN; {PID}")
+    try:
+        _asked(a, PID)
+    finally:
+        b.execute("ROLLBACK")
 
 
 class Refused(ServerError):

@@ -60,7 +60,7 @@ def test_a_busy_pool_is_told_as_a_quiet_one(database: Target, mode: str) -> None
         for thread in threads:
             thread.start()
         try:
-            for _ in range(20):
+            for _ in range(30):
                 with closing(connect(through)) as a, closing(connect(through)) as b:
                     assert pooling(a, b) == mode
         finally:
@@ -92,7 +92,7 @@ def test_a_pool_with_one_session_is_not_waited_for_for_ever(
         closing(connect(through)) as b,
         pytest.raises(Refused) as caught,
     ):
-        pooling(a, b)
+        sessions(a, b)
     assert "default_pool_size" in caught.value.todo
 
 
