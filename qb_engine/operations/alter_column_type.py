@@ -76,9 +76,12 @@ class AlterColumnType(TableOperation):
         at = {"only": self.only, **self.place()}
         using = None
         if self.using is not None:
-            if not self._is_cast():
+            through = self._casts()
+            if through is None:
                 return Irreversible(f"USING {self.using} cannot be turned round")
-            using = f"{ident(self.column)}::{found.type}"
+            # back through the types that it went through: there may be no cast across
+            between = [t for t in reversed(through) if t not in (self.type, found.type)]
+            using = "::".join([ident(self.column), *between, found.type])
         elif is_text(self.type) and not is_text(found.type):
             # every type becomes text by assignment, and none comes back without a cast
             using = f"{ident(self.column)}::{found.type}"
@@ -95,6 +98,7 @@ class AlterColumnType(TableOperation):
         if found.default is not None and not found.generated:
             back.insert(0, DropDefault(self.table, self.column, **at))
             back.append(SetDefault(self.table, self.column, found.default, **at))
+        back += rebuild.comments_below(schema, table)
         return Inverse(tuple(back), loses=f"what the conversion to {self.type} rounded off or cut")
 
     def requires(self, schema: Schema) -> Iterable[Requirement]:
@@ -104,12 +108,15 @@ class AlterColumnType(TableOperation):
             if name != self.column:
                 yield self.column_as_is(schema, name)
 
-    def _is_cast(self) -> bool:
-        """True when USING is the column itself under casts."""
+    def _casts(self) -> list[str] | None:
+        """The types that USING casts the column itself to, one after the other; None for more."""
         node = only(parse(f"SELECT {self.using}").target_list[0].res_target.val)
+        found: list[str] = []
         while isinstance(node, pb.TypeCast):
+            found.insert(0, type_name_of(node.type_name))
             node = only(node.arg)
-        return isinstance(node, pb.ColumnRef) and only(node.fields[-1]).sval == self.column
+        own = isinstance(node, pb.ColumnRef) and only(node.fields[-1]).sval == self.column
+        return found if own else None
 
 
 def is_text(type: str) -> bool:

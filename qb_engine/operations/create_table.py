@@ -71,7 +71,16 @@ class CreateTable(Operation):
         if self.if_not_exists and schema.table(self.table, self.schema or "public"):
             return Inverse(())
         drop = DropTable(self.table, schema=self.schema)
-        return Inverse((drop,), loses=f"the rows of {self.table}")
+        steps: tuple[Operation | str, ...] = (drop,)
+        node = parse(self.write())
+        if node.HasField("partbound") and _pointed_at(
+            schema, relation(only(node.inh_relations[0]))
+        ):
+            # a partition that foreign keys reach cannot be dropped while it is one
+            whole = qualified(*relation(only(node.inh_relations[0])))
+            part = qualified(self.schema, self.table)
+            steps = (f"ALTER TABLE {whole} DETACH PARTITION {part}", drop)
+        return Inverse(steps, loses=f"the rows of {self.table}")
 
     def requires(self, schema: Schema) -> Iterable[Requirement]:
         if not self.if_not_exists:
@@ -96,6 +105,19 @@ class CreateTable(Operation):
             shown = (e.write() if isinstance(e, Column) else e for e in self.columns)
             parts.append(f"({', '.join(shown)})")
         return " ".join([*parts, self.tail] if self.tail else parts)
+
+
+def _pointed_at(schema: Schema, table: tuple[str | None, str]) -> bool:
+    """True when a foreign key points at a partitioned table, or at the one that it is part of."""
+    place: list[str] | None = [table[0] or "public", table[1]]
+    seen: list[list[str]] = []
+    while place is not None and place not in seen:
+        if any(i.kind == "constraint" and p.get("references") == place
+               for i, p in schema.facts.items()):  # fmt: skip
+            return True
+        seen.append(place)
+        place = (schema.find("table", place[0], place[1]) or {}).get("partition_of")
+    return False
 
 
 def _tail(node: Any) -> tuple[list[Any], str]:

@@ -47,16 +47,18 @@ def column(schema: Schema, table: Table, name: str) -> tuple[Step, ...] | Irreve
         )
     )
     steps += _owned(schema, table, name)
+    back: list[Step] = []  # foreign keys come last: they may point at this very table
     for each in table.constraints.values():
         if name in each.columns or name in _named_in(each):
             if odd := _odd(schema, "constraint", table, each.name, CONSTRAINT):
                 return Irreversible(odd)
-            steps += constraint(table, each)
+            (back if each.kind == "foreign key" else steps).extend(constraint(table, each))
     for found in table.indexes.values():
         if found.constraint is None and name in _columns_of(found):
             if odd := _odd(schema, "index", table, found.name, INDEX):
                 return Irreversible(odd)
             steps += index_steps(table, found)
+    steps += back
     steps += _comment("column", name, table.columns[name].comment, table)
     return tuple(steps)
 
@@ -72,9 +74,8 @@ def table(schema: Schema, found: Table) -> tuple[Step, ...] | Irreversible:
         return Irreversible(trouble)
     head = schema.find("table", found.schema, found.name) or {}
     columns = [_column(schema, found, each) for each in found.columns.values()]
-    constraints = [
-        f"CONSTRAINT {ident(c.name)} {c.definition}" for c in found.constraints.values() if c.valid
-    ]
+    inside = _inside(found)
+    constraints = [f"CONSTRAINT {ident(c.name)} {c.definition}" for c in inside]
     tail = f"PARTITION BY {found.partition_key}" if found.partition_key else ""
     if head.get("options"):
         tail = f"{tail} WITH ({', '.join(head['options'])})".strip()
@@ -89,16 +90,37 @@ def table(schema: Schema, found: Table) -> tuple[Step, ...] | Irreversible:
         )
     )
     steps += _owned(schema, found)
+    back: list[Step] = []
     for each in found.constraints.values():
-        steps += constraint(found, each)[1 if each.valid else 0 :]
+        if each in inside:
+            steps += constraint(found, each)[1:]
+        else:
+            (back if each.kind == "foreign key" else steps).extend(constraint(found, each))
     for index in found.indexes.values():
         if index.constraint is None:
             steps += index_steps(found, index)
+    steps += back
     steps += [trigger.definition for trigger in found.triggers.values()]
     steps += _comment("table", found.name, found.comment, found)
     for each_column in found.columns.values():
         steps += _comment("column", each_column.name, each_column.comment, found)
     return tuple(steps)
+
+
+def _inside(table: Table) -> list[ConstraintInfo]:
+    """The constraints that can stand in CREATE TABLE; the others are added one by one.
+
+    Of two keys over the same columns, CREATE TABLE makes but one; a foreign key to the table itself
+    may need an index that is not there yet.
+    """
+    found: list[ConstraintInfo] = []
+    keys: set[tuple[str, ...]] = set()
+    for each in table.constraints.values():
+        key = each.kind in ("primary key", "unique")
+        if each.valid and each.references != table.qualified and not (key and each.columns in keys):
+            found.append(each)
+            keys |= {each.columns} if key else set()
+    return found
 
 
 def view(schema: Schema, found: Table) -> tuple[Step, ...] | Irreversible:
@@ -157,7 +179,12 @@ def index_steps(
 
     at = space(table.schema)
     (create,) = CreateIndex.read(read_one(found.definition).node)
-    create = dataclasses.replace(create, schema=at, concurrently=concurrently)
+    # PostgreSQL prints ONLY for an index of a partitioned table; without it, the partitions get
+    # theirs, too, and the whole is valid
+    all_of_it = table.kind == "partitioned" and found.valid
+    create = dataclasses.replace(
+        create, schema=at, concurrently=concurrently, only=create.only and not all_of_it
+    )
     if found.comment is None:
         return (create,)
     return create, Comment("index", found.name, found.comment, schema=at)
@@ -210,6 +237,31 @@ def comment(
         if said is not None:
             return str(said["text"])
     return None
+
+
+def below(schema: Schema, table: Table) -> Iterator[Table]:
+    """The partitions of a table, and theirs."""
+    for id, payload in schema.facts.items():
+        if id.kind == "table" and payload.get("partition_of") == [table.schema, table.name]:
+            part = schema.table(id.name, id.schema)
+            if part is not None:
+                yield part
+                yield from below(schema, part)
+
+
+def comments_below(schema: Schema, table: Table) -> Iterator[Operation]:
+    """What is said of the indexes and constraints of partitions; PostgreSQL forgets it when it
+    makes them anew for the whole."""
+    from qb_engine.operations.comment import Comment
+
+    for part in below(schema, table):
+        at = space(part.schema)
+        for index in part.indexes.values():
+            if index.comment is not None:
+                yield Comment("index", index.name, index.comment, schema=at)
+        for each in part.constraints.values():
+            if each.comment is not None:
+                yield Comment("constraint", each.name, each.comment, part.name, schema=at)
 
 
 def collation(info: ColumnInfo) -> str | None:
