@@ -180,3 +180,8 @@ def test_without_an_ini_file_there_is_no_alembic(tmp_path: Path) -> None:
     (tmp_path / "db" / "env.py").write_text("")
     with pytest.raises(InputError, match=r"no alembic\.ini"):
         load(tmp_path / "db")
+
+
+def test_revisions_that_follow_each_other_in_a_circle_are_told(alembic) -> None:
+    found = alembic({"a1_x.py": revision("a1", "b1"), "b1_y.py": revision("b1", "a1")})
+    assert "stand in a circle" in found.broken[0].error.what

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +118,9 @@ def entries(folder: Path) -> Found:
     )
     ordered = topological(named)
     ids = {each.revision: _id(each) for each in ordered}
+    order = {name: at for at, name in enumerate(ids)}
     offline = _Offline(home.ini)
-    listed = [_entry(each, offline, revisions, ids) for each in ordered]
+    listed = [_entry(each, offline, ids, order) for each in ordered]
     return Found((*_one_head(ordered, listed), *strange))
 
 
@@ -171,14 +173,23 @@ def describe(path: Path) -> _Revision | QbError:
 def topological(revisions: Iterable[_Revision]) -> list[_Revision]:
     """Revisions behind all that they follow; of several that may come next, the oldest."""
     left = {each.revision: each for each in revisions}
+    waits = {r.revision: {*r.parents, *r.depends} & left.keys() for r in left.values()}
+    children: dict[str, list[str]] = {}
+    for name, needs in waits.items():
+        for need in needs:
+            children.setdefault(need, []).append(name)
+    ready = [(r.created, r.revision) for r in left.values() if not waits[r.revision]]
+    heapify(ready)
     found: list[_Revision] = []
-    while left:
-        ready = [r for r in left.values() if not left.keys() & {*r.parents, *r.depends}]
-        if not ready:  # they follow each other in a circle; each is told so
-            return [*found, *sorted(left.values(), key=lambda r: r.revision)]
-        first = min(ready, key=lambda r: (r.created, r.revision))
-        found.append(left.pop(first.revision))
-    return found
+    while ready:
+        _, name = heappop(ready)
+        found.append(left.pop(name))
+        for child in children.get(name, ()):
+            waits[child].discard(name)
+            if not waits[child]:
+                heappush(ready, (left[child].created, child))
+    # what is left follows itself in a circle; each is told so
+    return [*found, *sorted(left.values(), key=lambda r: r.revision)]
 
 
 def _id(revision: _Revision) -> str:
@@ -186,9 +197,7 @@ def _id(revision: _Revision) -> str:
     return stem if revision.revision in stem else f"{revision.revision}_{stem}"
 
 
-def _entry(
-    one: _Revision, offline: _Offline, known: dict[str, _Revision], ids: dict[str, str]
-) -> Entry:
+def _entry(one: _Revision, offline: _Offline, ids: dict[str, str], order: dict[str, int]) -> Entry:
     name = one.path.stem.replace(one.revision, "").strip("_-") or one.revision
     follows = (*one.parents, *one.depends)
     requires = tuple(ids[each] for each in follows if each in ids)
@@ -196,7 +205,7 @@ def _entry(
         one.path, ids[one.revision], one.revision, name,
         files=(one.path,), requires=requires, problem=one.problem, offline=offline,
     )  # fmt: skip
-    if missing := [each for each in follows if each not in known]:
+    if missing := [each for each in follows if each not in ids]:
         error = InputError(
             f"{one.revision} follows {', '.join(missing)}",
             where=str(one.path),
@@ -205,8 +214,7 @@ def _entry(
             code="broken-file",
         )
         return replace(entry, problem=entry.problem or error)
-    order = list(ids)
-    if any(order.index(each) > order.index(one.revision) for each in follows if each in ids):
+    if any(order[each] > order[one.revision] for each in follows):
         error = InputError(
             f"{one.revision} and what it follows stand in a circle",
             where=str(one.path),

@@ -14,7 +14,7 @@ from qb_engine.errors import InputError
 from qb_engine.migrations.listing import Entry, raw_checksum_of
 from qb_engine.migrations.model import LoadedMigration, Part, checksum
 
-SAMPLED = 64  # files whose text is looked at to tell a format; each loader looks at its own
+SAMPLED = 24  # files whose text is looked at to tell a format; each loader looks at its own
 
 
 @dataclass(frozen=True)
