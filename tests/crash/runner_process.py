@@ -1,0 +1,170 @@
+"""the runner as a process of its own that stops where a test wants it, and can be killed there
+
+As a program: takes jobs from its standard input and forks a process for each, so that the imports
+are paid once. The process runs what is pending, tells each step through the runner's own callback,
+and at a stop waits for a word before it goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+DEADLINE_S = 60.0
+
+
+class Runner:
+    """One process that runs migrations, and stands still at its stops."""
+
+    def __init__(self, pid: int, talk: socket.socket) -> None:
+        self.pid = pid
+        self._talk = talk
+        self._said = b""
+        self.ended = ""
+
+    def until(self, what: str) -> bool:
+        """Wait until it stands at a stop such as `running 5`; False when it ended before."""
+        while line := self._line():
+            if line == what:
+                return True
+            if line.startswith("end"):
+                self.ended = line
+                return False
+        return False
+
+    def go(self) -> None:
+        """Let it go on from where it stands."""
+        self._talk.sendall(b"go\n")
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """End it, and wait until it is gone."""
+        os.kill(self.pid, number)
+        if number == signal.SIGKILL:
+            self.wait()
+
+    def wait(self) -> str:
+        """How it ended: `end ok`, or `end` with the words of its error; empty when killed."""
+        while line := self._line():
+            if line.startswith("end"):
+                self.ended = line
+        self._talk.close()
+        return self.ended
+
+    def _line(self) -> str:
+        while b"\n" not in self._said:
+            ready, _, _ = select.select([self._talk], [], [], DEADLINE_S)
+            assert ready, "the runner said nothing for too long"
+            try:
+                more = self._talk.recv(65536)
+            except ConnectionResetError:
+                return ""
+            if not more:
+                return ""
+            self._said += more
+        line, _, self._said = self._said.partition(b"\n")
+        return line.decode()
+
+
+class Runners:
+    """Starts runners, quickly."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "tests.crash.runner_process"]
+        self._mother = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        self._door = socket.socket(socket.AF_UNIX)
+        self._door.bind(f"\0qb-runners-{os.getpid()}-{time.monotonic_ns()}")
+        self._door.listen(64)
+        self._door.settimeout(DEADLINE_S)
+
+    def start(self, root: Path, *stops: str, **request: Any) -> Runner:
+        """Run what is pending in a project, with stops such as `running 5` and `done 5`."""
+        assert self._mother.stdin is not None
+        assert self._mother.stdout is not None
+        name = self._door.getsockname()[1:].decode()
+        job = {"root": str(root), "stops": stops, "door": name, "request": request}
+        self._mother.stdin.write(json.dumps(job) + "\n")
+        self._mother.stdin.flush()
+        talk, _ = self._door.accept()
+        pid = int(self._mother.stdout.readline())
+        return Runner(pid, talk)
+
+    def close(self) -> None:
+        self._mother.kill()
+        self._mother.communicate()
+        self._door.close()
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    """Wait until something is true; fail after a generous while."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"this never came true: {what}"
+        time.sleep(0.005)  # between two looks at a condition
+
+
+# -- the other side ------------------------------------------------------------------------------
+
+
+def serve(jobs: Iterable[str]) -> None:
+    """Fork a process for each job, and tell its pid."""
+    import qb_engine.commands.run  # paid once, for all of them
+    import qb_engine.runner
+    import qb_engine.shadow
+
+    assert qb_engine.runner
+    assert qb_engine.shadow
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in jobs:
+        pid = os.fork()
+        if pid == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os._exit(work(json.loads(line)))
+        print(pid, flush=True)
+
+
+def work(job: dict[str, Any]) -> int:
+    """What `qb run` does, with a callback that stands still at the stops."""
+    from qb_engine.commands import Session
+    from qb_engine.commands._place import place_of
+    from qb_engine.commands._tree import _interrupt_on_sigterm
+    from qb_engine.errors import QbError
+    from qb_engine.runner import Request, run
+
+    _interrupt_on_sigterm()
+    talk = socket.socket(socket.AF_UNIX)
+    talk.connect("\0" + job["door"])
+    words = talk.makefile("r")
+
+    def told(migration: Any, step: Any, state: str) -> None:
+        here = f"{state} {step.number}"
+        if here in job["stops"]:
+            talk.sendall(f"{here}\n".encode())
+            words.readline()
+
+    try:
+        session = Session(root=Path(job["root"]))
+        place = place_of(session, session.migrations(), on_step=told)
+        done = run(replace(place, tell=lambda text: None), Request(**job["request"]))
+        talk.sendall(f"end ok {len(done)}\n".encode())
+        return 0
+    except QbError as error:
+        said = " | ".join(str(error).splitlines())
+        talk.sendall(f"end {error.exit_code} {said}\n".encode())
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    serve(sys.stdin)
