@@ -553,6 +553,36 @@ def test_a_setting_for_a_later_transaction_is_refused_with_the_line(
 
 
 @pooled
+def test_a_choice_of_isolation_is_refused_with_the_line(
+    project: Project, session: Session, qb, write, database: Target
+) -> None:
+    write("20240101_a.sql", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE;\nCREATE TABLE a ()")
+    with bouncer(database, "transaction") as through:
+        _lead_through(project, session, through)
+        with pytest.raises(RefusedError, match="isolation of a transaction") as caught:
+            qb("run")
+    assert "20240101_a.sql:1, statement 1" in caught.value.where
+
+
+@pooled
+def test_what_only_looks_goes_through_a_pooler(
+    project: Project, session: Session, qb, write, database: Target, tables
+) -> None:
+    write("20240101_a.sql", "CREATE TABLE a (id int); INSERT INTO a VALUES (1)")
+    write("20240102_b.sql", "ALTER TABLE a ADD b text; UPDATE a SET b = 'x'")
+    with bouncer(database, "transaction") as through:
+        _lead_through(project, session, through)
+        assert qb("plan").ok
+        report = qb("dryrun")
+        assert report.ok
+        assert tables() == ["t"]
+        assert qb("run").ok
+        assert qb("validate").ok
+        assert qb("history").ok
+        assert qb("locks").ok
+
+
+@pooled
 def test_a_build_through_a_pooler_that_limits_locks_is_refused_with_the_reason(
     project: Project, session: Session, qb, write, database: Target, connection: Connection
 ) -> None:
