@@ -56,7 +56,7 @@ def kept_waiting(seen: Iterable[Observation], samples: Sequence[Sample]) -> Tabl
             wanted(wait.who.wants) or None,
             wait.seconds,
             f"{wait.step} {sql.get(wait.step, '')}".strip(),
-            "it was cancelled" if wait.cancelled else None,
+            "the run gave way" if wait.cancelled else None,
         )
         for wait in found[:MOST_WAITS]
     )

@@ -167,7 +167,7 @@ def command(session: Session, **given: Any) -> Report:
     migrations = session.migrations()
     request = request_of(session, migrations, given)
     if given["dry_run"]:
-        return dry_run_of(session, migrations, request, given["here"])
+        return dry_run_of(session, migrations, request, given["here"], given["workload"])
     session.guard_production("running migrations", given["confirm"])
     _guard_blockers(session, given["terminate"], given["yes"])
     with (
@@ -195,7 +195,8 @@ def command(session: Session, **given: Any) -> Report:
         with session.connect(application_name="qb run") as conn:
             load.before(conn)
             ran = run(place, request)
-            return RunReport(session.target.name, ran, load.after(conn))
+            changed = any(r.seen for r in ran)
+            return RunReport(session.target.name, ran, load.after(conn) if changed else None)
 
 
 def _workload(
@@ -271,7 +272,13 @@ def _guard_blockers(session: Session, older_than: float | None, yes: bool) -> No
         )
 
 
-def dry_run_of(session: Session, migrations: Migrations, request: Request, here: bool) -> Report:
+def dry_run_of(
+    session: Session,
+    migrations: Migrations,
+    request: Request,
+    here: bool,
+    workload: str | None = None,
+) -> Report:
     """What a run of the request would do, rolled back."""
     from qb_engine.analysis.dryrun import dry_run_together
     from qb_engine.commands._place import NothingPending, place_of
@@ -288,6 +295,7 @@ def dry_run_of(session: Session, migrations: Migrations, request: Request, here:
     items = [(m, parts, done) for m, parts, done in items if parts]
     if not items:
         return NothingPending(session.target.name)
+    load = workload_of(session, workload, [m for m, _, _ in items])
     with session.face.progress("dry run", None) as bar:
         place = place_of(
             session,
@@ -296,4 +304,6 @@ def dry_run_of(session: Session, migrations: Migrations, request: Request, here:
                 step.number - (state == "running"), len(m.up), step.statement.first_line[:50]
             ),
         )
-        return DryRunsReport(session.target.name, dry_run_together(place, items, here=here))
+        return DryRunsReport(
+            session.target.name, dry_run_together(place, items, here=here, workload=load)
+        )

@@ -620,7 +620,7 @@ def test_a_run_keeps_its_samples_and_reports_whom_it_kept_waiting(
     waited = next(table for table in report.tables() if table.title == "kept waiting")
     assert waited.rows[0][0] == who
     assert waited.rows[0][2] == "ACCESS SHARE public.app"
-    assert waited.rows[0][-1] == "it was cancelled"
+    assert waited.rows[0][-1] == "the run gave way"
     drawn = next(chart for chart in report.charts() if isinstance(chart, Timeline))
     spans = {span.lane: span for span in drawn.spans}
     assert spans[who].label.endswith(", cancelled")

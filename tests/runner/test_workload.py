@@ -147,3 +147,16 @@ def test_a_workload_that_is_not_there_is_named(qb, write, tmp_path) -> None:
         qb("dryrun", "--workload", str(tmp_path / "none.sql"))
     with pytest.raises(InputError):
         load(tmp_path / "none.sql")
+
+
+def test_a_run_compares_before_and_after(qb, write, orders: Connection, tmp_path) -> None:
+    file = tmp_path / "queries.sql"
+    file.write_text(QUERIES)
+    write("20240101_a.sql", "CREATE INDEX by_customer ON orders (customer)")
+    write("20240102_b.sql", "ALTER TABLE orders DROP COLUMN note")
+    tried = qb("run", "--dry-run", "--workload", str(file))
+    assert [c.verdict for c in tried.dries[-1].compared.plans][1:] == ["fails now", "fails now"]
+    report = qb("run", "--workload", str(file))
+    assert [c.verdict for c in report.compared.plans][1:] == ["fails now", "fails now"]
+    assert [c.state for c in report.compared.indexes] == ["new", "kept"]
+    assert qb("run", "--workload", str(file)).compared is None
