@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from qb_engine.commands import Face, Session, invoke
 from qb_engine.errors import InputError, RefusedError
 
 A = "CREATE TABLE a (id int PRIMARY KEY)"
@@ -372,3 +373,27 @@ def test_another_table_or_tool_is_told(qb, write, connection, args, said) -> Non
     connection.execute(GOLANG.format("false"))
     with pytest.raises(InputError, match=said):
         qb("import-history", *args)
+
+
+class Asked(Face):
+    """Somebody at a terminal who answers one thing."""
+
+    interactive = True
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+        self.told: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.told.append(text)
+
+    def ask(self, prompt: str) -> str | None:
+        return self.answer
+
+
+@pytest.mark.parametrize(("answer", "recorded"), [("yes", True), ("y", False)])
+def test_at_a_terminal_it_is_shown_and_asked(project, three, there, answer, recorded) -> None:
+    face = Asked(answer)
+    report = invoke(Session(face, root=project.root), ["baseline", "b"])
+    assert report.recorded is recorded
+    assert "20240102000000_b" in face.told[0]
