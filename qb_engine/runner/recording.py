@@ -151,6 +151,7 @@ class Recording:
         before = sum(len(each.steps) for each in ahead)
 
         def first() -> None:
+            self._since = self._since or self._crew.executor.clock()
             del self.seen[before:]  # an earlier try was rolled back
             if block is self._arranged[0]:
                 self._remember(acting)
@@ -186,7 +187,7 @@ class Recording:
                 self._insist(self._crew.acting, kept=NOT_ROLLED_BACK)
                 self._end(self._control, (), (), last=True)
         finally:
-            self._keep_samples()
+            self.keep_samples()
 
     def _remember(self, conn: Connection) -> None:
         """Ask the rules that hold before, and what others compare with afterwards."""
@@ -202,7 +203,8 @@ class Recording:
                 outcomes = after(conn, self._rules, self._memo, self.seen)
             insist(outcomes, self._migration.id, kept=kept)
 
-    def _keep_samples(self) -> None:
+    def keep_samples(self) -> None:
+        """Take what was seen from outside since the last time for this run's."""
         samples = self._crew.executor.samples() if not self._crew.acting_is_gone else ()
         self.samples += samples
         if samples and not self._control.closed:

@@ -50,7 +50,7 @@ def run_together(
     crew.ensure_ledger()
     started = crew.fingerprint()
     numbers = [ledger.begin(crew.control, m, "up", started) for m in migrations]
-    recordings = []
+    recordings: list[Recording] = []
     units: list[Unit] = []
     for (migration, arranged), number in zip(order, numbers):
         status = "expanded" if migration.backfill is not None else "applied"
@@ -59,8 +59,8 @@ def run_together(
             crew, migration, number, status, (0, len(migration.up)), rules=rules, all_or_none=True
         )
         mine = recording.units(arranged, migration.before_backfill())
-        units += [_beginning(crew, migration, number, mine[0], verify_first), *mine[1:]]
         recordings.append(recording)
+        units += [_beginning(crew, migration, recordings, mine[0], verify_first), *mine[1:]]
     try:
         crew.executor.run_together(units)
     except BaseException as error:
@@ -69,7 +69,9 @@ def run_together(
         current = next((r for r in recordings if r.number == crew.run), recordings[0])
         with current.recorded():  # which knows when the commit got through after all
             _close_others(crew, current.number, numbers)
+            current.keep_samples()
             raise error
+    recordings[-1].keep_samples()
     crew.tidy()
     return tuple(_ran(recording, m) for recording, m in zip(recordings, migrations))
 
@@ -78,7 +80,14 @@ def _ran(recording: Recording, migration: LoadedMigration) -> Ran:
     waits = migration.backfill is not None
     note = f"next: qb backfill start {migration.name}" if waits else ""
     status = "expanded" if waits else "applied"
-    return Ran(migration.id, status, recording.seconds, tuple(recording.seen), note=note)
+    return Ran(
+        migration.id,
+        status,
+        recording.seconds,
+        tuple(recording.seen),
+        note=note,
+        samples=recording.samples,
+    )
 
 
 def _refuse(migration: LoadedMigration, arranged: Sequence[Block], *, last: bool) -> None:
@@ -113,12 +122,20 @@ def _refuse(migration: LoadedMigration, arranged: Sequence[Block], *, last: bool
 
 
 def _beginning(
-    crew: Crew, migration: LoadedMigration, number: int, unit: Unit, verify_first: bool
+    crew: Crew,
+    migration: LoadedMigration,
+    recordings: list[Recording],
+    unit: Unit,
+    verify_first: bool,
 ) -> Unit:
     """The first block of a migration, which is verified in the transaction that made its schema."""
+    mine = recordings[-1].number
 
     def first() -> None:
-        crew.take_up(migration, number)
+        for recording in recordings:
+            if recording.number == crew.run:
+                recording.keep_samples()  # what was seen until now is of the one before
+        crew.take_up(migration, mine)
         if verify_first and migration.constraints:
             verified = verify(crew.acting, migration)
             if not verified.ok:

@@ -678,3 +678,37 @@ def test_a_rule_that_keeps_others_waiting_gives_way_too(
     go.join()
     apps[0].done()
     assert report.ran[0].seen[0].attempts > 1
+
+
+def test_migrations_in_one_transaction_have_samples_of_their_own(
+    bounded: Session, write: Any, ready: Connection
+) -> None:
+    until = (
+        "DO $$ BEGIN WHILE (SELECT count(*) FROM allowed) < {} LOOP"
+        " PERFORM pg_sleep(0.01); END LOOP; END $$"
+    )
+    looked = (
+        "SELECT count(*) FROM pg_stat_activity w, pg_stat_activity r"
+        " WHERE w.application_name = 'qb watch' AND w.state = 'idle'"
+        " AND w.query LIKE '%%pg_stat_progress%%' AND w.query_start > r.query_start"
+        " AND r.application_name = 'qb run' AND r.state = 'active' AND r.query LIKE %s"
+    )
+    write("20240101_a.sql", "CREATE TABLE a (); " + until.format(1))
+    write("20240102_b.sql", until.format(2))
+
+    def was_looked_at(number: int) -> bool:
+        row = ready.execute(looked, [f"%< {number} LOOP%"]).fetchone()
+        return bool(row and row[0])
+
+    def let_both_go() -> None:
+        wait_for(lambda: was_looked_at(1))
+        ready.execute("INSERT INTO allowed DEFAULT VALUES")
+        wait_for(lambda: was_looked_at(2))
+        ready.execute("INSERT INTO allowed DEFAULT VALUES")
+
+    thread = when(lambda: True, let_both_go)
+    report: Any = invoke(bounded, ["run", "--atomic", "all"])
+    thread.join()
+    assert all(ran.samples for ran in report.ran)
+    kept = ready.execute("SELECT DISTINCT run FROM qb.sample ORDER BY 1").fetchall()
+    assert kept == ready.execute("SELECT run FROM qb.history ORDER BY 1").fetchall()
