@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import field
 from typing import Any, Self
 
-from qb_engine.operations import rebuild
+from qb_engine.operations import partitions, rebuild
 from qb_engine.operations.column import Column, collation
 from qb_engine.operations.drop_default import DropDefault
 from qb_engine.operations.mentions import columns_in
@@ -98,7 +98,7 @@ class AlterColumnType(TableOperation):
         if found.default is not None and not found.generated:
             back.insert(0, DropDefault(self.table, self.column, **at))
             back.append(SetDefault(self.table, self.column, found.default, **at))
-        back += rebuild.comments_below(schema, table)
+        back += partitions.comments(schema, table)
         return Inverse(tuple(back), loses=f"what the conversion to {self.type} rounded off or cut")
 
     def requires(self, schema: Schema) -> Iterable[Requirement]:

@@ -39,6 +39,12 @@ def index(schema: Schema, table: str, space: str | None, node: Any) -> str:
     return _free(table, columns, "idx", set(_relations(schema, space or "public")))
 
 
+def taken(schema: Schema, name: str, space: str | None) -> bool:
+    """True when a relation of any kind has the name, so that IF NOT EXISTS makes none."""
+    kept = name.encode()[:LONGEST].decode(errors="ignore")
+    return kept in _relations(schema, space or "public")
+
+
 def made(one: str, two: str, label: str) -> str:
     """Join the parts with underscores; shorten the longer of the first two to what fits."""
     first, second = one.encode(), two.encode()

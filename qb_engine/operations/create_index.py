@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import field
 from typing import Any, Self
 
-from qb_engine.operations import chosen, rebuild
+from qb_engine.operations import chosen
 from qb_engine.operations.drop_index import DropIndex
 from qb_engine.operations.mentions import as_is, columns_below
 from qb_engine.operations.operation import (
@@ -105,7 +105,7 @@ class CreateIndex(Operation):
         return " ".join(parts)
 
     def inverse(self, schema: Schema) -> Inverse | Irreversible:
-        if self.if_not_exists and self.name and rebuild.index(schema, self.name, self.schema):
+        if self.if_not_exists and self.name and chosen.taken(schema, self.name, self.schema):
             return Inverse(())
         name = self.name or chosen.index(schema, self.table, self.schema, parse(self.write()))
         drop = DropIndex(name, schema=self.schema, concurrently=self.concurrently)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qb_engine.operations import chosen
 from qb_engine.operations.create_table_as import CreateTableAs
 from qb_engine.operations.drop_materialized_view import DropMaterializedView
 from qb_engine.operations.operation import (
@@ -23,6 +24,6 @@ class CreateMaterializedView(CreateTableAs):
     KIND = "MATERIALIZED VIEW"
 
     def inverse(self, schema: Schema) -> Inverse | Irreversible:
-        if self.if_not_exists and schema.table(self.table, self.schema or "public"):
+        if self.if_not_exists and chosen.taken(schema, self.table, self.schema):
             return Inverse(())
         return Inverse((DropMaterializedView(self.table, schema=self.schema),))

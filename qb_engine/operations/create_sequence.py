@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import field
 from typing import Any, Self
 
-from qb_engine.operations import rebuild
+from qb_engine.operations import chosen
 from qb_engine.operations.drop_sequence import DropSequence
 from qb_engine.operations.mentions import as_is
 from qb_engine.operations.operation import (
@@ -52,7 +52,7 @@ class CreateSequence(Operation):
         return f"CREATE SEQUENCE {clause}{name} {self.options}".rstrip()
 
     def inverse(self, schema: Schema) -> Inverse | Irreversible:
-        if self.if_not_exists and rebuild.has_sequence(schema, self.name, self.schema):
+        if self.if_not_exists and chosen.taken(schema, self.name, self.schema):
             return Inverse(())
         return Inverse((DropSequence(self.name, schema=self.schema),))
 

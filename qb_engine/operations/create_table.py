@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import field
 from typing import Any, Self
 
+from qb_engine.operations import chosen, partitions
 from qb_engine.operations.column import Column, element
 from qb_engine.operations.drop_table import DropTable
 from qb_engine.operations.mentions import references
@@ -68,18 +69,18 @@ class CreateTable(Operation):
         return self._composed()
 
     def inverse(self, schema: Schema) -> Inverse | Irreversible:
-        if self.if_not_exists and schema.table(self.table, self.schema or "public"):
+        if self.if_not_exists and chosen.taken(schema, self.table, self.schema):
             return Inverse(())
         drop = DropTable(self.table, schema=self.schema)
         steps: tuple[Operation | str, ...] = (drop,)
         node = parse(self.write())
-        if node.HasField("partbound") and _pointed_at(
-            schema, relation(only(node.inh_relations[0]))
-        ):
-            # a partition that foreign keys reach cannot be dropped while it is one
-            whole = qualified(*relation(only(node.inh_relations[0])))
-            part = qualified(self.schema, self.table)
-            steps = (f"ALTER TABLE {whole} DETACH PARTITION {part}", drop)
+        if node.HasField("partbound"):
+            space, whole = relation(only(node.inh_relations[0]))
+            if partitions.reached(schema, (space or "public", whole)):
+                # a partition that foreign keys reach cannot be dropped while it is one
+                part = qualified(self.schema, self.table)
+                detach = f"ALTER TABLE {qualified(space, whole)} DETACH PARTITION {part}"
+                steps = (detach, drop)
         return Inverse(steps, loses=f"the rows of {self.table}")
 
     def requires(self, schema: Schema) -> Iterable[Requirement]:
@@ -105,19 +106,6 @@ class CreateTable(Operation):
             shown = (e.write() if isinstance(e, Column) else e for e in self.columns)
             parts.append(f"({', '.join(shown)})")
         return " ".join([*parts, self.tail] if self.tail else parts)
-
-
-def _pointed_at(schema: Schema, table: tuple[str | None, str]) -> bool:
-    """True when a foreign key points at a partitioned table, or at the one that it is part of."""
-    place: list[str] | None = [table[0] or "public", table[1]]
-    seen: list[list[str]] = []
-    while place is not None and place not in seen:
-        if any(i.kind == "constraint" and p.get("references") == place
-               for i, p in schema.facts.items()):  # fmt: skip
-            return True
-        seen.append(place)
-        place = (schema.find("table", place[0], place[1]) or {}).get("partition_of")
-    return False
 
 
 def _tail(node: Any) -> tuple[list[Any], str]:

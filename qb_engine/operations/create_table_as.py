@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import field
 from typing import Any, ClassVar, Self
 
+from qb_engine.operations import chosen
 from qb_engine.operations.drop_table import DropTable
 from qb_engine.operations.mentions import relied_on
 from qb_engine.operations.operation import (
@@ -52,7 +53,7 @@ class CreateTableAs(Operation):
         return f"CREATE {self.KIND} {clause}{qualified(self.schema, self.table)} AS {self.query}"
 
     def inverse(self, schema: Schema) -> Inverse | Irreversible:
-        if self.if_not_exists and schema.table(self.table, self.schema or "public"):
+        if self.if_not_exists and chosen.taken(schema, self.table, self.schema):
             return Inverse(())
         return Inverse((self._drop(),), loses=f"the rows of {self.table}")
 

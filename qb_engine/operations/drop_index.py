@@ -34,7 +34,8 @@ class DropIndex(DropOperation):
         if self.cascade:
             return Irreversible(f"CASCADE drops what depends on {self.name}, whatever that is")
         table, index = found
-        return Inverse(tuple(rebuild.index_steps(table, index, concurrently=self.concurrently)))
+        steps = rebuild.index_steps(schema, table, index, concurrently=self.concurrently)
+        return Inverse(steps)
 
     def requires(self, schema: Schema) -> Iterable[Requirement]:
         found = rebuild.index(schema, self.name, self.schema)

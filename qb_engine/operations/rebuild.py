@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from qb_engine.operations import partitions
 from qb_engine.operations.operation import Irreversible, Operation, Schema
 from qb_engine.schema import ColumnInfo, ConstraintInfo, IndexInfo, Table
 from qb_engine.sql import ident, qualified, read_one
@@ -57,9 +58,47 @@ def column(schema: Schema, table: Table, name: str) -> tuple[Step, ...] | Irreve
         if found.constraint is None and name in _columns_of(found):
             if odd := _odd(schema, "index", table, found.name, INDEX):
                 return Irreversible(odd)
-            steps += index_steps(table, found)
+            steps += index_steps(schema, table, found)
     steps += back
     steps += _comment("column", name, table.columns[name].comment, table)
+    for part in partitions.below(schema, table):
+        own = _of_part(schema, table, part, name)
+        if isinstance(own, Irreversible):
+            return own
+        steps += own
+    return tuple(steps)
+
+
+def _of_part(
+    schema: Schema, table: Table, part: Table, name: str
+) -> tuple[Step, ...] | Irreversible:
+    """What a partition has of its own on a column of the whole, and loses with it."""
+    from qb_engine.operations.drop_default import DropDefault
+    from qb_engine.operations.set_default import SetDefault
+
+    whole, mine, at = table.columns[name], part.columns.get(name), space(part.schema)
+    if mine is None:
+        return ()
+    if (mine.nullable, mine.type, mine.generated) != (whole.nullable, whole.type, whole.generated):
+        return Irreversible(f"the column {name} of the partition {part.name} is another one")
+    steps: list[Step] = []
+    if mine.default != whole.default:
+        if mine.default is None:
+            steps.append(DropDefault(part.name, name, schema=at))
+        else:
+            steps.append(SetDefault(part.name, name, mine.default, schema=at))
+    for each in part.constraints.values():
+        if not each.inherited and (name in each.columns or name in _named_in(each)):
+            if odd := _odd(schema, "constraint", part, each.name, CONSTRAINT):
+                return Irreversible(odd)
+            steps += constraint(part, each)
+    for index in part.indexes.values():
+        fact = schema.find("index", part.schema, part.name, index.name)
+        if fact is not None and "attached_to" not in fact and name in _columns_of(index):
+            if odd := _odd(schema, "index", part, index.name, INDEX):
+                return Irreversible(odd)
+            steps += index_steps(schema, part, index)
+    steps += _comment("column", name, mine.comment, part)
     return tuple(steps)
 
 
@@ -98,7 +137,7 @@ def table(schema: Schema, found: Table) -> tuple[Step, ...] | Irreversible:
             (back if each.kind == "foreign key" else steps).extend(constraint(found, each))
     for index in found.indexes.values():
         if index.constraint is None:
-            steps += index_steps(found, index)
+            steps += index_steps(schema, found, index)
     steps += back
     steps += [trigger.definition for trigger in found.triggers.values()]
     steps += _comment("table", found.name, found.comment, found)
@@ -148,7 +187,7 @@ def view(schema: Schema, found: Table) -> tuple[Step, ...] | Irreversible:
             CreateView(found.name, found.definition, schema=space(found.schema), options=options)
         )
     for each in found.indexes.values():
-        steps += index_steps(found, each)
+        steps += index_steps(schema, found, each)
     if found.kind == "view":
         steps += _comment("view", found.name, found.comment, found)
     elif found.comment:
@@ -171,23 +210,27 @@ def constraint(table: Table, found: ConstraintInfo) -> tuple[Operation, ...]:
 
 
 def index_steps(
-    table: Table, found: IndexInfo, *, concurrently: bool = False
-) -> tuple[Operation, ...]:
-    """Create an index again, with its comment."""
+    schema: Schema, table: Table, found: IndexInfo, *, concurrently: bool = False
+) -> tuple[Step, ...]:
+    """Create an index again, with its comment; of a partitioned table, with those of its parts."""
     from qb_engine.operations.comment import Comment
     from qb_engine.operations.create_index import CreateIndex
 
     at = space(table.schema)
     (create,) = CreateIndex.read(read_one(found.definition).node)
-    # PostgreSQL prints ONLY for an index of a partitioned table; without it, the partitions get
-    # theirs, too, and the whole is valid
-    all_of_it = table.kind == "partitioned" and found.valid
-    create = dataclasses.replace(
-        create, schema=at, concurrently=concurrently, only=create.only and not all_of_it
-    )
-    if found.comment is None:
-        return (create,)
-    return create, Comment("index", found.name, found.comment, schema=at)
+    create = dataclasses.replace(create, schema=at, concurrently=concurrently)
+    steps: list[Step] = [create]
+    if found.comment is not None:
+        steps.append(Comment("index", found.name, found.comment, schema=at))
+    if table.kind == "partitioned":
+        # PostgreSQL prints ONLY, which makes an empty frame: each part's is hung up in it, by name
+        for part, own in partitions.attached(schema, table, found):
+            steps += index_steps(schema, part, own)
+            steps.append(
+                f"ALTER INDEX {qualified(at, found.name)}"
+                f" ATTACH PARTITION {qualified(space(part.schema), own.name)}"
+            )
+    return tuple(steps)
 
 
 def index(schema: Schema, name: str, space: str | None) -> tuple[Table, IndexInfo] | None:
@@ -239,31 +282,6 @@ def comment(
     return None
 
 
-def below(schema: Schema, table: Table) -> Iterator[Table]:
-    """The partitions of a table, and theirs."""
-    for id, payload in schema.facts.items():
-        if id.kind == "table" and payload.get("partition_of") == [table.schema, table.name]:
-            part = schema.table(id.name, id.schema)
-            if part is not None:
-                yield part
-                yield from below(schema, part)
-
-
-def comments_below(schema: Schema, table: Table) -> Iterator[Operation]:
-    """What is said of the indexes and constraints of partitions; PostgreSQL forgets it when it
-    makes them anew for the whole."""
-    from qb_engine.operations.comment import Comment
-
-    for part in below(schema, table):
-        at = space(part.schema)
-        for index in part.indexes.values():
-            if index.comment is not None:
-                yield Comment("index", index.name, index.comment, schema=at)
-        for each in part.constraints.values():
-            if each.comment is not None:
-                yield Comment("constraint", each.name, each.comment, part.name, schema=at)
-
-
 def collation(info: ColumnInfo) -> str | None:
     """A column's collation as SQL, when it is not that of its type."""
     if info.collation is None:
@@ -275,11 +293,6 @@ def collation(info: ColumnInfo) -> str | None:
 def has_schema(schema: Schema, name: str) -> bool:
     """True when there is a schema of that name."""
     return schema.find("schema", "", name) is not None
-
-
-def has_sequence(schema: Schema, name: str, at: str | None) -> bool:
-    """True when there is a sequence of that name."""
-    return schema.find("sequence", at or "public", name) is not None
 
 
 # -- parts ---------------------------------------------------------------------------------------

@@ -44,6 +44,8 @@ class ValidateConstraint(TableOperation):
             return Irreversible(f"what the constraint {self.name} was like is not known")
         if found.valid:
             return Inverse(())
+        if found.inherited:
+            return Irreversible(f"the constraint {self.name} is that of a table above")
         drop = DropConstraint(self.table, self.name, only=self.only, **self.place())
         return Inverse((drop, *rebuild.constraint(table, found)))
 
