@@ -21,7 +21,7 @@ from qb_engine.sql import Statement, qualified
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
 
-OLD_S = 5.0  # a transaction older than this will be felt
+OLD_S = 60.0  # younger transactions are waited for by the statement itself: they will end soon
 POLL_S = 0.25
 TELL_S = 10.0
 CLEAN_UP_S = 300.0  # dropping what is invalid waits for the table's transactions, too
