@@ -216,9 +216,10 @@ class Concurrent:
         what = "somebody else is still building it" if row[3] else "a build of it has failed"
         return f"the index {row[1]}.{row[2]} exists and is invalid: {what}"
 
-    def clean_up(self) -> list[str]:
+    def clean_up(self, seconds: float = CLEAN_UP_S) -> list[str]:
         """Drop what a try that failed has left invalid; say what was done, and what is left.
 
+        What takes longer than so many seconds, because others use the table, is left.
         Whatever stands in the way is said, not raised: it is not what failed.
         """
         if self._watching.closed or not self._applies:
@@ -231,7 +232,7 @@ class Concurrent:
                 if self._statement.kind == "drop":
                     said.append(f"{schema}.{name} is invalid now: the next try drops it")
                 else:
-                    self._drop(schema, name)
+                    self._drop(schema, name, seconds)
                     said.append(f"dropped what was left invalid: {schema}.{name}")
             if detach := _detached(self._statement):
                 row = self._watching.execute(DETACHING, list(detach)).fetchone()
@@ -253,9 +254,9 @@ class Concurrent:
             return name == (statement.node.idxname or name)
         return (statement.kind == "drop") and name in [known for _, known in statement.relations]
 
-    def _drop(self, schema: str, name: str) -> None:
+    def _drop(self, schema: str, name: str, seconds: float = CLEAN_UP_S) -> None:
         sql = f"DROP INDEX CONCURRENTLY IF EXISTS {qualified(schema, name)}"
-        with _unlimited(self._watching, self._kept), _limited(self._watching, CLEAN_UP_S):
+        with _unlimited(self._watching, self._kept), _limited(self._watching, seconds):
             self._watching.execute(sql.encode())
 
     @staticmethod
