@@ -12,7 +12,7 @@ import psycopg
 
 from qb_engine.errors import RefusedError
 from qb_engine.execution.blockers import Blocker, sentence, terminate
-from qb_engine.execution.concurrently import Concurrent
+from qb_engine.execution.concurrently import CLEAN_UP_S, Concurrent
 from qb_engine.execution.observation import Observation, strongest
 from qb_engine.execution.outside import sampled, stepped
 from qb_engine.execution.progress import pid_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qb_engine.execution.stage import Stage
 
 LIMITS = ("lock_timeout", "statement_timeout")
+STOPPED_S = 3.0  # who stopped the run wants it to end; the next one drops what is left
 
 
 def concurrently(step: Step) -> bool:
@@ -74,10 +75,11 @@ def run_alone(stage: Stage, step: Step, attempt: int) -> tuple[Observation, ...]
                     raise psycopg.errors.ObjectNotInPrerequisiteState(why)
     except psycopg.Error as error:
         failed = stage.failed(step, error, time.monotonic() - start, None)
-        failed.why = "\n".join([failed.why, *alone.clean_up()])
+        limit = STOPPED_S if stage.stopped.is_set() else CLEAN_UP_S
+        failed.why = "\n".join([failed.why, *alone.clean_up(limit)])
         raise failed from error
     except BaseException:
-        for said in alone.clean_up():
+        for said in alone.clean_up(STOPPED_S):
             stage.tell(said)
         raise
     finally:
