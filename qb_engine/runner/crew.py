@@ -64,10 +64,9 @@ class Crew:
         assert self._acting is not None
         return self._acting
 
-    @property
-    def acting_is_gone(self) -> bool:
-        """True when nothing acts, or not any more."""
-        return self._executor is None
+    def samples(self) -> tuple[Sample, ...]:
+        """What was seen from outside since the last time, also of a session that is gone."""
+        return self._executor.samples() if self._executor is not None else ()
 
     @property
     def executor(self) -> Executor:
