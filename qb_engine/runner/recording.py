@@ -205,7 +205,7 @@ class Recording:
 
     def keep_samples(self) -> None:
         """Take what was seen from outside since the last time for this run's."""
-        samples = self._crew.executor.samples() if not self._crew.acting_is_gone else ()
+        samples = self._crew.samples()
         self.samples += samples
         if samples and not self._control.closed:
             ledger.record_samples(self._control, self.number, samples, self._since)
