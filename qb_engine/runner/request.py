@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from qb_engine.errors import RefusedError
@@ -42,12 +43,16 @@ class Request:
 
 
 def selected(
-    states: Sequence[Status], request: Request, where: Callable[[str], str] = str
+    states: Sequence[Status],
+    request: Request,
+    where: Callable[[str], str] = str,
+    requires: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> tuple[Status, ...]:
     """The migrations that are to be run, in the order of the folder, as `states` is.
 
-    `where` gives the place of a migration's file. Raise RefusedError for one that was edited, is
-    half rolled back, or would be run after newer ones.
+    `where` gives the place of a migration's file, `requires` those that must be applied before it.
+    Raise RefusedError for one that was edited, is half rolled back, would be run after newer ones,
+    or before what it requires.
     """
     if request.only is not None:
         found = [s for s in states if s.migration == request.only]
@@ -63,6 +68,18 @@ def selected(
         refuse_out_of_order(states, request.only or "")
     if request.steps is not None:
         todo = todo[: request.steps]
+    done = {s.migration for s in states if s.state in DONE}
+    for state in todo:
+        missing = [name for name in requires.get(state.migration, ()) if name not in done]
+        if missing:
+            raise RefusedError(
+                f"{state.migration} requires {', '.join(missing)}",
+                where=where(state.migration),
+                why="what it requires is not applied here",
+                todo=f"run that first: qb run {missing[0]}; or everything in order: qb run",
+                code="out-of-order",
+            )
+        done.add(state.migration)
     return tuple(todo)
 
 

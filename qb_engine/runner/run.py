@@ -56,7 +56,7 @@ def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
     place, control = crew.place, crew.control
     crew.terminate = request.terminate or 0.0
     states = status(control, place.migrations)
-    todo = selected(states, request, lambda id: file_name(place.migrations, id))
+    todo = _selected(states, place.migrations, request)
     loaded = {s.migration: place.migrations.get(s.migration) for s in todo}  # a broken one raises
     fills = backfill_states(control)
     if request.agreed is not None:
@@ -103,6 +103,13 @@ def _together(
     return [loaded[state.migration] for state in todo]
 
 
+def _selected(
+    states: Sequence[Status], migrations: Migrations, request: Request
+) -> tuple[Status, ...]:
+    requires = {entry.id: entry.requires for entry in migrations.entries if entry.requires}
+    return selected(states, request, lambda id: file_name(migrations, id), requires)
+
+
 def file_name(migrations: Migrations, id: str) -> str:
     """Where a migration's file is; its id when it has none."""
     return next((str(e.path) for e in migrations.entries if e.id == id), id)
@@ -113,7 +120,7 @@ def to_run(
 ) -> tuple[LoadedMigration, ...]:
     """The migrations that a run of the request would come to, up to one that has to wait."""
     found = []
-    todo = selected(status(conn, migrations), request, lambda id: file_name(migrations, id))
+    todo = _selected(status(conn, migrations), migrations, request)
     fills = backfill_states(conn)
     for state in todo:
         if state.state in WAITING and fills.get(state.migration) != "completed":

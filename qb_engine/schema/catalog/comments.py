@@ -51,5 +51,6 @@ def unknown(into: Collector) -> dict[str, list[object]]:
 def read_unknown(rows: Sequence[Row], into: Collector) -> None:
     known = {*into.schemas.values(), ""}
     for kind, schema, identity, text in rows:
-        if schema in known:
+        # schemas are claimed but for those that were to be left out
+        if schema in known and kind != "schema":
             into.facts[ObjectId("comment", schema, identity, kind)] = {"text": text}
