@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.execution import Observation, Step
     from qb_engine.execution.place import Place
+    from qb_engine.execution.sample import Sample
     from qb_engine.migrations import LoadedMigration
     from qb_engine.schema import Snapshot
 
