@@ -75,8 +75,8 @@ def run_alone(stage: Stage, step: Step, attempt: int) -> tuple[Observation, ...]
                     raise psycopg.errors.ObjectNotInPrerequisiteState(why)
     except psycopg.Error as error:
         failed = stage.failed(step, error, time.monotonic() - start, None)
-        limit = STOPPED_S if stage.stopped.is_set() else CLEAN_UP_S
-        failed.why = "\n".join([failed.why, *alone.clean_up(limit)])
+        within = STOPPED_S if stage.stopped.is_set() else CLEAN_UP_S
+        failed.why = "\n".join([failed.why, *alone.clean_up(within)])
         raise failed from error
     except BaseException:
         for said in alone.clean_up(STOPPED_S):
