@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -29,6 +30,9 @@ OTHERS = "QB_TEST_PG_BIN"  # the programs of another PostgreSQL to test on: make
 MISSING = re.compile(r'extension "(\w+)" (?:is not available|does not exist)')
 FAST = "-c fsync=off -c full_page_writes=off -c max_wal_size=1GB -c max_prepared_transactions=10"
 SECRETS = ("PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE", "PGOPTIONS", "QB_STABLE")
+
+# `pytest --hypothesis-profile=long`: for a night, not for CI
+settings.register_profile("long", max_examples=1_000, deadline=None, print_blob=True)
 
 
 # -- the run: servers for all workers, gone at its end -----------------------------------------
