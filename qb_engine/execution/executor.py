@@ -220,6 +220,7 @@ class Executor:
         return (
             f"SET LOCAL lock_timeout = {milliseconds(policy.lock_timeout)};"
             f" SET LOCAL statement_timeout = {milliseconds(policy.statement_timeout)};"
+            f" SET LOCAL idle_in_transaction_session_timeout = {milliseconds(policy.idle)};"
             f" SET LOCAL client_min_messages = {'debug1' if policy.debug else 'notice'};"
         )
 

@@ -41,7 +41,8 @@ class Policy:
     `max_blocked` is how long others may wait for the run before its statement is cancelled and
     tried again later; 0 is no limit. `pooled` says that a pooler hands out another session for each
     transaction. `opening` is SQL that each transaction begins with.
-    Blockers whose transactions are older than `terminate` are ended; 0 is none.
+    Blockers whose transactions are older than `terminate` are ended; 0 is none. A runner that says
+    nothing for `idle`, on a machine that was put to sleep, loses its transaction and its locks.
     """
 
     commit: bool = True
@@ -49,6 +50,7 @@ class Policy:
     lock_deadline: float = 300.0
     statement_timeout: float = 3600.0
     max_blocked: float = 0.0
+    idle: float = 60.0
     explain: bool = False  # run DML under EXPLAIN ANALYZE
     debug: bool = False  # listen to the server's DEBUG1 messages about its work
     stepped: bool = False  # learn the locks of statements outside a transaction one by one

@@ -324,6 +324,24 @@ def test_a_last_statement_that_ended_in_time_is_committed(
     assert ready.execute("SELECT count(x) FROM app").fetchone() == (0,)
 
 
+def test_a_runner_that_sleeps_does_not_keep_its_locks(
+    ready: Connection, database: Target, opener: Callable[[], Connection]
+) -> None:
+    """Its machine may have been closed in the middle: nobody is there who could give way."""
+
+    def sleep(step: Any, state: str, seen: Any) -> None:
+        if state == "done":
+            assert holds(ready)
+            wait_for(lambda: not holds(ready))
+
+    with running(database, opener, idle=0.2) as (executor, _):
+        executor._stage.on_step = sleep
+        with pytest.raises(StepFailed) as caught:
+            run(executor, "ALTER TABLE app ADD COLUMN x int; SELECT 1")
+    assert isinstance(caught.value.cause, psycopg.errors.IdleInTransactionSessionTimeout)
+    assert ready.execute("SELECT count(*) FROM pg_attribute WHERE attname = 'x'").fetchone() == (0,)
+
+
 # -- what runs outside a transaction -----------------------------------------------------------
 
 
