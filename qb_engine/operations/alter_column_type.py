@@ -73,6 +73,13 @@ class AlterColumnType(TableOperation):
         found = table.columns.get(self.column) if table else None
         if table is None or found is None:
             return Irreversible(f"the type of {self.table}.{self.column} before is not known")
+        for part in partitions.below(schema, table):
+            for index in partitions.own_indexes(schema, part):
+                if self.column in rebuild.columns_of(index):
+                    return Irreversible(
+                        f"{part.name} has the index {index.name} of its own on {self.column}, "
+                        "which PostgreSQL may take for a part of the whole's"
+                    )
         at = {"only": self.only, **self.place()}
         using = None
         if self.using is not None:

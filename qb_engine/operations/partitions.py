@@ -33,6 +33,14 @@ def attached(schema: Schema, table: Table, index: IndexInfo) -> Iterator[tuple[T
                 yield part, each
 
 
+def own_indexes(schema: Schema, part: Table) -> Iterator[IndexInfo]:
+    """The indexes of a partition that are not parts of one of the whole."""
+    for each in part.indexes.values():
+        fact = schema.find("index", part.schema, part.name, each.name)
+        if fact is not None and "attached_to" not in fact:
+            yield each
+
+
 def comments(schema: Schema, table: Table) -> Iterator[Operation]:
     """What is said of the partitions' indexes and constraints, which PostgreSQL forgets when it
     makes them anew for the whole."""

@@ -55,7 +55,7 @@ def column(schema: Schema, table: Table, name: str) -> tuple[Step, ...] | Irreve
                 return Irreversible(odd)
             (back if each.kind == "foreign key" else steps).extend(constraint(table, each))
     for found in table.indexes.values():
-        if found.constraint is None and name in _columns_of(found):
+        if found.constraint is None and name in columns_of(found):
             if odd := _odd(schema, "index", table, found.name, INDEX):
                 return Irreversible(odd)
             steps += index_steps(schema, table, found)
@@ -92,9 +92,8 @@ def _of_part(
             if odd := _odd(schema, "constraint", part, each.name, CONSTRAINT):
                 return Irreversible(odd)
             steps += constraint(part, each)
-    for index in part.indexes.values():
-        fact = schema.find("index", part.schema, part.name, index.name)
-        if fact is not None and "attached_to" not in fact and name in _columns_of(index):
+    for index in partitions.own_indexes(schema, part):
+        if name in columns_of(index):
             if odd := _odd(schema, "index", part, index.name, INDEX):
                 return Irreversible(odd)
             steps += index_steps(schema, part, index)
@@ -358,7 +357,8 @@ def _named_in(found: ConstraintInfo) -> tuple[str, ...]:
     return own_columns(found.definition) if found.kind in ("check", "exclusion") else ()
 
 
-def _columns_of(found: IndexInfo) -> tuple[str, ...]:
+def columns_of(found: IndexInfo) -> tuple[str, ...]:
+    """The columns that an index needs."""
     from qb_engine.operations.create_index import columns_below_index
 
     return columns_below_index(read_one(found.definition).node)
