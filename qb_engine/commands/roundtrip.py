@@ -15,7 +15,7 @@ from qb_engine.report import Column, Report, Table
 if TYPE_CHECKING:
     from qb_engine.runner.roundtrip import Finding, RoundTrips
 
-PASSED = {"exact": True, "inexact": False, "irreversible": None, "not asked": None}
+PASSED = {"exact": True, "inexact": False}
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class RoundtripReport(Report):
             yield from chain.findings
 
     def headline(self) -> str:
-        trips = [t for t in self.found.trips if t.single != "not asked"]
+        trips = [t for t in self.found.trips if t.single not in ("not asked", "adopted")]
         if not trips:
             return "there is no migration to try"
         count = Counter[str](t.single for t in trips)
@@ -92,6 +92,11 @@ class RoundtripReport(Report):
             for t in self.found.trips
             if t.single == "irreversible"
         ]
+        if adopted := [t.migration for t in self.found.trips if t.single == "adopted"]:
+            found.append(
+                f"{len(adopted)} adopted: what they made is in the start already, up to "
+                f"{adopted[-1]}; --empty tries them, too"
+            )
         found += [note for t in self.found.trips for note in t.notes]
         found += [f"the shadow lacks: {text}" for text in self.found.missing]
         found.append(f"started from {self.found.start}; tried on a shadow without rows")
@@ -130,7 +135,7 @@ class RoundtripReport(Report):
         }
 
 
-def _shown(outcome: str) -> bool | str | None:
+def _shown(outcome: str) -> bool | str:
     return PASSED.get(outcome, outcome)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from qb_engine import ledger
 from qb_engine.errors import InterruptedRun, QbError
+from qb_engine.ledger.adopt import inherited
 from qb_engine.runner.trial import Chain, Trial, UpFailed, here, roles
 from qb_engine.schema import ObjectId, Snapshot, diff
 from qb_engine.shadow import like, scratch
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 Test = Literal["single step", "whole chain"]
 When = Literal["up", "down", "up again"]
 Outcome = Literal[
-    "exact", "inexact", "up fails", "down fails", "irreversible", "not reached", "not asked"
-]
+    "exact", "inexact", "up fails", "down fails", "irreversible", "adopted", "not reached",
+    "not asked",
+]  # fmt: skip
 WRONG = ("inexact", "up fails", "down fails")
 
 
@@ -98,34 +100,57 @@ def roundtrip(
     if place.migrations.broken:
         raise place.migrations.broken[0].error
     server = scratch(place.project, place.scratch_url, place.opened)
-    everything = place.migrations.all
-    asked = [wanted is None or m.id in wanted for m in everything]
-    last = max((i + 1 for i, one in enumerate(asked) if one), default=0)
-    with roles(server, everything), _start(place, server, empty=empty) as (shadow, start):
-        chain = Chain(place, shadow, everything)
+    every = place.migrations.all
+    with roles(server, every), _start(place, server, empty=empty) as start:
+        held = [m for m in every if m.id in start.holds]
+        left = [m for m in every if m.id not in start.holds]
+        asked = [wanted is None or m.id in wanted for m in left]
+        last = max((i + 1 for i, one in enumerate(asked) if one), default=0)
+        chain = Chain(place, start.shadow, left)
         try:
-            tour = _Tour(place, chain, everything[:last], asked, hear)
+            tour = _Tour(place, chain, left[:last], asked, hear)
             tour.go()
         finally:
             chain.close()
-    return RoundTrips(start, tuple(tour.trips), tuple(tour.chains), shadow.missing)
+    adopted = [
+        RoundTrip(m.id, "adopted", "adopted") for m in held if wanted is None or m.id in wanted
+    ]
+    return RoundTrips(start.said, (*adopted, *tour.trips), tuple(tour.chains), start.shadow.missing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A database as it is before the first migration: what that is, and what it holds already."""
+
+    shadow: Shadow
+    said: str
+    holds: frozenset[str] = frozenset()
 
 
 @contextmanager
-def _start(place: Place, server: Scratch, *, empty: bool) -> Iterator[tuple[Shadow, str]]:
-    """A database as it is before the first migration, and what that is in words."""
+def _start(place: Place, server: Scratch, *, empty: bool) -> Iterator[_Start]:
     if empty:
         with loaded(server, "") as shadow:
-            yield shadow, "an empty database"
+            yield _Start(shadow, "an empty database")
         return
+    base, holds = None, frozenset[str]()
     with place.connected("qb roundtrip") as conn:
-        base = ledger.baseline(conn).sql if ledger.exists(conn) else None
+        if ledger.exists(conn):
+            base, told = ledger.baseline(conn).sql, inherited(conn)
+            holds = frozenset(
+                run.migration
+                for run in ledger.history(conn)
+                if run.run <= told.covered or run.run in told.runs
+            )
     if base is not None:
         with loaded(server, base) as shadow:
-            yield shadow, f"what stood in {place.target.name} before its first migration"
+            said = f"what stood in {place.target.name} before its first migration"
+            yield _Start(shadow, said, holds)
     else:
         with like(server, place.target) as shadow:
-            yield shadow, f"the schema of {place.target.name}, where no migration was run yet"
+            yield _Start(
+                shadow, f"the schema of {place.target.name}, where no migration was run yet"
+            )
 
 
 class _Tour:

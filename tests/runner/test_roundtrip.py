@@ -255,3 +255,18 @@ def test_the_files_of_a_broken_migration_are_said_at_once(qb, write) -> None:
     write("20240101_a.sql", "CREATE TABEL a ()")
     with pytest.raises(InputError, match="syntax error"):
         qb("roundtrip")
+
+
+def test_what_was_adopted_is_in_the_start_and_not_tried_again(qb, write, connection) -> None:
+    connection.execute("CREATE TABLE a (id int)")
+    write("20240101_a.sql", sql("CREATE TABLE a (id int)", "DROP TABLE a, nothing"))
+    write("20240102_b.sql", sql("ALTER TABLE a ADD b int", "ALTER TABLE a DROP b"))
+    qb("baseline", "20240101_a", "--yes")
+    report = qb("roundtrip")
+    assert outcomes(report) == {
+        "20240101_a": ("adopted", "adopted"),
+        "20240102_b": ("exact", "exact"),
+    }
+    assert report.ok
+    assert any("--empty tries" in note for note in report.notes())
+    assert outcomes(qb("roundtrip", "--empty"))["20240101_a"][0] == "down fails"
