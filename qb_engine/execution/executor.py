@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -19,9 +18,10 @@ from qb_engine.execution.blockers import sentence, terminate
 from qb_engine.execution.blocks import MAY_COMMIT, Block, Step
 from qb_engine.execution.explain import explained
 from qb_engine.execution.failure import StepFailed
-from qb_engine.execution.observation import Observation
+from qb_engine.execution.observation import Lock, Observation, strength
 from qb_engine.execution.observer import Observer
 from qb_engine.execution.stage import OnStep, Policy, Stage, Tell, milliseconds
+from qb_engine.sql import qualified
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -86,6 +86,7 @@ class Executor:
         self._observer = Observer(acting, watching)
         self._open = False
         self._ahead = 0
+        self._first_locks: dict[tuple[str, str], str] = {}  # taken first at the next try
 
     def run(
         self,
@@ -103,6 +104,7 @@ class Executor:
     def run_together(self, units: Sequence[Unit]) -> tuple[Observation, ...]:
         """Run several blocks in one transaction: all of them are kept, or none."""
         started, attempt = time.monotonic(), 1
+        self._first_locks = {}
         while True:
             try:
                 if not units[0].block.transactional:
@@ -115,6 +117,7 @@ class Executor:
                 tries = attempt if concurrently(failed.step) else 0
                 if waited > self.policy.lock_deadline or tries >= CONCURRENT_TRIES:
                     raise failed.given_up(waited, self._blockers(), tries) from None
+                self._learn_order(failed, units[0].block)
                 self._pause(failed, attempt)
                 attempt += 1
 
@@ -151,7 +154,7 @@ class Executor:
                 block, found = unit.block, []
                 if self.policy.commit and unit.first is not None:
                     with self.beside(block.steps[0], block, "what is asked before it"):
-                        self._with(block, "what comes before it", unit.first)
+                        unit.first()
                 before: Step | None = None
                 for step in block.steps:
                     found.append(self._step(block, step, before, attempt, begun=begun))
@@ -163,7 +166,7 @@ class Executor:
                 done += tuple(found)
                 if self.policy.commit and unit.inside is not None:
                     with self.beside(block.steps[-1], block, "what is asked after it"):
-                        self._with(block, "its end", partial(unit.inside, tuple(found)))
+                        unit.inside(tuple(found))
                 if not last:
                     self._stage.acting.execute(f"RESET ALL; {self._limits()}".encode())
             if self.policy.commit:
@@ -190,13 +193,6 @@ class Executor:
                 raise
             raise self._stage.failed(step, error, 0.0, block.number, at) from error
 
-    def _with(self, block: Block, at: str, call: Callable[[], None]) -> None:
-        """Call what belongs to a block's transaction; when that fails, the block does."""
-        try:
-            call()
-        except psycopg.Error as error:
-            raise self._stage.failed(block.steps[-1], error, 0.0, block.number, at) from error
-
     def _begin(self, block: Block) -> bool:
         """Open the transaction, with the savepoint of the first statement of a block if it did."""
         if self._open:  # a dry run goes on in the transaction that it rolls back at the end
@@ -213,7 +209,38 @@ class Executor:
         self._observer.begin(stage.pid)
         stage.watch.begin(stage.pid)
         stage.wal = stage.wal_now()
+        self._lock_first(block)
         return True
+
+    def _learn_order(self, failed: StepFailed, block: Block) -> None:
+        """Have the next try begin with the table lock that this one waited for in the end.
+
+        It is then waited for while nothing is held, and several are taken in one order, by name:
+        nobody waits behind the run for a table that it has long, and no circle comes about twice.
+        """
+        wanted = self._stage.watch.wanted
+        if wanted is None or failed.step.outside or failed.step.number == block.steps[0].number:
+            return
+        schema, table, mode = wanted
+        known = self._first_locks.get((schema, table), "")
+        self._first_locks[schema, table] = max(mode, known, key=strength)
+
+    def _lock_first(self, block: Block) -> None:
+        """Take the locks that an earlier try waited for, by the names of their tables."""
+        if not block.savepoints:
+            return  # such as SET TRANSACTION, before which nothing may stand
+        for (schema, table), mode in sorted(self._first_locks.items()):
+            words = Lock(table, mode).sql_mode
+            text = f"LOCK TABLE ONLY {qualified(schema, table)} IN {words} MODE"
+            try:
+                with self._stage.watch.cancellable():
+                    self._stage.acting.execute(text.encode())
+            except psycopg.Error as error:
+                step = block.steps[0]
+                at = f"the lock on {schema}.{table}, which it takes first"
+                failed = self._stage.failed(step, error, 0.0, block.number, at)
+                self._rollback()
+                raise failed from error
 
     def _limits(self) -> str:
         policy = self.policy

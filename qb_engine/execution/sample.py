@@ -39,8 +39,8 @@ DATABASE_IO = """
    FROM pg_catalog.pg_stat_database d WHERE d.datname = pg_catalog.current_database())
 """
 
-# One row: the tables it holds, who waits for it (behind others, too), whether it waits itself,
-# where the server's log stands, what the session is at, I/O.
+# One row: the tables it holds, who waits for it (behind others, too), whether it waits itself and
+# for which table, where the server's log stands, what the session is at, I/O.
 LOOK = """
 WITH RECURSIVE locks AS MATERIALIZED (
     SELECT l.pid, l.locktype, l.database, l.relation, l.mode, l.granted, l.waitstart
@@ -84,6 +84,10 @@ SELECT (SELECT coalesce(json_agg(json_build_array(n.nspname || '.' || c.relname,
        (SELECT coalesce(json_agg(json_build_array(b.pid, b.application, b.seconds, b.query, b.wants)
                                  ORDER BY b.seconds DESC, b.pid), '[]') FROM blocked b),
        EXISTS (SELECT FROM waiting w WHERE w.pid = %(pid)s),
+       (SELECT json_build_array(n.nspname, c.relname, l.mode) FROM locks l
+          JOIN pg_catalog.pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p')
+          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE l.pid = %(pid)s AND NOT l.granted AND l.locktype = 'relation' LIMIT 1),
        CASE WHEN pg_catalog.pg_is_in_recovery() THEN 0 ELSE pg_catalog.pg_wal_lsn_diff(
             pg_catalog.pg_current_wal_insert_lsn(), '0/0') END::bigint,
        (SELECT concat_ws(': ', a.wait_event_type, a.wait_event)
@@ -152,6 +156,7 @@ class Seen:
     held: dict[str, str]
     blocked: tuple[Waiting, ...]
     waits: bool
+    wanted: tuple[str, str, str] | None  # schema, table and mode of the table lock it waits for
     wal: int
     at: str  # the wait event of the session; empty when it computes
     io: tuple[str, int, int | None]
@@ -182,7 +187,7 @@ def look(conn: Connection, pid: int, ours: Iterable[int] = ()) -> Seen:
     io = SESSION_IO if version >= 180_000 else CLIENTS_IO if version >= 160_000 else DATABASE_IO
     row = conn.execute((LOOK + io).encode(), {"pid": pid, "ours": [pid, *ours]}).fetchone()
     assert row is not None
-    held, blocked, waits, wal, at, (of, read, written) = row
+    held, blocked, waits, wanted, wal, at, (of, read, written) = row
     modes: dict[str, str] = {}
     for name, mode in held:
         modes[name] = max(mode, modes.get(name, ""), key=strength)
@@ -193,6 +198,7 @@ def look(conn: Connection, pid: int, ours: Iterable[int] = ()) -> Seen:
             for each, name, seconds, query, wants in blocked
         ),
         waits,
+        (wanted[0], wanted[1], wanted[2]) if wanted else None,
         int(wal),
         at or "",
         (of, int(read or 0), None if written is None else int(written)),

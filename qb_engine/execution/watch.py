@@ -41,6 +41,7 @@ OnSample = Callable[[Sample], None]
 class Watch:
     """Looks at one backend while it works, and cancels its statement when others wait too long.
 
+    `wanted` is the table lock (schema, table, mode) that the running step was seen to wait for,
     `blockers` are those seen last of the running step. `over` says who waited too long; it stays
     until the next `begin`. Without an opener nothing is watched. `ours` are the run's other
     sessions: they do not count as kept waiting. `tell` and `on_sample` are called in the watch's
@@ -86,6 +87,7 @@ class Watch:
         self._waits: dict[int, float] = {}  # of the running step: the longest wait of each session
         self._samples: list[Sample] = []
         self.blockers: tuple[Blocker, ...] = ()
+        self.wanted: tuple[str, str, str] | None = None
         self.over = ""
 
     # -- called by who runs the statements -----------------------------------------------------
@@ -108,6 +110,7 @@ class Watch:
         with self._gate:
             self._origin = at if not self._step else self._origin
             self._step, self.blockers, self._waits = number, (), {}
+            self.wanted = None
 
     @contextmanager
     def cancellable(self) -> Iterator[None]:
@@ -224,6 +227,7 @@ class Watch:
             left = self._every
             if epoch == self._epoch and self._working.is_set():
                 self.blockers = ahead or (self.blockers if step == self._step else ())
+                self.wanted = seen.wanted or (self.wanted if step == self._step else None)
                 before = self.over
                 left = self._judge(conn, seen, now)
                 sample = replace(sample, cancelled=bool(self.over) and not before)
