@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from qb_engine.commands import Session, qb_command
 from qb_engine.commands._steps import short
-from qb_engine.report import Column, Report, Table
+from qb_engine.commands._watched import wanted
+from qb_engine.report import Column, Report, Table, format_seconds
 from qb_engine.secrets import mask
 
 if TYPE_CHECKING:
@@ -102,27 +103,28 @@ class LocksReport(Report):
 
     def tables(self) -> Sequence[Table]:
         columns: tuple[Column, ...] = (
-            *(Column("waits", "count"), Column("application"), Column("for"), Column("mode")),
-            *(Column("since", "seconds"), Column("its query", "code")),
-            *(Column("held by", "count"), Column("application"), Column("state")),
-            *(Column("in transaction", "seconds"), Column("last query", "code")),
+            *(Column("who waits"), Column("for"), Column("since", "seconds")),
+            *(Column("its query", "code"), Column("held by"), Column("last query", "code")),
         )
         rows: tuple[tuple[Any, ...], ...] = tuple(
-            (w.pid, w.application, w.what, w.mode.removesuffix("Lock"), w.waited,
-             short(w.query, 40), w.by_pid or None, w.by_application, w.by_state, w.held_for,
-             short(w.by_query, 40))
+            (
+                _named(w.pid, w.application),
+                wanted(f"{w.mode} on {w.what}"),
+                w.waited,
+                short(w.query, 40),
+                _named(w.by_pid, w.by_application) + _state(w.by_state, w.held_for),
+                short(w.by_query, 40) or None,
+            )
             for w in self.waits
-        )  # fmt: skip
+        )
         found = [Table("waiting", columns, rows, empty="nobody")]
         if self.roots:
             columns = (
-                *(Column("pid", "count"), Column("who"), Column("state")),
-                *(Column("in transaction", "seconds"), Column("keeps waiting", "count")),
-                Column("last query", "code"),
+                *(Column("who"), Column("state"), Column("in transaction", "seconds")),
+                *(Column("keeps waiting", "count"), Column("last query", "code")),
             )
             rows = tuple(
-                (r.pid or None, r.who, r.state, r.age, r.waiting, short(r.query, 60))
-                for r in self.roots
+                (r.who, r.state, r.age, r.waiting, short(r.query, 60) or None) for r in self.roots
             )
             found.append(Table("at the root", columns, rows))
         if self.prepared:
@@ -217,6 +219,17 @@ def _roots(involved: Iterable[Blocker], waits: Mapping[int, Sequence[int]]) -> t
         if blocker.root
     ]
     return tuple(sorted(found, key=lambda root: (-root.waiting, -(root.age or 0.0))))
+
+
+def _named(pid: int, application: str) -> str:
+    """A session by its process, as it is typed into pg_terminate_backend."""
+    return f"pid {pid} ({application})" if pid else f"prepared transaction '{application}'"
+
+
+def _state(state: str, age: float | None) -> str:
+    """What the other is at, on a line of its own."""
+    told = "" if age is None else f" for {format_seconds(age)}"
+    return f"\n{state}{told}" if state.strip("?") else ""
 
 
 def _shown(query: str) -> str:

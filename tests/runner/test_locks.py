@@ -71,6 +71,9 @@ def test_a_waiting_session_and_its_blocker_are_named(qb, connect, connection) ->
     assert any("idle in a transaction" in note for note in report.notes())
     pid = holder.info.backend_pid
     assert report.headline().endswith(f"because of pid {pid} (holder, user postgres)")
+    ((_, wanted, _, _, held, _),) = report.tables()[0].rows
+    assert wanted == "ACCESS SHARE t"
+    assert held.startswith(f"pid {pid} (holder)\nidle in transaction for ")
 
 
 def test_the_root_of_a_queue_is_named_with_all_who_wait_behind_it(qb, connect, connection) -> None:
