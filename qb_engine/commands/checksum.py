@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from qb_engine.runner.checksums import Comparison
 
 
+WIDTH = 400  # of a statement that is not the same: what differs may stand at its end
+
+
 @dataclass(frozen=True)
 class ChecksumReport(Report):
     """What ran beside what the file says now, and whether the file was accepted."""
@@ -47,9 +50,21 @@ class ChecksumReport(Report):
         columns = (
             Column("applied", "code"), Column("file", "code"), Column("result", "check"),
         )  # fmt: skip
-        rows = tuple((short(x.recorded), short(x.file), x.same) for x in c.lines)
+        rows = tuple(
+            (
+                short(x.recorded, 60 if x.same else WIDTH),
+                short(x.file, 60 if x.same else WIDTH),
+                x.same or ("accepted" if self.accepted else False),
+            )
+            for x in c.lines
+        )
         sums = tuple(
-            (way, old[:16] or None, new[:16] or None, old == new)
+            (
+                way,
+                old[:16] or None,
+                new[:16] or None,
+                "accepted" if self.accepted and old != new else old == new,
+            )
             for way, old, new in (
                 ("up", c.recorded, c.file), ("down", c.down_recorded, c.down_file),
             )

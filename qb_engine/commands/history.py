@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from qb_engine.ledger import PartRow, Run, StepRow
     from qb_engine.ledger.past import Decision, Seen
 
+CHECKSUM = re.compile("[0-9a-f]{64}")
 LISTED = 50  # runs that a table lists; there may be thousands
 RUN_COLUMNS = (
     Column("run", "count"), Column("migration"), Column("direction"), Column("status"),
@@ -142,8 +144,26 @@ def _run_row(r: Run) -> tuple[Any, ...]:
 
 
 def _detail(detail: dict[str, Any]) -> str | None:
-    """The detail of a decision as lines of `name: value`."""
-    return mask("\n".join(f"{name}: {value}" for name, value in detail.items())) or None
+    """The detail of a decision as lines of `name: value`; of old and new, what is not the same."""
+    old, new = detail.get("old"), detail.get("new")
+    if isinstance(old, dict) and isinstance(new, dict):
+        changed = [(name, old.get(name), now) for name, now in new.items() if old.get(name) != now]
+        lines = [f"{_words(n)}: {_shown(was)} -> {_shown(now)}" for n, was, now in changed]
+    else:
+        lines = [f"{_words(n)}: {_shown(value)}" for n, value in detail.items() if value != []]
+    return mask("\n".join(lines)) or None
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _shown(value: Any) -> str:
+    """A value without the signs of JSON; of a checksum what is enough to compare it."""
+    if isinstance(value, list):
+        return "; ".join(map(_shown, value))
+    text = "-" if value is None else str(value)
+    return text[:16] if CHECKSUM.fullmatch(text) else text
 
 
 @qb_command("history", short_help="What ran on this target, and how.")

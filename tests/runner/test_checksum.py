@@ -51,6 +51,29 @@ def test_an_accepted_file_is_what_was_applied_and_says_who_accepted_it(
     assert qb("validate").ok
 
 
+def test_what_differs_at_the_end_of_a_long_statement_is_shown(qb, write) -> None:
+    long = "CREATE TABLE a (" + ", ".join(f"column_number_{n} int" for n in range(9)) + ", {})"
+    write("20240101_a.sql", long.format("last int"))
+    qb("run")
+    write("20240101_a.sql", long.format("last text"))
+    text = str(qb("checksum", "a"))
+    assert "last int" in text
+    assert "last text" in text
+
+
+def test_what_was_accepted_does_not_read_as_a_failure(qb, write) -> None:
+    write("20240101_a.sql", "CREATE TABLE a (id int)")
+    qb("run")
+    write("20240101_a.sql", "CREATE TABLE a (id bigint)")
+    assert "FAIL" in str(qb("checksum", "a"))
+    text = str(qb("checksum", "a", "--accept", "--reason", "changed by hand"))
+    assert "FAIL" not in text
+    assert text.count("  accepted") == 2
+    told = str(qb("history", "a"))
+    assert "-> " in told
+    assert "{" not in told.split("decisions")[1]
+
+
 def test_only_the_way_back_may_have_been_edited(qb, write) -> None:
     write("20240101_a.sql", BEFORE)
     qb("run")
