@@ -104,6 +104,15 @@ def _constraints(sections: dict[str, tuple[str, str, int]], path: Path) -> dict[
 
 def _expect(sections: dict[str, tuple[str, str, int]], path: Path) -> tuple[Expectation, ...]:
     found, lines, line = _yaml(sections, "expect", path, "- not_null: users.email")
+    if "expect" in sections and not found:
+        raise InputError(
+            "qb:expect holds no rule",
+            where=f"{path}:{line}",
+            why="lines that begin with # are comments there, too",
+            todo="write each rule on a line of its own: `-- - not_null: users.email`; or leave "
+            "the section out",
+            code="bad-rule",
+        )
     items = found or []
     if not isinstance(items, list) or not all(isinstance(each, str | dict) for each in items):
         raise InputError(

@@ -104,7 +104,7 @@ def _one(status: Status, entry: Entry | None) -> Iterator[Finding]:
             f"{id} was edited after it was applied",
             "what ran on this database and what the file says now are not the same",
             f"restore the file (git log -p -- {file} shows what changed), and put the change into "
-            f"a new migration; or take it for what ran: qb checksum {id} --accept",
+            f"a new migration; or take it for what ran: qb checksum {id} --accept --reason TEXT",
         )
     if status.down_edited:
         yield Finding(
@@ -113,7 +113,7 @@ def _one(status: Status, entry: Entry | None) -> Iterator[Finding]:
             f"the way back of {id} was edited after it was applied",
             "a rollback would undo something else than what was tried when it was applied",
             f"restore the file (git log -p -- {file}); or take it as it is: "
-            f"qb checksum {id} --accept",
+            f"qb checksum {id} --accept --reason TEXT",
         )
     if status.state == "missing":
         yield Finding(

@@ -64,6 +64,13 @@ def test_a_malformed_rule_is_said_before_anything_is_asked(qb: Qb, write: Write)
     assert caught.value.where.endswith("20240101_a.sql:2")
 
 
+def test_a_section_without_a_rule_is_not_taken_for_one_that_is_met(qb: Qb, write: Write) -> None:
+    write("20240101_a.sql", "-- qb:expect\n# - not_null: a.b\n-- qb:up\nCREATE TABLE a (b int)")
+    with pytest.raises(InputError, match="holds no rule") as caught:
+        qb("run")
+    assert caught.value.code == "bad-rule"
+
+
 def test_validate_asks_the_rules_of_what_is_applied(
     qb: Qb, write: Write, connection: Connection
 ) -> None:
