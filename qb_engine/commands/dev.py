@@ -10,6 +10,7 @@ import click
 
 from qb_engine.commands import Session, qb_command
 from qb_engine.commands._tree import QbGroup
+from qb_engine.errors import nearby
 from qb_engine.report import Column, Report, Table
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class ServersReport(Report):
         rows = tuple(
             (
                 *(f"{s.name} {s.version}".strip(), "running" if s.running else "stopped", s.pid),
-                *(s.address if s.running else None, str(s.log)),
+                *(s.address if s.running else None, nearby(str(s.log))),
             )
             for s in self.servers
         )
