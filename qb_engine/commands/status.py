@@ -179,7 +179,7 @@ def command(session: Session, migration: str | None, check: bool, every: bool) -
     from qb_engine.runner.findings import findings
     from qb_engine.runner.leftovers import invalid_indexes, orphans
     from qb_engine.runner.status import runner
-    from qb_engine.schema.capture import no_collection
+    from qb_engine.schema.garbage import no_collection
 
     with (
         no_collection(),  # thousands of values, and no cycle among them

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import random
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any
 
@@ -20,17 +19,17 @@ from qb_engine.schema.catalog import (
     LAST,
     PRESENCE,
     RARE,
-    SETTLED,
     SETTLED_AFTER,
     STAGES,
     Collector,
     Group,
     comments,
+    settled,
 )
 from qb_engine.schema.catalog.collector import Row
 from qb_engine.schema.catalog.rare import Rare
+from qb_engine.schema.garbage import no_collection
 from qb_engine.schema.state import Snapshot
-from qb_engine.schema.writing import by_kind, write
 from qb_engine.schema.xmin import PROBE
 
 # Definitions queue behind ACCESS EXCLUSIVE. Each try is shorter than the usual deadlock_timeout:
@@ -40,6 +39,7 @@ LOCK_PATIENCE_S = 3.0  # how long a lock may be in the way before we say whose i
 STATEMENT_TIMEOUT_MS = 120_000  # a snapshot of 10,000 tables takes seconds
 PATIENCE_S = 15.0  # how long a schema may keep changing before we give up
 BACKOFF_S = (0.002, 0.25)  # first and longest pause between two tries
+MANY = 10_000  # rows from which on a thread is worth it that receives while others are read
 
 # The server prints expressions by these settings: the same for everybody, whoever connects.
 SETTINGS = {
@@ -59,6 +59,9 @@ SETTINGS = {
     "max_parallel_workers_per_gather": "0",
 }
 BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+Sent = list[tuple[Group | Rare, psycopg.Cursor[Row]]]
+Received = list[tuple[Group | Rare, list[Row]]]
 
 
 def prepared() -> str:
@@ -161,16 +164,7 @@ class _Reading:
             sent = self._start(STAGES[0])
             moment, present = self._moment.fetchall()[0][0], presence.fetchall()[0][0]
             rare = [kind for kind in RARE if kind.of in present]
-            stages: list[Sequence[Group | Rare]] = [*STAGES[1:], (*rare, *LAST), ()]
-            for number, stage in enumerate(stages):
-                found = [(group, cursor.fetchall()) for group, cursor in sent]
-                sent = self._start(stage)  # the server works on these while we read those
-                for group, rows in found:
-                    group.read(rows, self._into)
-                if number == SETTLED_AFTER:  # there is time: indexes take long to print
-                    facts = self._into.facts
-                    known = by_kind(facts)
-                    self._written = {k: write(k, known[k], facts) for k in SETTLED if k in known}
+            self._read_stages(sent, [*STAGES[1:], (*rare, *LAST)])
             self._print()
             if self._into.orphans:
                 cursor = self._send(comments.UNKNOWN, comments.unknown(self._into))
@@ -179,6 +173,26 @@ class _Reading:
                 self._hash = self._send(PROBE, self._excluded).fetchall()[0][0]
             self._send("ROLLBACK")
             self._now = self._send(MOMENT).fetchall()
+
+    def _read_stages(self, sent: Sent, stages: Sequence[Sequence[Group | Rare]]) -> None:
+        """Read what was sent, and then the stages, each sent before the one before it is read.
+
+        The server has to hand over what it finds before it goes on: where there is a lot, a thread
+        receives it while we read. Only one of the two uses the connection at a time.
+        """
+        found = _fetched(sent)
+        with ThreadPoolExecutor(1) as receiver:  # starts its thread when there is something to do
+            many = sum(len(rows) for _, rows in found) > MANY
+            for number, stage in enumerate([*stages, ()]):
+                sent = self._start(stage)
+                ahead: Future[Received] | None = None
+                if many and sent:
+                    ahead = receiver.submit(_fetched, sent)
+                for group, rows in found:
+                    group.read(rows, self._into)
+                if number == SETTLED_AFTER:  # there is time: the server is at work on indexes
+                    self._written = settled(self._into)
+                found = ahead.result() if ahead else _fetched(sent)
 
     def _print(self) -> None:
         """Ask for the definitions of one of each kind, until all are written."""
@@ -195,9 +209,7 @@ class _Reading:
             return False
         return not self._hash or self._send(PROBE, self._excluded).fetchall()[0][0] != self._hash
 
-    def _start(
-        self, stage: Sequence[Group | Rare]
-    ) -> list[tuple[Group | Rare, psycopg.Cursor[Row]]]:
+    def _start(self, stage: Sequence[Group | Rare]) -> Sent:
         return [(group, self._send(group.sql, self._excluded)) for group in stage]
 
     def _send(self, sql: str, parameters: Mapping[str, Any] | None = None) -> psycopg.Cursor[Row]:
@@ -210,23 +222,11 @@ class _Reading:
             self._conn.rollback()
 
 
+def _fetched(sent: Sent) -> Received:
+    return [(group, cursor.fetchall()) for group, cursor in sent]
+
+
 def _still(moment: str, next_xid: int) -> bool:
     """True when nobody wrote anything when `moment` was taken, nor has begun to since."""
     _, newest, running = moment.split(":")
     return not running and (int(newest) - next_xid) % 2**32 == 0
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Keep Python from looking for cycles among thousands of new values; there are none."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            if not gc.get_freeze_count():
-                # what was made counts as old, or the next collection would go through all of it
-                gc.freeze()
-                gc.unfreeze()
-            gc.enable()

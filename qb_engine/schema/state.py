@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from qb_engine.errors import InputError
+from qb_engine.schema.garbage import no_collection
 from qb_engine.schema.ids import ObjectId
 from qb_engine.schema.tables import Table, Tables
 from qb_engine.schema.writing import by_kind, write
@@ -52,8 +53,9 @@ class Snapshot:
     def _canonical(self) -> tuple[str, ...]:
         """All facts as items of a JSON list, kind by kind, one way only."""
         known = self.written
-        kinds = by_kind(self.facts).items()
-        return tuple(known.get(kind) or write(kind, ids, self.facts) for kind, ids in kinds)
+        with no_collection():
+            kinds = by_kind(self.facts).items()
+            return tuple(known.get(kind) or write(kind, facts) for kind, facts in kinds)
 
     @cached_property
     def tables(self) -> Mapping[str, Table]:

@@ -13,57 +13,69 @@ from qb_engine.schema.ids import ObjectId
 
 Payload = Mapping[str, Any]
 Facts = Mapping[ObjectId, Payload]
+Fact = tuple[ObjectId, Payload]
 
 encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
-def by_kind(ids: Iterable[ObjectId]) -> dict[str, list[ObjectId]]:
-    """Ids by their kind, the kinds sorted."""
-    found: defaultdict[str, list[ObjectId]] = defaultdict(list)
-    for id in ids:
-        found[id[0]].append(id)
+def by_kind(facts: Facts) -> dict[str, list[Fact]]:
+    """Facts by their kind, the kinds sorted."""
+    found: defaultdict[str, list[Fact]] = defaultdict(list)
+    for fact in facts.items():
+        found[fact[0][0]].append(fact)
     return dict(sorted(found.items()))
 
 
-def write(kind: str, ids: Iterable[ObjectId], facts: Facts) -> str:
+def write(kind: str, facts: Iterable[Fact]) -> str:
     """The facts of one kind as items of a JSON list, in the one order.
 
     What there is a lot of is written by hand where its payload is a usual one: the same text as
     the encoder's, in a third of the time.
     """
     if kind in _USUAL:
-        return _parts(kind, ids, facts, _USUAL[kind])
-    return encode([[*id, facts[id]] for id in sorted(ids)])[1:-1]
+        return _parts(kind, facts, _USUAL[kind] or _shared())
+    return encode([[*id, payload] for id, payload in sorted(facts, key=itemgetter(0))])[1:-1]
 
 
-def _parts(
-    kind: str, ids: Iterable[ObjectId], facts: Facts, text: Callable[[Payload], str] | None
-) -> str:
+def _parts(kind: str, facts: Iterable[Fact], text: Callable[[Payload], str]) -> str:
     """Facts whose ids share their schema and name with many others, a relation at a time."""
-    relations: dict[tuple[str, str], list[ObjectId]] = {}
+    relations: dict[tuple[str, str], list[tuple[str, Payload]]] = {}
     schema = name = None
-    here: list[ObjectId] = []
-    for key in ids:
+    here: list[tuple[str, Payload]] = []
+    for key, payload in facts:
         if key[2] is not name or key[1] is not schema:
             _, schema, name, _ = key
             here = relations.setdefault((schema, name), [])
-        here.append(key)
-    items = []
-    known: dict[int, str] = {}  # what is written of payloads that many facts share
+        here.append((key[3], payload))
+    items: list[str] = []
     for (schema, name), here in sorted(relations.items(), key=itemgetter(0)):
         start = f'["{kind}",{quoted(schema)},{quoted(name)},'
         if len(here) > 1:
-            here.sort(key=itemgetter(3))
-        for key in here:
-            payload = facts[key]
-            if text is None:
-                written = known.get(id(payload))
-                if written is None:
-                    written = known[id(payload)] = encode(payload)
-            else:
-                written = text(payload)
-            items.append(f"{start}{quoted(key[3])},{written}]")
+            here.sort(key=itemgetter(0))
+        items += [f"{start}{quoted(sub)},{text(payload)}]" for sub, payload in here]
     return ",".join(items)
+
+
+def write_columns(relations: Iterable[tuple[str, str, Iterable[tuple[str, str]]]]) -> str:
+    """The columns of relations, given as schema, name, and names of columns with their JSON."""
+    items: list[str] = []
+    for schema, name, columns in sorted(relations, key=itemgetter(0, 1)):
+        start = f'["column",{quoted(schema)},{quoted(name)},'
+        items += [f"{start}{quoted(column)},{text}]" for column, text in sorted(columns)]
+    return ",".join(items)
+
+
+def _shared() -> Callable[[Payload], str]:
+    """Writes payloads that many facts share, each once."""
+    known: dict[int, str] = {}
+
+    def text(payload: Payload) -> str:
+        found = known.get(id(payload))
+        if found is None:
+            found = known[id(payload)] = encode(payload)
+        return found
+
+    return text
 
 
 def _constraint(payload: Payload) -> str:

@@ -18,6 +18,7 @@ from qb_engine.schema.catalog import (
     types,
 )
 from qb_engine.schema.catalog.collector import Collector, Group
+from qb_engine.schema.catalog.relations import settled
 from qb_engine.schema.catalog.sweep import PRESENCE, RARE
 
 # Sent one stage ahead, so that the server works on one while the rows of another become facts.
@@ -27,7 +28,16 @@ STAGES: tuple[tuple[Group, ...], ...] = (
     indexes.GROUPS,
     (*functions.GROUPS, *rules.GROUPS, *sweep.GROUPS),
 )
-SETTLED, SETTLED_AFTER = ("column", "table"), 1  # facts that no stage after this one changes
+SETTLED_AFTER = 1  # what `settled` writes, no stage after this one changes
 LAST: tuple[Group, ...] = comments.GROUPS  # on objects of whatever kind
 
-__all__ = ["LAST", "PRESENCE", "RARE", "SETTLED", "SETTLED_AFTER", "STAGES", "Collector", "Group"]
+__all__ = [
+    "LAST",
+    "PRESENCE",
+    "RARE",
+    "SETTLED_AFTER",
+    "STAGES",
+    "Collector",
+    "Group",
+    "settled",
+]

@@ -26,6 +26,7 @@ class ColumnKind(NamedTuple):
     payload: Payload
     type: tuple[str, str | None]
     acl: list[str] | None
+    text: str  # the payload as canonical JSON
 
 
 # oids of the system catalogs; they are the same in every PostgreSQL
@@ -45,6 +46,7 @@ class Collector:
     relations: dict[int, ObjectId] = field(default_factory=dict)
     columns: dict[int, list[ObjectId]] = field(default_factory=dict)  # by number, see NO_COLUMN
     column_kinds: dict[int, list[ColumnKind]] = field(default_factory=dict)
+    special: set[int] = field(default_factory=set)  # tables with columns that say more since
     defaults: dict[int, str] = field(default_factory=dict)  # by table and number, as one number
     attributes: dict[int, list[Payload]] = field(default_factory=dict)  # of composite types
     quote: Quote = field(default_factory=Quote)

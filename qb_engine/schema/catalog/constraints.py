@@ -80,6 +80,7 @@ def read_constraints(rows: Sequence[Row], into: Collector) -> None:
             if contype == "n":
                 column = mine[key[0]]
                 facts[column] = {**facts[column], "nullable": True}
+                into.special.add(table_oid)
         if deferrable:
             payload["deferrable"] = True
         if deferred:

@@ -23,12 +23,13 @@ from qb_engine.schema.catalog.collector import (
 from qb_engine.schema.catalog.foreign import shown_options
 from qb_engine.schema.catalog.grants import add_grants
 from qb_engine.schema.ids import ObjectId, new_id
+from qb_engine.schema.writing import encode, write, write_columns
 
 # kinds of relations that are facts of their own, and how a table says which kind of table it is
 KIND = {"r": "table", "p": "table", "f": "table", "v": "view", "m": "matview", "c": "composite"}
 TABLE_KIND = {"r": "table", "p": "partitioned", "f": "foreign"}
 PERSISTENCE = {"u": "unlogged", "t": "temporary"}
-NO_KIND = ColumnKind({}, ("", None), None)
+NO_KIND = ColumnKind({}, ("", None), None, "")
 REPLICA_IDENTITY = {"n": "nothing", "f": "full", "i": "index"}
 
 RELATIONS = f"""
@@ -226,7 +227,25 @@ def _column(
         if more["foreign_options"]:
             more["foreign_options"] = shown_options(more["foreign_options"])
         payload |= present(**more)
-    return ColumnKind(payload, (type, payload.get("collation")), acl)
+    return ColumnKind(payload, (type, payload.get("collation")), acl, encode(payload))
+
+
+def settled(into: Collector) -> dict[str, str]:
+    """Tables and columns as canonical JSON, once nothing will change them any more."""
+    facts = into.facts
+    tables = [(id, facts[id]) for id in into.relations.values() if id[0] == "table"]
+    columns = []
+    for oid, ids in into.columns.items():
+        of, schema, name, _ = into.relations[oid]
+        if of == "composite":
+            continue
+        pairs = zip(ids, into.column_kinds[oid])
+        if oid in into.special:
+            texts = [(id[3], encode(facts[id])) for id in ids if id in facts]
+        else:
+            texts = [(id[3], kind[3]) for id, kind in pairs if kind is not NO_KIND]
+        columns.append((schema, name, texts))
+    return {"table": write("table", tables), "column": write_columns(columns)}
 
 
 GROUPS = (

@@ -64,6 +64,7 @@ def read_sequences(rows: Sequence[Row], into: Collector) -> None:
                 special["name"] = name if schema == table.schema else f"{schema}.{name}"
             if special:
                 into.facts[column] = {**payload, "sequence": special}
+                into.special.add(table_oid)
             into.relations[oid] = column
             continue
         id = ObjectId("sequence", schema, name)
