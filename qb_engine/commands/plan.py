@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,6 +31,7 @@ class PlanReport(Report):
     planned: tuple[PlannedMigration, ...]
     missing: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
+    kept: str = ""  # the file that holds it
 
     @property
     def ok(self) -> bool:
@@ -59,6 +60,8 @@ class PlanReport(Report):
         found += [f"the shadow lacks: {text}" for text in self.missing]
         if self.planned:
             found.append("seen on an empty copy of the schema; the target was only read")
+        if self.kept:
+            found.append(f"kept in {self.kept}; it runs with: qb run --plan-file {self.kept}")
         return found
 
     def as_dict(self) -> dict[str, Any]:
@@ -134,7 +137,7 @@ def command(
     report = PlanReport(session.target.name, planned, missing, waiting)
     if out is not None:
         _keep(session, report, Path(out))
-        session.face.say(f"kept in {out}; it runs with: qb run --plan-file {out}")
+        return replace(report, kept=out)
     return report
 
 

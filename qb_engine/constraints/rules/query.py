@@ -33,7 +33,7 @@ class NoRow(Described):
             not found.rows,
             found.count,
             "no row",
-            "mend the rows that are shown, or the query",
+            "mend the migration, or the rows that are shown, or the rule",
             found.lines,
         )
 
