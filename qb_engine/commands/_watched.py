@@ -70,6 +70,34 @@ def kept_waiting(seen: Iterable[Observation], samples: Sequence[Sample]) -> Tabl
     return Table(title, columns, rows)
 
 
+def waited_for(seen: Iterable[Observation], samples: Sequence[Sample]) -> Table | None:
+    """For whom the run waited, and at which statement; None when nobody was seen in its way.
+
+    `samples` are those of all tries: a try that was given up is not among the observations.
+    """
+    from qb_engine.commands._steps import short
+
+    sql = {o.number: short(o.sql, 40) for o in seen}
+    last = {(sample.step, who.pid): who for sample in samples for who in sample.waits_for}
+    if not last:
+        return None
+    found = sorted(last.items(), key=lambda each: (each[0][0], -each[1].seconds))
+    rows = tuple(
+        (
+            f"pid {who.pid} ({who.application})",
+            who.seconds or None,
+            short(who.query, 60) or None,
+            f"{step} {sql.get(step, '')}".strip(),
+        )
+        for (step, _), who in found[:MOST_WAITS]
+    )
+    columns = (
+        *(Column("who was in the way"), Column("in transaction", "seconds")),
+        *(Column("last query", "code"), Column("of this statement", "code")),
+    )
+    return Table("waited for", columns, rows)
+
+
 def as_facts(samples: Sequence[Sample]) -> list[dict[str, object]]:
     """Who was kept waiting, for JSON."""
     from qb_engine.execution.sample import waits

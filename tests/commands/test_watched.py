@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qb_engine.commands._watched import kept_waiting, live, timeline
+from qb_engine.commands._watched import kept_waiting, live, timeline, waited_for
 from qb_engine.execution import Lock, Observation
 from qb_engine.execution.progress import Progress
 from qb_engine.execution.sample import Sample, Waiting, thinned, waits
@@ -79,6 +79,17 @@ def test_who_was_kept_waiting_is_a_short_table() -> None:
         *("pid 50 (shop)", "SELECT 1", None, 0.5, "1 ALTER TABLE a ADD b int", None),
     )
     assert kept_waiting([], [looked(1.0)]) is None
+
+
+def test_who_was_in_the_way_is_named_once_for_each_statement() -> None:
+    tool = [Waiting(9, "support tool", age, "UPDATE a SET b = 1") for age in (0.4, 1.1)]
+    samples = [looked(0.2, waits_for=tool[:1]), looked(0.9, waits_for=tool[1:]), looked(1.4)]
+    table = waited_for([observed(1, 1.3, 1.4)], samples)
+    assert table is not None
+    assert table.rows == (
+        ("pid 9 (support tool)", 1.1, "UPDATE a SET b = 1", "1 ALTER TABLE a ADD b int"),
+    )
+    assert waited_for([], [looked(1.0)]) is None
 
 
 def test_a_look_is_a_phrase_for_the_progress_bar() -> None:
