@@ -118,6 +118,10 @@ def test_a_new_enum_value_may_be_used_as_without_qb(qb, write, connection: Conne
         "CREATE TYPE mood AS ENUM ('sad'); ALTER TYPE mood ADD VALUE 'ok';"
         " CREATE TABLE t (m mood DEFAULT 'ok'); INSERT INTO t DEFAULT VALUES",
     )
+    if connection.info.server_version < 170000:  # as without qb: refused, even with its type
+        with pytest.raises(StepFailed, match="unsafe use of new value"):
+            qb("run")
+        return
     qb("run")
     assert connection.execute("SELECT m::text FROM t").fetchone() == ("ok",)
 
