@@ -1,12 +1,13 @@
 # Everything is made in .venv/ on first use: a Python 3.11+, make and a package index are enough.
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE # .venv and the caches are ours, and starts are quicker
-.PHONY: help setup demo test test-matrix lint format lab notebooks bench lock clean
+.PHONY: help setup demo test test-matrix crash lint format lab notebooks bench lock clean
 
 help:
 	@echo 'make demo     the main job, headless, in the terminal'
 	@echo 'make test     formatting, lint, types, rooms, then every test'
 	@echo 'make test-matrix  what needs a server, on PostgreSQL 15, 16, 17 and 18'
+	@echo 'make crash    processes killed at any moment: ROUNDS=100 of them, SEED=n repeats one'
 	@echo 'make lab      JupyterLab on notebooks/, with the embedded servers running'
 	@echo 'make notebooks run the notebooks anew and keep their outputs'
 	@echo 'make bench    the benchmarks, as ratios of one run'
@@ -27,6 +28,9 @@ test: lint
 
 test-matrix: setup
 	@.venv/bin/python .ci/matrix.py $(ARGS)
+
+crash: setup
+	@ROUNDS=$(or $(ROUNDS),100) RACES=$(or $(RACES),20) .venv/bin/python .ci/run_tests.py -m crash $(ARGS)
 
 lint: setup
 	@.venv/bin/ruff format --check .
