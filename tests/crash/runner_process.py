@@ -17,10 +17,19 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 DEADLINE_S = 60.0
+
+# what a run imports sooner or later
+WARM = (
+    "qb_engine._config", "qb_engine.commands._place", "qb_engine.commands._terminal",
+    "qb_engine.commands.run", "qb_engine.database.embedded", "qb_engine.migrations.formats",
+    "qb_engine.runner.events", "qb_engine.shadow", "opentelemetry.trace", "rich.console",
+    "rich.progress", "rich.table", "rich.syntax",
+)  # fmt: skip
 
 
 class Runner:
@@ -91,10 +100,16 @@ class Runners:
 
     def start(self, root: Path, *stops: str, **request: Any) -> Runner:
         """Run what is pending in a project, with stops such as `running 5` and `done 5`."""
+        return self._send({"root": str(root), "stops": stops, "request": request})
+
+    def qb(self, root: Path, *args: str, said: Path) -> Runner:
+        """The command line in a project's folder; what it prints goes to a file."""
+        return self._send({"root": str(root), "args": args, "said": str(said)})
+
+    def _send(self, job: dict[str, Any]) -> Runner:
         assert self._mother.stdin is not None
         assert self._mother.stdout is not None
-        name = self._door.getsockname()[1:].decode()
-        job = {"root": str(root), "stops": stops, "door": name, "request": request}
+        job["door"] = self._door.getsockname()[1:].decode()
         self._mother.stdin.write(json.dumps(job) + "\n")
         self._mother.stdin.flush()
         talk, _ = self._door.accept()
@@ -120,18 +135,18 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 
 def serve(jobs: Iterable[str]) -> None:
     """Fork a process for each job, and tell its pid."""
-    import qb_engine.commands.run  # paid once, for all of them
-    import qb_engine.runner
-    import qb_engine.shadow
-
-    assert qb_engine.runner
-    assert qb_engine.shadow
+    for name in WARM:  # paid once, for all of them
+        import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in jobs:
         pid = os.fork()
         if pid == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os._exit(work(json.loads(line)))
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, 0)
+            os.dup2(nowhere, 1)  # what the mother tells is not the child's
+            job = json.loads(line)
+            os._exit(command(job) if "args" in job else work(job))
         print(pid, flush=True)
 
 
@@ -147,12 +162,15 @@ def work(job: dict[str, Any]) -> int:
     talk = socket.socket(socket.AF_UNIX)
     talk.connect("\0" + job["door"])
     words = talk.makefile("r")
+    stops = set(job["stops"])
 
     def told(migration: Any, step: Any, state: str) -> None:
         here = f"{state} {step.number}"
-        if here in job["stops"]:
+        if here in stops:
+            stops.discard(here)  # of the first migration that comes to it
             talk.sendall(f"{here}\n".encode())
-            words.readline()
+            if not words.readline():
+                os._exit(1)  # the test is over
 
     try:
         session = Session(root=Path(job["root"]))
@@ -164,6 +182,22 @@ def work(job: dict[str, Any]) -> int:
         said = " | ".join(str(error).splitlines())
         talk.sendall(f"end {error.exit_code} {said}\n".encode())
         return error.exit_code
+
+
+def command(job: dict[str, Any]) -> int:
+    """A command line, as a user types it in the project's folder."""
+    from qb_engine.commands import main
+
+    talk = socket.socket(socket.AF_UNIX)
+    talk.connect("\0" + job["door"])
+    os.chdir(job["root"])
+    with open(job["said"], "wb", buffering=0) as said:
+        os.dup2(said.fileno(), 1)
+        os.dup2(said.fileno(), 2)
+    code = main(job["args"])
+    sys.stdout.flush()
+    talk.sendall(f"end {code}\n".encode())
+    return code
 
 
 if __name__ == "__main__":
