@@ -60,16 +60,15 @@ DIRECT = Sessions()
 TRACKED = ("application_name", "client_encoding", "DateStyle", "TimeZone")
 
 
-def as_found(conn: Connection) -> str:
-    """SQL that makes a shared session as good as new, for this client and for the next one.
+def as_found(conn: Connection) -> tuple[str, ...]:
+    """Statements that make a shared session as good as new, for this client and for the next one.
 
     To be asked when the connection is fresh, and sent at the end of a transaction. A plain
     RESET ALL would take the client's own name and encoding away, too.
     """
     own = [(name, conn.info.parameter_status(name)) for name in TRACKED]
-    return "RESET ALL; " + " ".join(
-        f"SET {name} TO {sql.Literal(value).as_string(conn)};" for name, value in own if value
-    )
+    found = [f"SET {name} TO {sql.Literal(value).as_string(conn)}" for name, value in own if value]
+    return ("RESET ALL", *found)
 
 
 def sessions(a: Connection, b: Connection) -> Sessions:

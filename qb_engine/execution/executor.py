@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from qb_engine.database.connect import lost
+from qb_engine.database.message import Rows, ask, told
 from qb_engine.execution.alone import concurrently, run_alone
 from qb_engine.execution.blockers import sentence, terminate
 from qb_engine.execution.blocks import MAY_COMMIT, Block, Step
 from qb_engine.execution.explain import explained
 from qb_engine.execution.failure import StepFailed
 from qb_engine.execution.observation import Lock, Observation, strength
-from qb_engine.execution.observer import Observer
+from qb_engine.execution.observer import WAL, Observer
 from qb_engine.execution.stage import OnStep, Policy, Stage, Tell, milliseconds
 from qb_engine.sql import qualified
 
@@ -38,15 +39,25 @@ LONGEST_PAUSE_S = 15.0
 CONCURRENT_TRIES = 3  # of a concurrent build that fails for others' sake
 
 Inside = Callable[[tuple[Observation, ...]], None]
+Closing = Callable[[tuple[Observation, ...]], Sequence[str]]
+Closed = Callable[[tuple[Observation, ...], Sequence[Rows]], None]
+
+AT_END = "the end, where deferred constraints are checked"
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A block with what goes with it in its transaction: `first` before it, `inside` after it."""
+    """A block with what goes with it in its transaction: `first` before it, `inside` after it.
+
+    `closing` gives statements that end it, one command each: they are sent together with the
+    COMMIT. `closed` hears what they answered, once that is done.
+    """
 
     block: Block
     inside: Inside | None = None
     first: Callable[[], None] | None = None
+    closing: Closing | None = None
+    closed: Closed | None = None
 
 
 class Executor:
@@ -85,6 +96,7 @@ class Executor:
         self._on_retry = on_retry or (lambda failed, blockers: None)
         self._observer = Observer(acting, watching)
         self._open = False
+        self._unsettled: tuple[str, ...] = ()
         self._ahead = 0
         self._first_locks: dict[tuple[str, str], str] = {}  # taken first at the next try
 
@@ -108,6 +120,7 @@ class Executor:
         while True:
             try:
                 if not units[0].block.transactional:
+                    self.settle()
                     return run_alone(self._stage, units[0].block.steps[0], attempt)
                 return self._transaction(units, attempt)
             except StepFailed as failed:
@@ -127,6 +140,25 @@ class Executor:
         Without it nothing of what `first` and `inside` send is: the ledger's rows are not.
         """
         return self._stage.watch.cancellable()
+
+    @property
+    def prepared(self) -> bool:
+        """True when `acting` has prepared what the observer asks on it (`observer.PREPARE`)."""
+        return self._observer.prepared
+
+    @prepared.setter
+    def prepared(self, value: bool) -> None:
+        self._observer.prepared = value
+
+    def settle_later(self, statements: Sequence[str]) -> None:
+        """Have these, one command each, sent before anything else is, in their own transaction."""
+        self._unsettled = tuple(statements)
+
+    def settle(self) -> None:
+        """Send them now, if they were not."""
+        if self._unsettled and not self._open:
+            ask(self._stage.acting, ["BEGIN", *self._unsettled, "COMMIT"])
+            self._unsettled = ()
 
     def clock(self) -> float:
         """Seconds since the first statement began; 0 before it."""
@@ -159,20 +191,8 @@ class Executor:
                 for step in block.steps:
                     found.append(self._step(block, step, before, attempt, begun=begun))
                     before, begun = step, False
-                last = unit is units[-1]
-                self._check_deferred(block, last=last)
-                ended = time.monotonic() - self._stage.origin
-                found = [replace(o, held_until=ended) for o in found]
+                found = self._close(unit, found, last=unit is units[-1])
                 done += tuple(found)
-                if self.policy.commit and unit.inside is not None:
-                    with self.beside(block.steps[-1], block, "what is asked after it"):
-                        unit.inside(tuple(found))
-                if not last:
-                    self._stage.acting.execute(f"RESET ALL; {self._limits()}".encode())
-            if self.policy.commit:
-                self._commit(units[-1].block)
-                self._open = False
-                self._stage.watch.end()
             return done
         except StepFailed as failed:
             failed.observations = (*found, *failed.observations)
@@ -193,22 +213,90 @@ class Executor:
                 raise
             raise self._stage.failed(step, error, 0.0, block.number, at) from error
 
+    def _close(self, unit: Unit, found: list[Observation], *, last: bool) -> list[Observation]:
+        """End a block: deferred constraints, what is asked and recorded, and COMMIT after the last.
+
+        All of it is one message, unless something is to be asked in between. Between two migrations
+        of one transaction deferred constraints are asked, and stay deferred.
+        """
+        block, stage, commit = unit.block, self._stage, self.policy.commit
+        check = "SET CONSTRAINTS ALL IMMEDIATE"
+        asks = [check] if last else [
+            "SAVEPOINT qb_ask", check, "ROLLBACK TO SAVEPOINT qb_ask", "RELEASE SAVEPOINT qb_ask"
+        ]  # fmt: skip
+        script: list[tuple[str, str]] = [(AT_END, each) for each in asks]
+        closing: Sequence[str] = ()
+        if commit and unit.inside is not None:
+            self._send(block, script)
+            script, found = [], self._held(found)
+            with self.beside(block.steps[-1], block, "what is asked after it"):
+                unit.inside(tuple(found))
+        if commit and unit.closing is not None:
+            closing = unit.closing(tuple(found))
+            script += [("", each) for each in closing]
+        first = len(script) - len(closing)
+        if commit:
+            script += [("COMMIT", "COMMIT")] if last else [("", each) for each in self._anew()]
+        rows = self._send(block, script)
+        if commit and last:
+            self._open = False
+            stage.watch.end()
+        found = self._held(found)
+        if commit and unit.closed is not None:
+            unit.closed(tuple(found), rows[first : first + len(closing)])
+        return found
+
+    def _held(self, found: Sequence[Observation]) -> list[Observation]:
+        ended = time.monotonic() - self._stage.origin
+        return [replace(o, held_until=ended) for o in found]
+
+    def _send(self, block: Block, script: Sequence[tuple[str, str]]) -> Sequence[Rows]:
+        """Send statements at once, each with the place that is named when it fails.
+
+        What has no place is the caller's.
+        """
+        stage, step = self._stage, block.steps[-1]
+        if not script:
+            return ()
+        try:
+            with stage.watch.cancellable():
+                answers = told(stage.acting, [each for _, each in script])
+        except psycopg.Error as error:  # nobody knows how far it came
+            raise stage.failed(step, error, 0.0, block.number, script[-1][0]) from error
+        if answers.error is None:
+            return answers.rows
+        at = script[min(len(answers.rows), len(script) - 1)][0]
+        if at:
+            raise stage.failed(step, answers.error, 0.0, block.number, at) from answers.error
+        with self.beside(step, block, "what is recorded after it"):
+            raise answers.error
+
     def _begin(self, block: Block) -> bool:
         """Open the transaction, with the savepoint of the first statement of a block if it did."""
         if self._open:  # a dry run goes on in the transaction that it rolls back at the end
             return False
         stage = self._stage
-        if not self.policy.pooled:
-            stage.pid = stage.pid or stage.ask_pid()
         # SET takes no snapshot, so a migration may still choose its isolation level
-        point = f"SAVEPOINT qb_{block.steps[0].number};" if block.savepoints else ""
-        stage.acting.execute(f"BEGIN; {self._limits()}{point}{self.policy.opening}".encode())
-        self._open = True
+        opening = ["BEGIN", *self._limits()]
+        if block.savepoints:
+            opening.append(f"SAVEPOINT qb_{block.steps[0].number}")
         if self.policy.pooled:
+            stage.acting.execute(";".join([*opening, self.policy.opening]).encode())
+            self._open = True
             stage.pid = stage.ask_pid()
+            stage.wal = stage.wal_now()
+        else:
+            stage.pid = stage.pid or stage.ask_pid()
+            before = ["BEGIN", *self._unsettled, WAL, "COMMIT"]
+            try:
+                rows = ask(stage.acting, [*before, *opening])
+            except psycopg.Error:
+                self._rollback()
+                raise
+            self._open, self._unsettled = True, ()
+            stage.wal = int(rows[len(before) - 2][0][0] or 0)
         self._observer.begin(stage.pid)
         stage.watch.begin(stage.pid)
-        stage.wal = stage.wal_now()
         self._lock_first(block)
         return True
 
@@ -242,13 +330,17 @@ class Executor:
                 self._rollback()
                 raise failed from error
 
-    def _limits(self) -> str:
+    def _anew(self) -> Sequence[str]:
+        """What the next migration in the same transaction begins with."""
+        return ["RESET ALL", *self._limits()]
+
+    def _limits(self) -> Sequence[str]:
         policy = self.policy
         return (
-            f"SET LOCAL lock_timeout = {milliseconds(policy.lock_timeout)};"
-            f" SET LOCAL statement_timeout = {milliseconds(policy.statement_timeout)};"
-            f" SET LOCAL idle_in_transaction_session_timeout = {milliseconds(policy.idle)};"
-            f" SET LOCAL client_min_messages = {'debug1' if policy.debug else 'notice'};"
+            f"SET LOCAL lock_timeout = {milliseconds(policy.lock_timeout)}",
+            f"SET LOCAL statement_timeout = {milliseconds(policy.statement_timeout)}",
+            f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds(policy.idle)}",
+            f"SET LOCAL client_min_messages = {'debug1' if policy.debug else 'notice'}",
         )
 
     def _step(
@@ -317,27 +409,6 @@ class Executor:
         cursor = acting.execute(sql.encode())
         rows = cursor.rowcount if step.statement.is_dml and cursor.rowcount >= 0 else None
         return tree, rows, None, None
-
-    def _check_deferred(self, block: Block, *, last: bool) -> None:
-        """Have deferred constraints speak up now, while it is known whose rows they are about.
-
-        Between two migrations of one transaction they are asked and stay deferred.
-        """
-        ask = "SET CONSTRAINTS ALL IMMEDIATE"
-        if not last:
-            ask = f"SAVEPOINT qb_ask; {ask}; ROLLBACK TO SAVEPOINT qb_ask; RELEASE SAVEPOINT qb_ask"
-        try:
-            with self._stage.watch.cancellable():
-                self._stage.acting.execute(ask.encode())
-        except psycopg.Error as error:
-            at = "the end, where deferred constraints are checked"
-            raise self._stage.failed(block.steps[-1], error, 0.0, block.number, at) from error
-
-    def _commit(self, block: Block) -> None:
-        try:
-            self._stage.acting.execute("COMMIT")
-        except psycopg.Error as error:
-            raise self._stage.failed(block.steps[-1], error, 0.0, block.number, "COMMIT") from error
 
     def _rollback(self) -> None:
         self._open = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from qb_engine.database.message import ask
 from qb_engine.execution.observation import Lock, Scan, strength, strongest
 
 if TYPE_CHECKING:
@@ -41,12 +42,16 @@ SELECT l.*, w.bytes
   LEFT JOIN ({LOCKS}) AS l(oid, schema, name, kind, file, modes) ON true
 """
 
-# the same relations as the watched transaction itself sees them, with its own scan counters
+# the same relations as the watched transaction itself sees them, with its own scan counters;
+# however many there are, the plan is the same, so that it is made once
 NOW = """
 SELECT c.oid::bigint, c.relfilenode::bigint, pg_catalog.pg_stat_get_xact_numscans(c.oid),
        pg_catalog.pg_stat_get_xact_tuples_returned(c.oid)
-  FROM pg_catalog.pg_class c WHERE c.oid = ANY(%s) AND c.relkind IN ('r', 'p', 'm', 'i', 'I', 'S')
+  FROM pg_catalog.pg_class c
+ WHERE c.oid = ANY (ARRAY(SELECT pg_catalog.unnest($1::pg_catalog.oid[])))
+   AND c.relkind IN ('r', 'p', 'm', 'i', 'I', 'S')
 """
+PREPARE = f"PREPARE qb_now (pg_catalog.oid[]) AS {NOW}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +66,15 @@ class Seen:
 
 
 class Observer:
-    """Watches the backend of `acting` through `watching`, statement by statement."""
+    """Watches the backend of `acting` through `watching`, statement by statement.
+
+    `prepared` says that the session of `acting` knows PREPARE's statement.
+    """
 
     def __init__(self, acting: Connection, watching: Connection) -> None:
         self._acting = acting
         self._watching = watching
+        self.prepared = False
         self.begin(acting.info.backend_pid)
 
     def begin(self, pid: int) -> None:
@@ -107,9 +116,10 @@ class Observer:
         rewrites: list[str] = []
         rebuilds: list[str] = []
         scans: list[Scan] = []
-        for oid, file, count, rows in self._acting.execute(
-            NOW, [list(names)], prepare=True
-        ).fetchall():
+        some = "'{" + ",".join(map(str, names)) + "}'"
+        asked = f"EXECUTE qb_now ({some})" if self.prepared else NOW.replace("$1", some)
+        for row in ask(self._acting, [asked])[0]:
+            oid, file, count, rows = (int(value or 0) for value in row)
             if file != self._files.get(oid, before[oid]):
                 (rebuilds if kinds[oid] in ("i", "I") else rewrites).append(names[oid])
                 self._files[oid] = file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qb_engine.ledger.history import (
+    PREPARE,
     PartRow,
     Run,
     Standing,
@@ -10,8 +11,10 @@ from qb_engine.ledger.history import (
     begin,
     close_stale,
     finish,
+    flush,
     history,
     keep,
+    keeping,
     kept_steps,
     last_fingerprint,
     parts,
@@ -27,6 +30,7 @@ from qb_engine.ledger.install import Baseline, baseline, ensure, exists
 from qb_engine.ledger.samples import record_samples, samples
 
 __all__ = [
+    "PREPARE",
     "Baseline",
     "PartRow",
     "Run",
@@ -38,8 +42,10 @@ __all__ = [
     "ensure",
     "exists",
     "finish",
+    "flush",
     "history",
     "keep",
+    "keeping",
     "kept_steps",
     "last_fingerprint",
     "parts",

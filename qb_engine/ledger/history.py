@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import qb_engine
+from qb_engine.database.message import literal
 from qb_engine.ledger.install import exists
 from qb_engine.secrets import mask
 
@@ -47,7 +49,7 @@ SELECT DISTINCT ON (r.migration) r.*
 """
 
 
-# steps from JSON; what is done stays as it is
+# steps from JSON (%s); what is done stays as it is
 RECORD = """
 INSERT INTO qb.step AS s (run, number, part, sql, place, status, transactional, seconds, rows,
                           wal_bytes, attempts, locks, messages, error, before)
@@ -73,19 +75,21 @@ UPDATE qb.history SET status = %s, error = %s, finished_at = clock_timestamp(),
 
 # a block's steps, the parts that it completes, and the end of the run if it is the last one
 KEEP = f"""
-WITH steps AS ({RECORD.replace("%s", "%(steps)s")}),
+WITH steps AS ({RECORD.replace("%s", "$1")}),
 parts AS (
     INSERT INTO qb.part (run, file, kind, state, transaction)
-    SELECT %(run)s::bigint, g.file, g.kind, g.state, g.transaction
-      FROM pg_catalog.jsonb_to_recordset(%(parts)s)
+    SELECT $3, g.file, g.kind, g.state, g.transaction
+      FROM pg_catalog.jsonb_to_recordset($2)
         AS g(file text, kind text, state text, transaction text)
         ON CONFLICT (run, file) DO UPDATE SET state = excluded.state, at = excluded.at
 )
-UPDATE qb.history SET status = %(status)s::text, error = '', finished_at = clock_timestamp(),
+UPDATE qb.history SET status = $4, error = '', finished_at = clock_timestamp(),
        seconds = extract(epoch FROM clock_timestamp() - started_at)
- WHERE run = %(run)s::bigint AND status = 'running' AND %(status)s::text <> ''
+ WHERE run = $3 AND status = 'running' AND $4 <> ''
 RETURNING seconds
 """
+PREPARE = f"PREPARE qb_keep (jsonb, jsonb, bigint, text) AS {KEEP}"
+_GAP = re.compile(r"\$([1-4])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,17 +242,37 @@ def keep(
     `parts` are the files whose last statement is in the block, `status` what the run becomes when
     it was the last block, else empty.
     """
-    row = conn.execute(
-        KEEP,
-        {
-            "steps": json.dumps([_row(run, o, "done") for o in observations]),
-            "parts": json.dumps([asdict(part) for part in parts]),
-            "run": run,
-            "status": status,
-        },
-        prepare=True,
-    ).fetchone()
+    row = conn.execute(keeping(conn, run, observations, parts, status).encode()).fetchone()
     return float(row[0]) if row else None
+
+
+def keeping(
+    conn: Connection,
+    run: int,
+    observations: Iterable[Observation],
+    parts: Iterable[PartRow],
+    status: str,
+    *,
+    prepared: bool = False,
+) -> str:
+    """The same as SQL, for a session that has executed PREPARE if it is `prepared`."""
+    steps = json.dumps([_row(run, o, "done") for o in observations])
+    given = (
+        literal(conn, steps),
+        literal(conn, json.dumps([asdict(part) for part in parts])),
+        str(run),
+        literal(conn, status),
+    )
+    if prepared:
+        return f"EXECUTE qb_keep ({', '.join(given)})"
+    return _GAP.sub(lambda gap: given[int(gap[1]) - 1], KEEP)
+
+
+def flush(conn: Connection) -> None:
+    """Have everything on disk that was committed before, as the server's settings want it."""
+    with conn.transaction():
+        conn.execute("SET LOCAL synchronous_commit TO DEFAULT")
+        conn.execute("UPDATE qb.meta SET version = version")  # what changes nothing waits for none
 
 
 def _row(run: int, o: Observation, status: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qb_engine import ledger
 from qb_engine.database.pooler import DIRECT, Sessions, as_found, sessions
-from qb_engine.execution import Executor, Policy, StepFailed
+from qb_engine.execution import Executor, Policy, StepFailed, observer
 from qb_engine.runner.lock import Held, marked_working, only_runner, working
 from qb_engine.schema import probe, snapshot
 
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from qb_engine.schema import Snapshot
 
 # what a migration SET, opened, listened to or locked must not reach the next one
-TIDY = """
-RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *;
-DISCARD TEMP; DISCARD SEQUENCES; SELECT pg_catalog.pg_advisory_unlock_all();
-"""
-PREPARING = ("prepare", "discard")  # words of a migration that may touch prepared statements
+TIDY = (
+    "RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL", "CLOSE ALL", "UNLISTEN *",
+    "DISCARD TEMP", "DISCARD SEQUENCES", "SELECT pg_catalog.pg_advisory_unlock_all()",
+)  # fmt: skip
+# what the session of the statements is asked again and again is planned once
+PREPARE = (observer.PREPARE, ledger.PREPARE)
+PREPARING = ("prepare", "discard", "deallocate")  # words of who may touch prepared statements
 WHEN_ASKED = 2**31  # psycopg prepares a statement by itself after so many times: never
 
 # What it says is on disk no later than what it is about: the server's log is written in order. So
@@ -50,7 +52,9 @@ class Crew:
         self.migration: LoadedMigration | None = None  # whose steps are told
         self.run = 0
         self.terminate = 0.0  # how old a blocker's transaction is that is ended, in seconds
-        self.leaving = ""  # SQL at the end of a transaction, where sessions are not kept
+        self.leaving: tuple[str, ...] = ()  # ends a transaction where sessions are not kept
+        self.more = False  # another migration follows, whose commit takes this one's to disk
+        self._flushed = True
         self._prepares = False
         self._ledger = False
         self._acting: Connection | None = None
@@ -63,6 +67,8 @@ class Crew:
         """The connection that runs statements, opened anew when it is gone."""
         self._be_ready()
         assert self._acting is not None
+        assert self._executor is not None
+        self._executor.settle()
         return self._acting
 
     def samples(self) -> tuple[Sample, ...]:
@@ -106,8 +112,22 @@ class Crew:
         self._fingerprint = ""  # not known in between: only the first and the last are read
         text = "\n".join(s.sql for part in migration.parts for s in (*part.up, *part.down)).lower()
         self._prepares = any(word in text for word in PREPARING)
-        if self._prepares:
-            self.acting.prepare_threshold = None
+        self.executor.prepared = self.prepared
+
+    @property
+    def prepared(self) -> bool:
+        """True when the session of the statements has what PREPARE makes."""
+        return self.sessions.kept and not self._prepares
+
+    def committed(self, *, flushed: bool) -> None:
+        """A migration is committed; `flushed` says that it is on disk, and all before it."""
+        self._flushed = flushed
+
+    def flush(self) -> None:
+        """Have on disk what is committed."""
+        if not self._flushed and not self.control.closed:
+            ledger.flush(self.control)
+            self._flushed = True
 
     def keep_schema(self, run: int) -> None:
         """Record what the schema became with a run, the last one of several."""
@@ -116,13 +136,10 @@ class Crew:
         ledger.snapshot_after(self.control, run, self.schema(), before)
 
     def tidy(self) -> None:
-        """Make the acting session as good as new for the next migration."""
-        acting = self._acting
-        if self.sessions.kept and acting is not None and not acting.closed:
-            acting.execute((TIDY + marked_working()).encode())
-            if self._prepares:
-                acting.execute("DEALLOCATE ALL")
-                acting.prepare_threshold = WHEN_ASKED
+        """Have the acting session made as good as new before the next migration begins."""
+        if self.sessions.kept and self._executor is not None:
+            again = ("DEALLOCATE ALL", *PREPARE) if self._prepares else ()
+            self._executor.settle_later((*TIDY, marked_working(), *again))
 
     def close(self) -> None:
         """Let go of everything but the lock."""
@@ -140,7 +157,6 @@ class Crew:
         self._acting = place.opener("qb run")
         if self.sessions.kept:
             self._acting.execute(marked_working())
-            self._acting.prepare_threshold = WHEN_ASKED
         else:
             self.leaving = as_found(self._acting)
         self._executor = Executor(
@@ -154,6 +170,8 @@ class Crew:
             on_retry=self._on_retry,
             on_sample=place.on_sample,
         )
+        if self.sessions.kept:
+            self._executor.settle_later(PREPARE)
 
     def _policy(self) -> Policy:
         if self.sessions.kept:
@@ -214,6 +232,7 @@ def at_work(place: Place, patience: float | None = None) -> Iterator[Crew]:
                 yield crew
             finally:
                 crew.close()
+                crew.flush()
 
 
 def _sessions(place: Place, control: Connection) -> Sessions:

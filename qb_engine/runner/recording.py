@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -24,6 +24,7 @@ from qb_engine.runner.resume import settings_of
 if TYPE_CHECKING:
     from qb_engine.constraints.rules import DeclaredRule
     from qb_engine.database.connect import Connection
+    from qb_engine.database.message import Rows
     from qb_engine.execution import Step
     from qb_engine.execution.sample import Sample
     from qb_engine.migrations import LoadedMigration, Part
@@ -32,7 +33,12 @@ if TYPE_CHECKING:
 ENDED = ("applied", "expanded", "contracted", "rolled back")
 
 # the ledger is written as who connected; the migration's own role returns afterwards
-AS_CONNECTED = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL ROLE NONE;"
+AS_CONNECTED = ("SET LOCAL SESSION AUTHORIZATION DEFAULT", "SET LOCAL ROLE NONE")
+
+# This commit need not be waited for: that of the next migration, or the end of the run, takes it to
+# disk. The server's log is written in order, so what is lost in a crash is the last of it, each
+# migration together with its record.
+NOT_WAITED_FOR = "SET LOCAL synchronous_commit = off"
 
 LAST_ROLLED_BACK = "rolled back: the last transaction; what was committed before it stays"
 
@@ -102,7 +108,7 @@ class Recording:
                 self._block(block, whole[block.number])
             if not arranged:
                 self._insist(crew.acting, kept=NOT_ROLLED_BACK)
-                self._end(self._control, (), (), last=True)
+                self._end((), (), last=True)
             crew.tidy()
         return tuple(self.seen)
 
@@ -145,25 +151,43 @@ class Recording:
 
     def _unit(self, block: Block, parts: Sequence[PartRow]) -> Unit:
         """A transactional block, with the rules and the record that belong to its transaction."""
-        acting = self._crew.acting
+        crew = self._crew
         last = block is self._arranged[-1]
+        alone = last and block is self._arranged[0]
         ahead = self._arranged[: self._arranged.index(block)]
         before = sum(len(each.steps) for each in ahead)
+        waits = not (last and crew.more)
 
         def first() -> None:
-            self._since = self._since or self._crew.executor.clock()
+            self._since = self._since or crew.executor.clock()
             del self.seen[before:]  # an earlier try was rolled back
             if block is self._arranged[0]:
-                self._remember(acting)
+                self._remember(crew.acting)
 
         def inside(seen: tuple[Observation, ...]) -> None:
-            self.seen += seen
-            if last:
-                alone = block is self._arranged[0]
-                self._insist(acting, kept="" if alone else LAST_ROLLED_BACK)
-            self._end(acting, seen, parts, last=last)
+            self.seen[before:] = seen
+            self._insist(crew.acting, kept="" if alone else LAST_ROLLED_BACK)
+            if self._also is not None:
+                crew.acting.execute(";".join(AS_CONNECTED).encode())
+                self._also(crew.acting)
 
-        return Unit(block, inside, first)
+        def closing(seen: tuple[Observation, ...]) -> Sequence[str]:
+            # the session is somebody else's after this, where sessions are not kept
+            ends = (*AS_CONNECTED, *crew.leaving, *(() if waits else (NOT_WAITED_FOR,)))
+            status = self._status if last else ""
+            keep = ledger.keeping(
+                self._control, self.number, seen, parts, status, prepared=crew.prepared
+            )
+            return (*ends, keep)
+
+        def closed(seen: tuple[Observation, ...], rows: Sequence[Rows]) -> None:
+            self.seen[before:] = seen
+            crew.committed(flushed=waits)
+            if kept := rows[-1]:
+                self.seconds = float(kept[0][0] or 0.0)
+
+        asks = last and (self._rules or self._also is not None)
+        return Unit(block, inside if asks else None, first, closing, closed)
 
     def _block(self, block: Block, parts: Sequence[PartRow]) -> None:
         """Run a block and record it; its samples, too."""
@@ -182,10 +206,10 @@ class Recording:
             ledger.record_steps(self._control, self.number, [blank], "running", there)
             seen = executor.run(block)
             self.seen += seen
-            self._end(self._control, seen, parts, last=False)
+            self._end(seen, parts, last=False)
             if last:
                 self._insist(self._crew.acting, kept=NOT_ROLLED_BACK)
-                self._end(self._control, (), (), last=True)
+                self._end((), (), last=True)
         finally:
             self.keep_samples()
 
@@ -210,23 +234,14 @@ class Recording:
         if samples and not self._control.closed:
             ledger.record_samples(self._control, self.number, samples, self._since)
 
-    def _end(
-        self,
-        conn: Connection,
-        seen: Sequence[Observation],
-        parts: Sequence[PartRow],
-        *,
-        last: bool,
-    ) -> None:
-        """Record a block, and the end of the run with the last one, all of it or nothing."""
-        if conn is not self._control:
-            # the session is somebody else's after this, where sessions are not kept
-            conn.execute((AS_CONNECTED + self._crew.leaving).encode())
-        status = self._status if last else ""
-        with _durably(conn) if conn is self._control else nullcontext():
-            seconds = ledger.keep(conn, self.number, seen, parts, status)
+    def _end(self, seen: Sequence[Observation], parts: Sequence[PartRow], *, last: bool) -> None:
+        """Record what ran outside a transaction, and the end of the run with the last of it."""
+        with _durably(self._control):
+            status = self._status if last else ""
+            seconds = ledger.keep(self._control, self.number, seen, parts, status)
             if last and self._also is not None:
-                self._also(conn)
+                self._also(self._control)
+        self._crew.committed(flushed=True)
         self.seconds = seconds or self.seconds
 
     def _stopped(self, failed: StepFailed) -> Exception | None:

@@ -69,6 +69,7 @@ def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
             done += run_together(crew, together, verify_first=request.verify_first)
             return tuple(done)
         for state in todo:
+            crew.more = state is not todo[-1]
             migration = loaded[state.migration]
             waits = state.state in ("expanded", "backfilling")
             if waits and fills.get(migration.id) != "completed":
@@ -80,7 +81,8 @@ def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
                 break
     except QbError as error:
         if names := [r.migration for r in done if r.seen or r.seconds]:
-            error.why += f"\napplied before it, and kept: {_some(names)}"
+            kept = "applied before it" + ("" if crew.control.closed else ", and kept")
+            error.why += f"\n{kept}: {_some(names)}"
         raise
     finally:
         _keep_schema(crew, done)

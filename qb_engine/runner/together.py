@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qb_engine import ledger
@@ -143,7 +144,7 @@ def _beginning(
         if unit.first is not None:
             unit.first()
 
-    return Unit(unit.block, unit.inside, first)
+    return replace(unit, first=first)
 
 
 def _close_others(crew: Crew, current: int, numbers: Sequence[int]) -> None:
