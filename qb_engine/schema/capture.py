@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +16,7 @@ from psycopg.pq import TransactionStatus
 from qb_engine.errors import ServerError
 from qb_engine.schema.blockers import locked
 from qb_engine.schema.catalog import (
+    HEADS,
     LAST,
     PRESENCE,
     RARE,
@@ -23,6 +24,7 @@ from qb_engine.schema.catalog import (
     STAGES,
     Collector,
     Group,
+    columns,
     comments,
     settled,
 )
@@ -39,7 +41,8 @@ LOCK_PATIENCE_S = 3.0  # how long a lock may be in the way before we say whose i
 STATEMENT_TIMEOUT_MS = 120_000  # a snapshot of 10,000 tables takes seconds
 PATIENCE_S = 15.0  # how long a schema may keep changing before we give up
 BACKOFF_S = (0.002, 0.25)  # first and longest pause between two tries
-MANY = 10_000  # rows from which on a thread is worth it that receives while others are read
+BIG = 2**24  # bytes of pg_attribute, with some 3,000 tables: from there on parts and a thread help
+PARTS = 4  # of the columns then
 
 # The server prints expressions by these settings: the same for everybody, whoever connects.
 SETTINGS = {
@@ -60,6 +63,7 @@ SETTINGS = {
 }
 BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
+Stage = Sequence[Group | Rare]
 Sent = list[tuple[Group | Rare, psycopg.Cursor[Row]]]
 Received = list[tuple[Group | Rare, list[Row]]]
 
@@ -161,10 +165,16 @@ class _Reading:
             self._send(BEGIN)
             self._send(PREPARE)
             self._moment, presence = self._send(MOMENT), self._send(PRESENCE)
-            sent = self._start(STAGES[0])
-            moment, present = self._moment.fetchall()[0][0], presence.fetchall()[0][0]
+            moment, (present, size) = self._moment.fetchall()[0][0], presence.fetchall()[0]
             rare = [kind for kind in RARE if kind.of in present]
-            self._read_stages(sent, [*STAGES[1:], (*rare, *LAST)])
+            first, *others = STAGES
+            if size > BIG:
+                found = _fetched(self._start(first))
+                oids = [row[0] for group, rows in found if group is HEADS for row in rows]
+                others = [*((part,) for part in columns(oids, PARTS)), *others]
+            else:
+                found = _fetched(self._start((*first, *columns())))
+            self._read_stages(found, [*others, (*rare, *LAST)], many=size > BIG)
             self._print()
             if self._into.orphans:
                 cursor = self._send(comments.UNKNOWN, comments.unknown(self._into))
@@ -174,25 +184,22 @@ class _Reading:
             self._send("ROLLBACK")
             self._now = self._send(MOMENT).fetchall()
 
-    def _read_stages(self, sent: Sent, stages: Sequence[Sequence[Group | Rare]]) -> None:
-        """Read what was sent, and then the stages, each sent before the one before it is read.
+    def _read_stages(self, found: Received, stages: Sequence[Stage], *, many: bool) -> None:
+        """Read what was found, and the stages, each sent before the one before it is read.
 
         The server has to hand over what it finds before it goes on: where there is a lot, a thread
         receives it while we read. Only one of the two uses the connection at a time.
         """
-        found = _fetched(sent)
+        before: Stage = ()
         with ThreadPoolExecutor(1) as receiver:  # starts its thread when there is something to do
-            many = sum(len(rows) for _, rows in found) > MANY
-            for number, stage in enumerate([*stages, ()]):
+            for stage in (*stages, ()):
                 sent = self._start(stage)
-                ahead: Future[Received] | None = None
-                if many and sent:
-                    ahead = receiver.submit(_fetched, sent)
+                ahead = receiver.submit(_fetched, sent) if many and sent else None
                 for group, rows in found:
                     group.read(rows, self._into)
-                if number == SETTLED_AFTER:  # there is time: the server is at work on indexes
+                if before is SETTLED_AFTER:  # there is time: the server is at work on indexes
                     self._written = settled(self._into)
-                found = ahead.result() if ahead else _fetched(sent)
+                found, before = ahead.result() if ahead else _fetched(sent), stage
 
     def _print(self) -> None:
         """Ask for the definitions of one of each kind, until all are written."""
@@ -209,7 +216,7 @@ class _Reading:
             return False
         return not self._hash or self._send(PROBE, self._excluded).fetchall()[0][0] != self._hash
 
-    def _start(self, stage: Sequence[Group | Rare]) -> Sent:
+    def _start(self, stage: Stage) -> Sent:
         return [(group, self._send(group.sql, self._excluded)) for group in stage]
 
     def _send(self, sql: str, parameters: Mapping[str, Any] | None = None) -> psycopg.Cursor[Row]:

@@ -313,3 +313,13 @@ def test_the_server_version_is_not_in_the_fingerprint() -> None:
         Snapshot(facts, format_version=1).fingerprint
         != Snapshot(facts, format_version=2).fingerprint
     )
+
+
+def test_a_big_schema_is_read_in_parts_and_is_the_same(
+    zoo: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = snapshot(zoo)
+    monkeypatch.setattr("qb_engine.schema.capture.BIG", 0)
+    found = snapshot(zoo)
+    assert found == expected
+    assert found.to_json() == expected.to_json()

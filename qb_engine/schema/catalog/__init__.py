@@ -18,20 +18,22 @@ from qb_engine.schema.catalog import (
     types,
 )
 from qb_engine.schema.catalog.collector import Collector, Group
-from qb_engine.schema.catalog.relations import settled
+from qb_engine.schema.catalog.relations import HEADS, columns, settled
 from qb_engine.schema.catalog.sweep import PRESENCE, RARE
 
 # Sent one stage ahead, so that the server works on one while the rows of another become facts.
+# Between the first two come the columns.
 STAGES: tuple[tuple[Group, ...], ...] = (
     (indexes.WORDS, *schemas.GROUPS, *relations.GROUPS),  # the words, before anything is quoted
     (*types.GROUPS, *sequences.GROUPS, *constraints.GROUPS),
     indexes.GROUPS,
     (*functions.GROUPS, *rules.GROUPS, *sweep.GROUPS),
 )
-SETTLED_AFTER = 1  # what `settled` writes, no stage after this one changes
+SETTLED_AFTER = STAGES[1]  # what `settled` writes, no stage after this one changes
 LAST: tuple[Group, ...] = comments.GROUPS  # on objects of whatever kind
 
 __all__ = [
+    "HEADS",
     "LAST",
     "PRESENCE",
     "RARE",
@@ -39,5 +41,6 @@ __all__ = [
     "STAGES",
     "Collector",
     "Group",
+    "columns",
     "settled",
 ]

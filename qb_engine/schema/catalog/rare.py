@@ -44,9 +44,10 @@ class Rare:
 
 
 def presence(kinds: Iterable[Rare]) -> str:
-    """A query for the oids of the catalogs that have rows of these kinds."""
+    """A query for the oids of the catalogs that have rows of these kinds, and how big it all is."""
     cases = ",\n    ".join(kind.exists for kind in kinds)
-    return f"SELECT pg_catalog.array_remove(ARRAY[\n    {cases}]::int[], NULL)"
+    return f"""SELECT pg_catalog.array_remove(ARRAY[\n    {cases}]::int[], NULL),
+    pg_catalog.pg_relation_size('pg_catalog.pg_attribute')"""
 
 
 NO_ACL = "NULL::text[], NULL::text[]"

@@ -248,9 +248,24 @@ def settled(into: Collector) -> dict[str, str]:
     return {"table": write("table", tables), "column": write_columns(columns)}
 
 
-GROUPS = (
-    Group(RELATIONS, read_relations),
-    Group(PARENTS, read_parents),
-    Group(DEFAULTS, read_defaults),
-    Group(COLUMNS, read_columns),
-)
+HEADS = Group(RELATIONS, read_relations)
+GROUPS = (HEADS, Group(PARENTS, read_parents), Group(DEFAULTS, read_defaults))
+
+
+def columns(oids: Sequence[int] = (), parts: int = 1) -> tuple[Group, ...]:
+    """The columns of all relations, or in several parts: one is read while the next is found.
+
+    `oids` are those of the relations, to make parts of the same size.
+    """
+    bounds = sorted(oids)[:: max(len(oids) // parts, 1)][1:parts]
+    if not bounds:
+        return (Group(COLUMNS, read_columns),)
+    return tuple(
+        Group(f"{COLUMNS}{_between('a.attrelid', *ends)}{_between('c.oid', *ends)}", read_columns)
+        for ends in zip([None, *bounds], [*bounds, None])
+    )
+
+
+def _between(column: str, low: int | None, high: int | None) -> str:
+    above = "" if low is None else f" AND {column} >= {low}"
+    return above + ("" if high is None else f" AND {column} < {high}")
