@@ -64,9 +64,10 @@ class Migrations:
         if entries is None:
             entries = [*map(self._keep, all), *map(self._keep, broken)]
         self.entries = tuple(entries)
-        self._by_id: dict[str, Entry] = {}
-        for each in sorted(self.entries, key=lambda e: e.path.name, reverse=True):
-            self._by_id[each.id] = each  # of two with the same id the first counts
+        self._by_id = {each.id: each for each in self.entries}
+        if len(self._by_id) < len(self.entries):  # of two with the same id the first counts
+            for each in sorted(self.entries, key=lambda e: e.path.name, reverse=True):
+                self._by_id[each.id] = each
 
     def _keep(self, one: LoadedMigration | Broken) -> Entry:
         if isinstance(one, Broken):
