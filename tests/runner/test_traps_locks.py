@@ -34,6 +34,12 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 Open = Callable[..., Connection]
 BUILD = "CREATE INDEX CONCURRENTLY i ON t (id)"
 
+# of this database: other tests run on the same server
+LEAKS = """
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
+   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
 
 def wait_for(condition: Callable[[], object]) -> None:
     """Wait until something is true; fail after a generous while."""
@@ -356,7 +362,7 @@ def test_working_leaves_nothing_in_the_sessions_of_others(database: Target) -> N
         assert one(conn, "SHOW client_connection_check_interval") == "1s"
         conn.execute("COMMIT")
         assert one(conn, "SHOW client_connection_check_interval") == fresh
-        assert one(conn, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+        assert one(conn, LEAKS) == 0
 
 
 def test_a_session_that_works_is_waited_for(opened: Open, database: Target) -> None:
@@ -510,7 +516,7 @@ def test_a_whole_run_goes_through_a_pooler(
         assert one(connection, "SELECT bool_and(indisvalid) FROM pg_index"
                                " WHERE indexrelid = 'ai'::regclass")  # fmt: skip
         assert qb("rollback").ok
-        leaks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+        leaks = LEAKS
         wait_for(lambda: one(connection, leaks) == 0)
         # whoever gets one of the server's sessions next finds it as new
         for _ in range(5):
