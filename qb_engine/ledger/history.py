@@ -202,11 +202,12 @@ def parts(conn: Connection, run: int) -> tuple[PartRow, ...]:
     return tuple(PartRow(*row) for row in rows)
 
 
-def resume(conn: Connection, run: int, checksum: str) -> None:
+def resume(conn: Connection, run: int, migration: LoadedMigration) -> None:
     """Record that a run which stopped half way goes on, with the file as it is now."""
     conn.execute(
-        "UPDATE qb.history SET status = 'running', error = '', checksum = %s WHERE run = %s",
-        [checksum, run],
+        "UPDATE qb.history SET status = 'running', error = '', checksum = %s, raw_checksum = %s,"
+        " down_checksum = %s WHERE run = %s",
+        [migration.checksum, migration.raw_checksum, way_back(migration), run],
     )
 
 

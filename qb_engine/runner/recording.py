@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psycopg
 
 from qb_engine import ledger
-from qb_engine.constraints.rules import NOT_ROLLED_BACK, Memo, after, before, insist
+from qb_engine.constraints.rules import NOT_ROLLED_BACK, Limits, Memo, after, before, insist
 from qb_engine.database.connect import lost, server_error
 from qb_engine.errors import InterruptedRun, RefusedError
 from qb_engine.execution import Block, Observation, StepFailed
@@ -39,6 +40,10 @@ AS_CONNECTED = ("SET LOCAL SESSION AUTHORIZATION DEFAULT", "SET LOCAL ROLE NONE"
 # disk. The server's log is written in order, so what is lost in a crash is the last of it, each
 # migration together with its record.
 NOT_WAITED_FOR = "SET LOCAL synchronous_commit = off"
+
+# The server refuses with the same code what comes too late in its transaction (SET TRANSACTION),
+# and what it does in no function: alone they would not mean the same, or be refused again.
+NEVER_ALONE = ("variable_set", "do")
 
 LAST_ROLLED_BACK = "rolled back: the last transaction; what was committed before it stays"
 
@@ -73,7 +78,8 @@ class Recording:
         self._base, self._total = counts
         self._also = also
         self._rules = rules
-        self._memo = Memo()
+        self.memo = Memo()
+        self._begins = True  # nothing of the migration is kept yet
         self._all_or_none = all_or_none  # with other migrations in one transaction
         self.seen: list[Observation] = []
         self.samples: tuple[Sample, ...] = ()
@@ -96,6 +102,7 @@ class Recording:
         crew = self._crew
         crew.take_up(self._migration, self.number)
         self._arranged = arranged
+        self._begins = not kept
         self._since = crew.executor.clock()
         whole = whole_parts(arranged, parts, down=self._status == "rolled back")
         with self.recorded():
@@ -137,10 +144,11 @@ class Recording:
             raise
         except KeyboardInterrupt:
             kept_now, cut_off = self._record_end("stopped", "interrupted")
+            fate, todo = self._fate(kept_now, cut_off), f"{self._again} continues"
+            if (now := ledger.status_of(self._control, self.number)) in ENDED:
+                fate, todo = f"its commit got through: it is {now}", "see it with: qb status"
             raise InterruptedRun(
-                f"{self._migration.id} was interrupted",
-                why=self._fate(kept_now, cut_off),
-                todo=f"{self._again} continues",
+                f"{self._migration.id} was interrupted", why=fate, todo=todo
             ) from None
         except psycopg.Error as error:
             if not self._control.closed:
@@ -204,7 +212,12 @@ class Recording:
                 self._remember(self._crew.acting)
             there = evidence.before(self._crew.acting, step.statement)
             ledger.record_steps(self._control, self.number, [blank], "running", there)
-            seen = executor.run(block)
+            try:
+                seen = executor.run(block)
+            except RefusedError as error:  # it was not sent
+                blank = replace(blank, error=error.what)
+                ledger.record_steps(self._control, self.number, [blank], "failed")
+                raise
             self.seen += seen
             self._end(seen, parts, last=False)
             if last:
@@ -214,18 +227,27 @@ class Recording:
             self.keep_samples()
 
     def _remember(self, conn: Connection) -> None:
-        """Ask the rules that hold before, and what others compare with afterwards."""
-        if self._rules:
+        """Ask the rules that hold before, and what others compare with afterwards.
+
+        Not in the middle of a migration, whose own first half has changed what they speak of.
+        """
+        if self._rules and self._begins:
             with self._crew.executor.giving_way():
-                self._memo = before(conn, self._rules)
-            insist(self._memo.outcomes, self._migration.id)
+                self.memo = before(conn, self._rules, self._limits)
+            insist(self.memo.outcomes, self._migration.id)
 
     def _insist(self, conn: Connection, *, kept: str) -> None:
         """Ask the rules that hold after; raise RuleBroken when one does not."""
         if self._rules:
             with self._crew.executor.giving_way():
-                outcomes = after(conn, self._rules, self._memo, self.seen)
+                outcomes = after(conn, self._rules, self.memo, self.seen, self._limits)
             insist(outcomes, self._migration.id, kept=kept)
+
+    @property
+    def _limits(self) -> Limits:
+        """How long a rule may wait, and take, that is asked outside a transaction."""
+        policy = self._crew.executor.policy
+        return Limits(policy.lock_deadline, policy.statement_timeout)
 
     def keep_samples(self) -> None:
         """Take what was seen from outside since the last time for this run's."""
@@ -314,7 +336,15 @@ def whole_parts(
 def wants_to_be_alone(failed: StepFailed) -> bool:
     """True when the server refused a step because it stood in a transaction."""
     refused = isinstance(failed.cause, psycopg.errors.ActiveSqlTransaction)
-    return refused and not failed.step.outside
+    step = failed.step
+    return refused and not step.outside and step.statement.kind not in NEVER_ALONE
+
+
+def forget_backfill(conn: Connection, migration: LoadedMigration) -> None:
+    """Drop what the ledger knows of a backfill whose column is gone or made anew."""
+    row = conn.execute("SELECT to_regclass('qb.backfill') IS NOT NULL").fetchone()
+    if row and row[0]:
+        conn.execute("DELETE FROM qb.backfill WHERE id = %s", [migration.id])
 
 
 def _alive(conn: Connection) -> bool:

@@ -20,6 +20,7 @@ from qb_engine.runner.leftovers import (
     orphans,
 )
 from qb_engine.runner.ran import Ran
+from qb_engine.runner.recording import forget_backfill
 from qb_engine.runner.request import Request
 from qb_engine.runner.resume import clear
 from qb_engine.runner.rollback import undo as roll_back_one
@@ -183,6 +184,8 @@ def accept(place: Place, case: Case, reason: str, *, outcome: Outcome = "") -> R
         with crew.control.transaction():
             settle(crew.control, case.run.run, status, checksums=sums)
             settle_parts(crew.control, case.run.run, rows)
+            if back and case.migration is not None:
+                forget_backfill(crew.control, case.migration)
             told: dict[str, Any] = {
                 "as": status,
                 "not_run": [s.sql for s in case.steps if not s.stands],

@@ -13,7 +13,7 @@ from qb_engine.runner.crew import at_work
 from qb_engine.runner.ran import Ran
 from qb_engine.runner.run import arranged
 from qb_engine.runner.status import backfill_states
-from qb_engine.runner.trouble import UNDO, undoing
+from qb_engine.runner.trouble import UNDO, parts_back, undoing
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -143,9 +143,7 @@ def _applied(
 ) -> tuple[Part, ...]:
     """The parts of a migration that are applied, whole."""
     if standing.status == "partial down":
-        recorded = {r.status for r in ledger.history(control, migration.id) if r.direction == "up"}
-        whole = bool(recorded & {"applied", "contracted"}) or not migration.backfill
-        return migration.parts if whole else migration.before_backfill()
+        return parts_back(migration, ledger.steps(control, standing.last.run))
     if standing.status == "expanded":
         return migration.before_backfill()
     if standing.status in ("applied", "contracted"):

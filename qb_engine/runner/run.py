@@ -15,14 +15,14 @@ from qb_engine.execution import StepFailed, blocks
 from qb_engine.runner import agreed
 from qb_engine.runner.crew import at_work
 from qb_engine.runner.ran import Ran
-from qb_engine.runner.recording import Recording, wants_to_be_alone
+from qb_engine.runner.recording import Recording, forget_backfill, wants_to_be_alone
 from qb_engine.runner.request import Request, selected
 from qb_engine.runner.resume import remaining
 from qb_engine.runner.status import Status, backfill_states, one, status
 from qb_engine.runner.together import run_together
 
 if TYPE_CHECKING:
-    from qb_engine.constraints.rules import DeclaredRule
+    from qb_engine.constraints.rules import DeclaredRule, Memo
     from qb_engine.database.connect import Connection
     from qb_engine.execution import Step
     from qb_engine.execution.place import Place
@@ -135,7 +135,7 @@ def to_run(
 
 def _pending(place: Place, request: Request) -> bool:
     """True when there is something to run, asked without the runner's lock."""
-    with place.connected("qb run") as conn:
+    with place.connected("qb status") as conn:  # not the name by which work is known
         return bool(to_run(conn, place.migrations, request))
 
 
@@ -239,6 +239,7 @@ def arranged(
     refused: frozenset[int] = frozenset(),
     *,
     rules: tuple[DeclaredRule, ...] = (),
+    memo: Memo | None = None,
 ) -> Recording:
     """Run parts as one recorded run, from where it stands when it is resumed.
 
@@ -249,13 +250,14 @@ def arranged(
     kept: tuple[Step, ...] = ()
     if resumed:
         kept, order = remaining(crew.control, number, migration, order, cut_off)
-        ledger.resume(crew.control, number, migration.checksum)
+        ledger.resume(crew.control, number, migration)
     fresh = status not in ("applied", "contracted")
     also = (lambda conn: forget_backfill(conn, migration)) if fresh else None
     total = sum(len(part.down) for part in parts) if down else len(migration.up)
     first = migration.before_backfill() if is_after(migration, parts) else ()
     base = sum(len(part.up) for part in first)
     recording = Recording(crew, migration, number, status, (base, total), also, rules)
+    recording.memo = memo or recording.memo
     whose: dict[str, Any] = {"migration": migration.id, "run": number}
     crew.place.emit("migration_started", **whose, direction="down" if down else "up")
     try:
@@ -265,20 +267,15 @@ def arranged(
     except StepFailed as failed:
         if not wants_to_be_alone(failed):
             raise
-        again = refused | {failed.step.number}
-    return arranged(crew, migration, parts, number, status, True, cut_off, again, rules=rules)
+        again, memo = refused | {failed.step.number}, recording.memo
+    return arranged(
+        crew, migration, parts, number, status, True, cut_off, again, rules=rules, memo=memo
+    )
 
 
 def is_after(migration: LoadedMigration, parts: tuple[Part, ...]) -> bool:
     """True when these are the parts that come after the backfill."""
     return bool(parts) and parts == migration.after_backfill()
-
-
-def forget_backfill(conn: Connection, migration: LoadedMigration) -> None:
-    """Drop what the ledger knows of a backfill whose column is gone or made anew."""
-    row = conn.execute("SELECT to_regclass('qb.backfill') IS NOT NULL").fetchone()
-    if row and row[0]:
-        conn.execute("DELETE FROM qb.backfill WHERE id = %s", [migration.id])
 
 
 def _keep_schema(crew: Crew, done: Sequence[Ran]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qb_engine import ledger
@@ -13,7 +14,7 @@ from qb_engine.errors import QbError, RefusedError
 from qb_engine.execution import Block, StepFailed, blocks
 from qb_engine.execution.executor import Unit
 from qb_engine.runner.ran import Ran
-from qb_engine.runner.recording import Recording, wants_to_be_alone
+from qb_engine.runner.recording import Recording, forget_backfill, wants_to_be_alone
 
 if TYPE_CHECKING:
     from qb_engine.migrations import LoadedMigration
@@ -48,16 +49,24 @@ def run_together(
     order = [(m, blocks(m.before_backfill())) for m in migrations]
     for migration, arranged in order:
         _refuse(migration, arranged, last=migration is migrations[-1])
+    root = crew.place.project.root
+    held = [rules_of(m, root, m.before_backfill()) for m in migrations]  # a broken one raises
     crew.ensure_ledger()
     started = crew.fingerprint()
     numbers = [ledger.begin(crew.control, m, "up", started) for m in migrations]
     recordings: list[Recording] = []
     units: list[Unit] = []
-    for (migration, arranged), number in zip(order, numbers):
-        status = "expanded" if migration.backfill is not None else "applied"
-        rules = rules_of(migration, crew.place.project.root, migration.before_backfill())
+    for (migration, arranged), number, rules in zip(order, numbers, held):
+        fills = migration.backfill is not None
         recording = Recording(
-            crew, migration, number, status, (0, len(migration.up)), rules=rules, all_or_none=True
+            crew,
+            migration,
+            number,
+            "expanded" if fills else "applied",
+            (0, len(migration.up)),
+            partial(forget_backfill, migration=migration) if fills else None,
+            rules,
+            all_or_none=True,
         )
         mine = recording.units(arranged, migration.before_backfill())
         recordings.append(recording)

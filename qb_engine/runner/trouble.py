@@ -113,7 +113,14 @@ def part_order(
     after, first = migration.after_backfill(), migration.before_backfill()
     if run.direction == "up":
         return after if files & {part.file for part in after} else first
-    return migration.parts if files & {part.file for part in after} else first
+    return parts_back(migration, steps)
+
+
+def parts_back(migration: LoadedMigration, steps: tuple[StepRow, ...]) -> tuple[Part, ...]:
+    """The parts that a way back is about which has begun: it began with the last of them."""
+    files = [part.file for part in migration.parts]
+    begun = [step.part for step in steps[:1] if step.part in files]
+    return migration.parts[: files.index(begun[0]) + 1] if begun else migration.parts
 
 
 def _case(conn: Connection, migrations: Migrations, run: Run) -> Case:
