@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import field
 from typing import Any, Self
@@ -92,7 +93,7 @@ class AlterColumnType(TableOperation):
         elif is_text(self.type) and not is_text(found.type):
             # every type becomes text by assignment, and none comes back without a cast
             using = f"{ident(self.column)}::{found.type}"
-        back: list[Operation] = [
+        back: list[Operation | str] = [
             AlterColumnType(
                 self.table,
                 self.column,
@@ -105,6 +106,10 @@ class AlterColumnType(TableOperation):
         if found.default is not None and not found.generated:
             back.insert(0, DropDefault(self.table, self.column, **at))
             back.append(SetDefault(self.table, self.column, found.default, **at))
+        if bare(self.type) != bare(found.type):
+            # PostgreSQL writes casts into what compares the column, and leaves them there
+            before, after = rebuild.expressions(schema, table, self.column)
+            back = [*before, *back, *after]
         back += partitions.comments(schema, table)
         return Inverse(tuple(back), loses=f"what the conversion to {self.type} rounded off or cut")
 
@@ -124,6 +129,11 @@ class AlterColumnType(TableOperation):
             node = only(node.arg)
         own = isinstance(node, pb.ColumnRef) and only(node.fields[-1]).sval == self.column
         return found if own else None
+
+
+def bare(type: str) -> str:
+    """A type without its length or precision."""
+    return re.sub(r"\([\d, ]*\)", "", type).strip()
 
 
 def is_text(type: str) -> bool:

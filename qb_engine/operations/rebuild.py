@@ -6,19 +6,12 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from qb_engine.operations import partitions
+from qb_engine.operations import obstacles, partitions
 from qb_engine.operations.operation import Irreversible, Operation, Schema
 from qb_engine.schema import ColumnInfo, ConstraintInfo, IndexInfo, Table
 from qb_engine.sql import ident, qualified, read_one
 
 Step = Operation | str
-
-# what a fact may say and still be made again exactly; anything else is named as the reason
-TABLE = {"columns", "owner", "kind", "persistence", "options", "partition_key"}
-VIEW = {"columns", "owner", "definition", "options"}
-COLUMN = {"type", "nullable", "default", "identity", "generated", "collation", "sequence"}
-CONSTRAINT = {"kind", "definition", "columns", "valid", "references", "deferrable", "deferred"}
-INDEX = {"definition", "valid"}
 
 
 def space(schema: str) -> str | None:
@@ -30,7 +23,7 @@ def column(schema: Schema, table: Table, name: str) -> tuple[Step, ...] | Irreve
     """Make a column again, with the indexes and constraints that went with it."""
     from qb_engine.operations.add_column import AddColumn
 
-    trouble = _odd_column(schema, table, name)
+    trouble = obstacles.of_column(schema, table, name)
     if trouble:
         return Irreversible(trouble)
     new = _column(schema, table, table.columns[name])
@@ -51,12 +44,12 @@ def column(schema: Schema, table: Table, name: str) -> tuple[Step, ...] | Irreve
     back: list[Step] = []  # foreign keys come last: they may point at this very table
     for each in table.constraints.values():
         if name in each.columns or name in _named_in(each):
-            if odd := _odd(schema, "constraint", table, each.name, CONSTRAINT):
+            if odd := obstacles.of_part(schema, "constraint", table, each.name):
                 return Irreversible(odd)
             (back if each.kind == "foreign key" else steps).extend(constraint(table, each))
     for found in table.indexes.values():
         if found.constraint is None and name in columns_of(found):
-            if odd := _odd(schema, "index", table, found.name, INDEX):
+            if odd := obstacles.of_part(schema, "index", table, found.name):
                 return Irreversible(odd)
             steps += index_steps(schema, table, found)
     steps += back
@@ -89,12 +82,12 @@ def _of_part(
             steps.append(SetDefault(part.name, name, mine.default, schema=at))
     for each in part.constraints.values():
         if not each.inherited and (name in each.columns or name in _named_in(each)):
-            if odd := _odd(schema, "constraint", part, each.name, CONSTRAINT):
+            if odd := obstacles.of_part(schema, "constraint", part, each.name):
                 return Irreversible(odd)
             steps += constraint(part, each)
     for index in partitions.own_indexes(schema, part):
         if name in columns_of(index):
-            if odd := _odd(schema, "index", part, index.name, INDEX):
+            if odd := obstacles.of_part(schema, "index", part, index.name):
                 return Irreversible(odd)
             steps += index_steps(schema, part, index)
     steps += _comment("column", name, mine.comment, part)
@@ -107,7 +100,7 @@ def table(schema: Schema, found: Table) -> tuple[Step, ...] | Irreversible:
 
     if found.kind not in ("table", "partitioned"):
         return Irreversible(f"{found.name} is a {found.kind}, not a table")
-    trouble = _odd_table(schema, found)
+    trouble = obstacles.of_table(schema, found)
     if trouble:
         return Irreversible(trouble)
     head = schema.find("table", found.schema, found.name) or {}
@@ -161,6 +154,33 @@ def _inside(table: Table) -> list[ConstraintInfo]:
     return found
 
 
+def expressions(schema: Schema, table: Table, column: str) -> tuple[list[Operation], list[Step]]:
+    """Drop what computes with a column, and make it again: checks, and indexes over expressions.
+
+    What a table above has given is left alone: it is not to be dropped here.
+    """
+    from qb_engine.operations.drop_constraint import DropConstraint
+    from qb_engine.operations.drop_index import DropIndex
+    from qb_engine.operations.mentions import columns_below
+
+    at = space(table.schema)
+    before: list[Operation] = []
+    after: list[Step] = []
+    for each in table.constraints.values():
+        odd = each.inherited or obstacles.of_part(schema, "constraint", table, each.name)
+        if column in _named_in(each) and not odd:
+            before.append(DropConstraint(table.name, each.name, schema=at))
+            after += constraint(table, each)
+    for index in partitions.own_indexes(schema, table):
+        node = read_one(index.definition).node
+        inside = (*(e.index_elem.expr for e in node.index_params), node.where_clause)
+        used = any(column in columns_below(part) for part in inside)
+        if used and not obstacles.of_part(schema, "index", table, index.name):
+            before.append(DropIndex(index.name, schema=at))
+            after += index_steps(schema, table, index)
+    return before, after
+
+
 def view(schema: Schema, found: Table) -> tuple[Step, ...] | Irreversible:
     """Make a view again from its definition."""
     from qb_engine.operations.create_materialized_view import CreateMaterializedView
@@ -168,7 +188,7 @@ def view(schema: Schema, found: Table) -> tuple[Step, ...] | Irreversible:
 
     if found.definition is None:
         return Irreversible(f"{found.name} is a {found.kind}, not a view")
-    if odd := _odd_whole(schema, found.kind, found, VIEW) or _parts(
+    if odd := obstacles.of_whole(schema, found.kind, found) or obstacles.of_kinds(
         schema, found, ("rule", "trigger")
     ):
         return Irreversible(odd)
@@ -362,72 +382,3 @@ def columns_of(found: IndexInfo) -> tuple[str, ...]:
     from qb_engine.operations.create_index import columns_below_index
 
     return columns_below_index(read_one(found.definition).node)
-
-
-# -- what stands in the way ----------------------------------------------------------------------
-
-
-def _odd(schema: Schema, kind: str, table: Table, name: str, known: set[str]) -> str:
-    """What a fact says about a part that making it again would lose; empty when nothing."""
-    payload = schema.find(kind, table.schema, table.name, name) or {}
-    if rest := sorted(set(payload) - known):
-        return f"the {kind} {name} of {table.name} has {', '.join(rest)}, which would be lost"
-    if payload.get("valid") is False and kind == "index":
-        return f"the index {name} is not valid"
-    if schema.find("grant", table.schema, table.name, f"{kind} {name}"):
-        return f"privileges were granted on the {kind} {name} of {table.name}"
-    return ""
-
-
-def _odd_column(schema: Schema, table: Table, name: str) -> str:
-    payload = schema.find("column", table.schema, table.name, name) or {}
-    special = payload.get("sequence", {})
-    if "name" in special or "type" in special:
-        return f"the identity sequence of {table.name}.{name} has a name or type of its own"
-    return _odd(schema, "column", table, name, COLUMN)
-
-
-def _odd_whole(schema: Schema, kind: str, table: Table, known: set[str]) -> str:
-    payload = schema.find(kind, table.schema, table.name) or {}
-    if rest := sorted(set(payload) - known):
-        return f"{table.name} has {', '.join(rest)}, which would be lost"
-    if schema.find("grant", table.schema, table.name, kind):
-        return f"privileges were granted on {table.name}"
-    return ""
-
-
-def _parts(schema: Schema, table: Table, kinds: tuple[str, ...]) -> str:
-    for id in schema.facts:
-        if id.kind in kinds and (id.schema, id.name) == (table.schema, table.name):
-            return f"{table.name} has the {id.kind} {id.sub}, which would be lost"
-    return ""
-
-
-def _odd_table(schema: Schema, table: Table) -> str:
-    if odd := _odd_whole(schema, "table", table, TABLE) or _parts(
-        schema, table, ("policy", "rule")
-    ):
-        return odd
-    for id, payload in schema.facts.items():
-        above = [payload.get("partition_of"), *payload.get("inherits", ())]
-        if id.kind == "table" and [table.schema, table.name] in above:
-            return f"{id.name} is below {table.name} and goes with it"
-        if id.kind == "sequence" and payload.get("owned_by", ())[:2] == [table.schema, table.name]:
-            grants = schema.find("grant", id.schema, id.name, "sequence")
-            if grants or payload.get("persistence"):
-                return f"the sequence {id.name} has privileges or storage that would be lost"
-    for name in table.columns:
-        if odd := _odd_column(schema, table, name):
-            return odd
-    for name, each in table.constraints.items():
-        if odd := _odd(schema, "constraint", table, name, CONSTRAINT):
-            return odd
-        if each.inherited:
-            return f"the constraint {name} of {table.name} is inherited"
-    for name, index in table.indexes.items():
-        if index.constraint is None and (odd := _odd(schema, "index", table, name, INDEX)):
-            return odd
-    for name, trigger in table.triggers.items():
-        if trigger.enabled != "origin" or trigger.comment:
-            return f"the trigger {name} of {table.name} has a state of its own"
-    return ""

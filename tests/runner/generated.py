@@ -187,7 +187,38 @@ def _extras(
         )
     if draw(st.booleans()):
         found.append(Comment("column", last.name, draw(TEXTS), name, schema=space).write())
-    return found
+    return found + _oddities(draw, qualified(space, name), ident(first.name), ident(last.name))
+
+
+def _oddities(draw: Draw, table: str, first: str, last: str) -> list[str]:
+    """What tables have now and then, and what a way back must not forget."""
+    alter = f"ALTER TABLE {table}"
+    return draw(
+        st.lists(
+            st.sampled_from(
+                [
+                    f"{alter} ADD COLUMN counted serial",
+                    f"{alter} ADD CONSTRAINT later UNIQUE ({first}) DEFERRABLE INITIALLY DEFERRED",
+                    f"{alter} ADD CONSTRAINT apart EXCLUDE (({first} IS NULL) WITH =)",
+                    f"{alter} ADD CHECK ({first} IS DISTINCT FROM {last}) NO INHERIT",
+                    f"{alter} ALTER {first} SET STATISTICS 500",
+                    f"{alter} SET (fillfactor = 60, autovacuum_enabled = off)",
+                    f"{alter} REPLICA IDENTITY FULL",
+                    f"{alter} ENABLE ROW LEVEL SECURITY",
+                    f"CREATE POLICY own ON {table} USING ({first} IS NOT NULL)",
+                    f"CREATE RULE quiet AS ON DELETE TO {table} DO INSTEAD NOTHING",
+                    f"CREATE STATISTICS ON {first}, {last} FROM {table}",
+                    f"GRANT SELECT ({first}) ON {table} TO PUBLIC",
+                    f"GRANT SELECT ON {table} TO PUBLIC",
+                    f"CREATE TABLE heir (own int) INHERITS ({table})",
+                    f"CREATE UNIQUE INDEX one ON {table} ({first}) WHERE {last} IS NOT NULL",
+                    f"CREATE MATERIALIZED VIEW kept AS SELECT {last} FROM {table}",
+                ]
+            ),
+            max_size=3,
+            unique=True,
+        )
+    )
 
 
 # -- one operation over what is there --------------------------------------------------------------
