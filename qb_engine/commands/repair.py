@@ -89,7 +89,7 @@ class RepairReport(Report):
                     "error": case.run.error,
                     "blocked": case.blocked,
                     "statements": jsonable(case.steps),
-                    "tried": jsonable(self.tried[at]) if at < len(self.tried) else None,
+                    "tried": _learned(self.tried[at]) if at < len(self.tried) else None,
                 }
                 for at, case in enumerate(self.found.cases)
             ],
@@ -119,6 +119,16 @@ class RepairReport(Report):
         rows += [(_left(each), ending(each)) for each in self.found.left]
         columns = (Column("what else is left"), Column("what ends it", "code"))
         return Table("left behind", columns, tuple(rows))
+
+
+def _learned(tried: Tried) -> dict[str, Any]:
+    """What was learned on a scratch database, as JSON values."""
+    return {
+        "way_back": jsonable(tried.way),
+        "seen": dict(tried.seen),
+        "differences": list(tried.differences),
+        "problem": tried.problem,
+    }
 
 
 def _left(each: Any) -> str:
@@ -209,7 +219,7 @@ def _count(number: int, one: str, many: str) -> str:
     "--cut-off",
     type=click.Choice(["ask", "redo", "skip"]),
     default="ask",
-    help="With --continue: a statement of whose end nothing is known runs again, or is done.",
+    help="A statement of whose end nothing is known did not finish, or did.",
 )
 @click.option("--no-scratch", is_flag=True, help="Only look: no way back is tried on a scratch.")
 @click.option("--scratch", metavar="URL", help="A server to try on, instead of the embedded.")
@@ -226,6 +236,7 @@ def command(session: Session, migration: str | None, **given: Any) -> Report:
     from qb_engine.ledger.reading import patiently
     from qb_engine.runner import repair
     from qb_engine.runner.status import runner
+    from qb_engine.runner.trouble import decided
     from qb_engine.runner.wayback import tried
 
     chosen = [name for name in ("go_on", "undo", "accept", "leftovers") if given[name]]
@@ -246,6 +257,7 @@ def command(session: Session, migration: str | None, **given: Any) -> Report:
         running = runner(conn)
     if migration:
         found = replace(found, cases=(_chosen(found, migration),))
+    found = replace(found, cases=tuple(decided(case, given["cut_off"]) for case in found.cases))
     look = not given["no_scratch"] and (not chosen or given["undo"]) and not running
     ways = tuple(tried(place, case) for case in found.cases) if look else ()
     report = RepairReport(session.target.name, found, ways, runner=running)
@@ -269,7 +281,7 @@ def _done(place: Place, report: RepairReport, what: str, given: dict[str, Any]) 
         return repair.go_on(place, case, given["cut_off"])
     if what == "accept":
         return repair.accept(place, case, given["reason"], outcome=given["outcome"] or "")
-    return repair.go_back(place, case, report.tried[0].way)
+    return repair.go_back(place, case, report.tried[0])
 
 
 def _agreed(session: Session, report: Report, yes: bool) -> None:

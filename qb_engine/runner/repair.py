@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal
 
 from qb_engine import ledger
 from qb_engine.errors import QbError, RefusedError
 from qb_engine.ledger import PartRow
 from qb_engine.ledger.decisions import decide, settle, settle_parts
+from qb_engine.runner import lock
 from qb_engine.runner.crew import at_work
 from qb_engine.runner.leftovers import (
     HalfDetached,
@@ -25,8 +27,9 @@ from qb_engine.runner.request import Request
 from qb_engine.runner.resume import clear
 from qb_engine.runner.rollback import undo as roll_back_one
 from qb_engine.runner.run import arranged, becomes, run_with
-from qb_engine.runner.trouble import UNDO, Case, cases, undoing
+from qb_engine.runner.trouble import UNDO, Case, StepState, cases, undoing
 from qb_engine.runner.validate import validate
+from qb_engine.runner.wayback import compared
 from qb_engine.secrets import mask
 
 if TYPE_CHECKING:
@@ -34,9 +37,10 @@ if TYPE_CHECKING:
     from qb_engine.execution.place import Place
     from qb_engine.migrations import Migrations
     from qb_engine.runner.crew import Crew
-    from qb_engine.runner.wayback import WayBack
+    from qb_engine.runner.wayback import Tried
 
 Outcome = Literal["", "applied", "undone"]
+NOBODY = StepState(0, "", "", "to run")
 
 CONTINUED = "repaired: it went on"
 UNDONE = "repaired: it was undone"
@@ -74,7 +78,8 @@ class Repaired:
 
 def look(conn: Connection, migrations: Migrations) -> Found:
     """What a crash has left. Only reads."""
-    found = cases(conn, migrations)
+    at_it = lock.holder(conn) is not None
+    found = tuple(c for c in cases(conn, migrations) if not (at_it and c.run.status == "running"))
     ours = [step for case in found for step in case.steps if not step.stands]
     coming_back = {sql for step in ours for sql in step.clear}
     left: list[Left] = [
@@ -122,12 +127,13 @@ def start_again(place: Place, orphan: Orphan) -> Repaired:
     return Repaired(CONTINUED, ran)
 
 
-def go_back(place: Place, case: Case, way: WayBack) -> Repaired:
+def go_back(place: Place, case: Case, found: Tried) -> Repaired:
     """Undo what stands of a migration, and compare the schema with the one that was before.
 
-    `way` was found for this case. Raise RefusedError when there is none, or when something has
-    happened since.
+    `found` is the way back that was tried for this case. Raise RefusedError when there is none, or
+    when something has happened since.
     """
+    way = found.way
     if way.problem or case.migration is None:
         raise RefusedError(
             f"{case.id} cannot be undone",
@@ -153,7 +159,8 @@ def go_back(place: Place, case: Case, way: WayBack) -> Repaired:
         ran = _run_back(crew, back, number, resumed=False)
         crew.keep_schema(number)
         decide(crew.control, UNDONE, case.id, number, detail={"statements": len(ran.seen)})
-    return Repaired(UNDONE, ran, _drift(place))
+    wrong = compared(place, found.start) if found.start is not None else ()
+    return Repaired(UNDONE, ran, tuple(d.sentence() for d in wrong))
 
 
 def accept(place: Place, case: Case, reason: str, *, outcome: Outcome = "") -> Repaired:
@@ -252,16 +259,19 @@ def _same(crew: Crew, case: Case) -> Case:
     now = next(
         (c for c in cases(crew.control, crew.place.migrations) if c.run.run == case.run.run), None
     )
-    if now is None or [(s.number, s.sql, s.stands) for s in now.steps] != [
-        (s.number, s.sql, s.stands) for s in case.steps
-    ]:
+    open_ones = {s.number for s in now.steps if s.state == "unknown"} if now else set()
+    if now is None or any(
+        (a.number, a.sql) != (b.number, b.sql)
+        or (a.stands != b.stands and a.number not in open_ones)
+        for a, b in zip_longest(now.steps, case.steps, fillvalue=NOBODY)
+    ):
         raise RefusedError(
             f"{case.id} is not any more what was shown",
             where=crew.place.target.display,
             why="another runner has been at work on it",
             todo="look again: qb repair",
         )
-    return now
+    return replace(now, steps=case.steps)
 
 
 def _left(crew: Crew, case: Case) -> tuple[str, ...]:

@@ -94,6 +94,20 @@ def cases(conn: Connection, migrations: Migrations) -> tuple[Case, ...]:
     return tuple(_case(conn, migrations, s.last) for s in sorted(known, key=lambda s: s.last.run))
 
 
+def decided(case: Case, cut_off: str) -> Case:
+    """The same with the user's word on statements of whose end nobody can tell.
+
+    `redo` says that they did not finish, `skip` that they did; `ask` leaves them open.
+    """
+    words: dict[str, State] = {"redo": "cut off", "skip": "finished"}
+    if cut_off not in words:
+        return case
+    steps = tuple(
+        replace(s, state=words[cut_off]) if s.state == "unknown" else s for s in case.steps
+    )
+    return replace(case, steps=steps)
+
+
 def undoing(migration: LoadedMigration, detail: dict[str, list[str]]) -> LoadedMigration:
     """A migration whose way back is the one that was written down when it began."""
     parts = []

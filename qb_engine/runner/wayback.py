@@ -10,23 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import psycopg
 
 from qb_engine import ledger
-from qb_engine.drafting.derive import derive
+from qb_engine.drafting.derive import SERVER_WIDE, derive
 from qb_engine.errors import QbError
 from qb_engine.execution import blocks, steps_where
 from qb_engine.operations.generic import HARMLESS
 from qb_engine.runner.validate import IGNORED, applied_blocks, replay, standing_runs
 from qb_engine.schema import diff, snapshot
-from qb_engine.shadow import Shadow, like, scratch
-from qb_engine.shadow.shadow import clone, loaded
+from qb_engine.shadow import Scratch, Shadow, like, scratch
+from qb_engine.shadow.shadow import loaded
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
+    from qb_engine.execution import Step
     from qb_engine.execution.place import Place
     from qb_engine.migrations import Part
     from qb_engine.runner.trouble import Case
@@ -77,6 +78,7 @@ class Tried:
     seen: dict[int, str] = field(default_factory=dict)
     differences: tuple[str, ...] = ()
     problem: str = ""
+    start: Snapshot | None = field(default=None, repr=False)  # the schema from before, on a scratch
 
 
 class _NotBackError(Exception):
@@ -92,6 +94,10 @@ def tried(place: Place, case: Case) -> Tried:
         return Tried(WayBack(problem="it is on its way back already"))
     if case.migration is None:
         return Tried(WayBack(problem=case.file), problem=case.file)
+    if wrong := [s for s in case.steps if s.state in ("edited", "unknown")]:
+        said = "was edited after it was committed" if wrong[0].state == "edited" else wrong[0].said
+        problem = f"statement {wrong[0].number}: {said}"
+        return Tried(WayBack(problem=problem), problem=problem)
     if case.parts == case.migration.after_backfill() and case.migration.backfill is not None:
         return Tried(
             WayBack(
@@ -102,7 +108,11 @@ def tried(place: Place, case: Case) -> Tried:
         )
     try:
         with _before(place, case) as shadow:
-            return _tried(place, case, shadow)
+            found, start = _tried(place, case, shadow)
+        if not found.way.problem:
+            return found
+        with _before(place, case) as shadow:
+            return replace(found, way=_derived(case, shadow, start, found.way.problem))
     except QbError as error:
         said = f"{error.what}: {error.why}" if error.why else error.what
         problem = f"the migrations cannot be replayed on a scratch database: {said}"
@@ -122,35 +132,25 @@ def _before(place: Place, case: Case) -> Iterator[Shadow]:
     server = scratch(place.project, place.scratch_url, place.opened)
     with loaded(server, base) as shadow:
         for _, arranged in ran:
-            replay(place, shadow, arranged)
+            replay(place, shadow, steps_where(arranged, _local))
         yield shadow
 
 
-def _tried(place: Place, case: Case, before: Shadow) -> Tried:
-    assert case.migration is not None, "it was asked for"
-    conn = before.connect()
+def _tried(place: Place, case: Case, shadow: Shadow) -> tuple[Tried, Snapshot]:
+    """What is learned on a scratch with the schema from before; and that schema."""
+    conn = shadow.connect()
     try:
         start = snapshot(conn)
     finally:
         conn.close()
-    with _copy(before) as shadow:
-        touched, reached = _replayed(place, case, shadow, start)
-        differences = _against(place, reached, shadow)
-        seen = {number: _told(ids, differences) for number, ids in touched.items() if ids}
-        try:
-            way = _written(case, shadow, start)
-        except _NotBackError as error:
-            way = WayBack(problem=str(error))
-    if way.problem:
-        with _copy(before) as shadow:
-            way = _derived(case, shadow, start, way.problem)
-    return Tried(way, seen, tuple(d.sentence() for d in differences))
-
-
-@contextmanager
-def _copy(shadow: Shadow) -> Iterator[Shadow]:
-    with clone(shadow.scratch, shadow.dbname) as name:
-        yield Shadow(shadow.scratch, name, shadow.missing)
+    touched, reached = _replayed(place, case, shadow, start)
+    differences = compared(place, reached, shadow.scratch)
+    seen = {number: _told(ids, differences) for number, ids in touched.items() if ids}
+    try:
+        way = _written(case, shadow, start)
+    except _NotBackError as error:
+        way = WayBack(problem=str(error))
+    return Tried(way, seen, tuple(d.sentence() for d in differences), start=start), start
 
 
 def _replayed(
@@ -165,7 +165,8 @@ def _replayed(
     conn = shadow.connect()
     try:
         now = start
-        for block in steps_where(blocks(case.parts), lambda step: step.number in standing):
+        stands = steps_where(blocks(case.parts), lambda step: step.number in standing)
+        for block in steps_where(stands, _local):
             replay(place, shadow, (block,))
             after = snapshot(conn)
             found = [d.id for d in diff(now, after)]
@@ -180,9 +181,12 @@ def _replayed(
     return touched, now
 
 
-def _against(place: Place, expected: Snapshot, shadow: Shadow) -> tuple[Difference, ...]:
-    """What the target's schema has otherwise than the ledger says."""
-    with like(shadow.scratch, place.target) as there:
+def compared(
+    place: Place, expected: Snapshot, server: Scratch | None = None
+) -> tuple[Difference, ...]:
+    """What the target's schema has otherwise than one that was read on a scratch server."""
+    server = server or scratch(place.project, place.scratch_url, place.opened)
+    with like(server, place.target) as there:
         conn = there.connect()
         try:
             found = snapshot(conn)
@@ -249,6 +253,13 @@ def _part_back(
                     f"only {len(done)} of the {len(opaque)} statements of {part.file} that write "
                     f"rows ran, and {statement.first_line} may undo the others"
                 )
+        if statement.kind in SERVER_WIDE:
+            if not whole:
+                raise _NotBackError(
+                    f"{statement.first_line} changes the whole server, and cannot be tried"
+                )
+            kept.append(statement.sql)
+            continue
         try:
             conn.execute(statement.sql.encode())
         except psycopg.Error as error:
@@ -261,6 +272,11 @@ def _part_back(
             continue
         kept.append(statement.sql)
     return tuple(kept), out
+
+
+def _local(step: Step) -> bool:
+    """False for what changes the whole server: a scratch may share it with the target."""
+    return step.statement.kind not in SERVER_WIDE
 
 
 def _opaque(statement: Statement) -> bool:

@@ -9,9 +9,11 @@ import pytest
 
 from qb_engine import ledger
 from qb_engine.commands import Session, invoke
+from qb_engine.database import Target
 from qb_engine.errors import InputError, RefusedError
 from qb_engine.execution import StepFailed
 from qb_engine.project import Project
+from qb_engine.runner.lock import only_runner
 from qb_engine.schema import diff, snapshot
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -147,7 +149,10 @@ def test_rows_that_nobody_can_take_back_are_not_left_in_silence(
     assert connection.execute("SELECT count(*) FROM old").fetchone() == (2,)
 
 
-def test_a_way_back_that_is_cut_off_goes_on(qb, half: str, connection: Connection) -> None:
+@pytest.mark.parametrize("command", [("repair", "--continue"), ("rollback",)])
+def test_a_way_back_that_is_cut_off_goes_on(
+    qb, half: str, connection: Connection, command: tuple[str, ...]
+) -> None:
     connection.execute("CREATE VIEW uses_it AS SELECT id FROM a")  # DROP TABLE fails
     with pytest.raises(StepFailed):
         qb("repair", "--undo")
@@ -155,7 +160,7 @@ def test_a_way_back_that_is_cut_off_goes_on(qb, half: str, connection: Connectio
     report = qb("repair")
     assert report.found.cases[0].undoing
     assert states(report) == ["committed", "committed", "to run"]
-    assert qb("repair", "--continue").ok
+    assert qb(*command).ok
     assert [s.state for s in qb("status").migrations] == ["pending"]
 
 
@@ -189,6 +194,51 @@ def test_what_an_acceptance_leaves_different_is_said(qb, half: str, write) -> No
     assert "more is missing" in report.done.wrong[0]
 
 
+CALLED = """
+from qb_engine import Migration
+class M(Migration):
+    transaction = False
+    up = ["CREATE TABLE a (id int)", "DO $$ BEGIN EXECUTE 'CREATE TABLE b ()'; END $$"]
+    down = ["DROP TABLE b", "DROP TABLE a"]
+"""
+
+
+@pytest.mark.parametrize("ran", [True, False])
+def test_what_nobody_can_know_is_asked_before_it_is_undone(
+    qb, write, connection: Connection, ran: bool
+) -> None:
+    write("20240101_a.py", CALLED)
+    qb("run")
+    connection.execute("UPDATE qb.history SET status = 'running'")
+    connection.execute("UPDATE qb.step SET status = 'running' WHERE number = 2")
+    if not ran:
+        connection.execute("DROP TABLE b")
+    report = qb("repair")
+    assert states(report) == ["committed", "unknown"]
+    assert "--cut-off redo" in str(report)
+    with pytest.raises(RefusedError, match="cannot be undone"):
+        qb("repair", "--undo")
+    assert qb("repair", "--undo", "--cut-off", "skip" if ran else "redo").ok
+    assert connection.execute("SELECT to_regclass('a'), to_regclass('b')").fetchone() == (
+        None, None,
+    )  # fmt: skip
+    assert [s.state for s in qb("status").migrations] == ["pending"]
+
+
+def test_a_migration_that_somebody_runs_right_now_has_not_stopped(
+    qb, half: str, connection: Connection, database: Target
+) -> None:
+    connection.execute("UPDATE qb.history SET status = 'running'")
+    with (
+        psycopg.connect(database.conninfo, autocommit=True) as other,
+        only_runner(other, 1, print),
+    ):
+        report = qb("repair")
+        assert report.found.cases == ()
+        assert "running now" in report.notes()[0]
+    assert [case.id for case in qb("repair", "--no-scratch").found.cases] == [half]
+
+
 def test_a_file_that_was_edited_since_is_said_and_not_run(qb, half: str, write) -> None:
     write("20240101_a.sql", HALF.format(where="a").replace("v text", "v varchar"))
     report = qb("repair", "--no-scratch")
@@ -197,6 +247,9 @@ def test_a_file_that_was_edited_since_is_said_and_not_run(qb, half: str, write) 
     with pytest.raises(RefusedError, match="edited while it was half applied") as caught:
         qb("repair", "--continue")
     assert "--accept" in caught.value.todo
+    with pytest.raises(RefusedError, match="cannot be undone") as caught:
+        qb("repair", "--undo")
+    assert "statement 1: was edited" in caught.value.why
 
 
 def test_a_file_that_is_gone_is_said_and_it_can_be_accepted(
