@@ -94,7 +94,7 @@ class Executor:
             on_sample=on_sample,
         )
         self._on_retry = on_retry or (lambda failed, blockers: None)
-        self._observer = Observer(acting, watching)
+        self._observer = Observer(watching)
         self._open = False
         self._unsettled: tuple[str, ...] = ()
         self._ahead = 0
@@ -189,7 +189,7 @@ class Executor:
                         unit.first()
                 before: Step | None = None
                 for step in block.steps:
-                    found.append(self._step(block, step, before, attempt, begun=begun))
+                    self._step(block, step, before, attempt, found, begun=begun)
                     before, begun = step, False
                 found = self._close(unit, found, last=unit is units[-1])
                 done += tuple(found)
@@ -224,11 +224,12 @@ class Executor:
         asks = [check] if last else [
             "SAVEPOINT qb_ask", check, "ROLLBACK TO SAVEPOINT qb_ask", "RELEASE SAVEPOINT qb_ask"
         ]  # fmt: skip
-        script: list[tuple[str, str]] = [(AT_END, each) for each in asks]
+        question = self._observer.question()
+        script = [("", each) for each in question] + [(AT_END, each) for each in asks]
         closing: Sequence[str] = ()
         if commit and unit.inside is not None:
-            self._send(block, script)
-            script, found = [], self._held(found)
+            self._answered(found, self._send(block, script)[: len(question)])
+            script, question, found = [], (), self._held(found)
             with self.beside(block.steps[-1], block, "what is asked after it"):
                 unit.inside(tuple(found))
         if commit and unit.closing is not None:
@@ -241,10 +242,22 @@ class Executor:
         if commit and last:
             self._open = False
             stage.watch.end()
+        self._answered(found, rows[: len(question)])
         found = self._held(found)
         if commit and unit.closed is not None:
             unit.closed(tuple(found), rows[first : first + len(closing)])
         return found
+
+    def _answered(self, found: list[Observation], answers: Sequence[Rows]) -> None:
+        """Complete the last observation by what the transaction itself has answered, if it did."""
+        for rows in answers:
+            inside = self._observer.answer(rows)
+            found[-1] = replace(
+                found[-1],
+                rewrites=inside.rewrites,
+                rebuilds=inside.rebuilds,
+                scans=inside.scans,
+            )
 
     def _held(self, found: Sequence[Observation]) -> list[Observation]:
         ended = time.monotonic() - self._stage.origin
@@ -344,16 +357,26 @@ class Executor:
         )
 
     def _step(
-        self, block: Block, step: Step, before: Step | None, attempt: int, *, begun: bool
-    ) -> Observation:
+        self,
+        block: Block,
+        step: Step,
+        before: Step | None,
+        attempt: int,
+        found: list[Observation],
+        *,
+        begun: bool,
+    ) -> None:
+        """Run a statement; what only its transaction knows of it is asked with what follows."""
         stage = self._stage
         start = stage.start(step)
         self._ahead = 0  # characters that are sent before the statement itself
         try:
+            script = list(question := self._observer.question())
             if block.savepoints and not begun:
-                # the savepoint of the statement before goes with the next one: one way less
-                let_go = f"RELEASE SAVEPOINT qb_{before.number}; " if before else ""
-                stage.acting.execute(f"{let_go}SAVEPOINT qb_{step.number}".encode())
+                script += [f"RELEASE SAVEPOINT qb_{before.number}"] if before else []
+                script.append(f"SAVEPOINT qb_{step.number}")
+            if script:
+                self._answered(found, ask(stage.acting, script)[: len(question)])
             if stage.watch.over:
                 raise psycopg.errors.QueryCanceled("others waited for too long")
             start = time.monotonic()
@@ -376,9 +399,6 @@ class Executor:
             start=start - stage.origin,
             rows=rows,
             locks=seen.locks,
-            rewrites=seen.rewrites,
-            rebuilds=seen.rebuilds,
-            scans=seen.scans,
             wal_bytes=wal if wal is not None else written,
             buffers=buffers,
             attempts=attempt,
@@ -388,7 +408,7 @@ class Executor:
             explain=tree,
         )
         stage.on_step(step, "done", observation)
-        return observation
+        found.append(observation)
 
     def _execute(self, step: Step) -> tuple[Any, int | None, int | None, int | None]:
         sql, acting = step.statement.sql, self._stage.acting

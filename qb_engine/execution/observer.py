@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qb_engine.database.message import ask
 from qb_engine.execution.observation import Lock, Scan, strength, strongest
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
+    from qb_engine.database.message import Rows
 
 # relation locks of one backend, with what the relation was before its transaction
 LOCKS = """
@@ -56,30 +56,37 @@ PREPARE = f"PREPARE qb_now (pg_catalog.oid[]) AS {NOW}"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one statement added to what its transaction did before."""
+    """What is seen from outside of what one statement added to its transaction."""
 
     locks: tuple[Lock, ...]
-    rewrites: tuple[str, ...]
-    rebuilds: tuple[str, ...]
-    scans: tuple[Scan, ...]
     wal: int  # where the server's log stands, in bytes
 
 
-class Observer:
-    """Watches the backend of `acting` through `watching`, statement by statement.
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What only the transaction itself knows of the same."""
 
-    `prepared` says that the session of `acting` knows PREPARE's statement.
+    rewrites: tuple[str, ...]
+    rebuilds: tuple[str, ...]
+    scans: tuple[Scan, ...]
+
+
+class Observer:
+    """Watches a backend through `watching`, statement by statement.
+
+    After each `look` there may be a `question` for the watched session itself, which its next
+    message carries along. `prepared` says that this session knows PREPARE's statement.
     """
 
-    def __init__(self, acting: Connection, watching: Connection) -> None:
-        self._acting = acting
+    def __init__(self, watching: Connection) -> None:
         self._watching = watching
         self.prepared = False
-        self.begin(acting.info.backend_pid)
+        self.begin(0)
 
     def begin(self, pid: int) -> None:
         """Forget what was seen: a new transaction starts, in the server's process `pid`."""
         self._pid = pid
+        self._found: list[tuple[Any, ...]] = []
         self._held: dict[tuple[str, bool], str] = {}
         self._files: dict[int, int] = {}
         self._scans: dict[int, tuple[int, int]] = {}
@@ -89,36 +96,34 @@ class Observer:
         rows = self._watching.execute(
             LOOK, {"pid": self._pid, "waiting": False}, prepare=True
         ).fetchall()
-        found = [row[:6] for row in rows if row[0] is not None]
+        self._found = [row[:6] for row in rows if row[0] is not None]
         locks = []
-        for _oid, schema, name, relkind, _file, modes in found:
+        for _oid, schema, name, relkind, _file, modes in self._found:
             index = relkind in ("i", "I")
             mode = max(modes, key=strength)
             relation = f"{schema}.{name}"
             if strength(mode) > strength(self._held.get((relation, index), "")):
                 self._held[relation, index] = mode
                 locks.append(Lock(relation, mode, index))
-        rewrites, rebuilds, scans = self._inside(found)
-        return Seen(
-            strongest(locks),
-            tuple(sorted(rewrites)),
-            tuple(sorted(rebuilds)),
-            tuple(scans),
-            int(rows[0][6]),
-        )
+        return Seen(strongest(locks), int(rows[0][6]))
 
-    def _inside(self, found: list[tuple[Any, ...]]) -> tuple[list[str], list[str], list[Scan]]:
-        if not found:
-            return [], [], []
-        names = {oid: f"{schema}.{name}" for oid, schema, name, *_ in found}
-        before = {oid: file for oid, _s, _n, _k, file, _m in found}
-        kinds = {oid: kind for oid, _s, _n, kind, _f, _m in found}
+    def question(self) -> tuple[str, ...]:
+        """What is to be asked in the transaction before its next statement, if anything is."""
+        if not self._found:
+            return ()
+        some = "'{" + ",".join(str(row[0]) for row in self._found) + "}'"
+        return (f"EXECUTE qb_now ({some})" if self.prepared else NOW.replace("$1", some),)
+
+    def answer(self, answered: Rows) -> Inside:
+        """What the question's answer says about the last statement."""
+        names = {oid: f"{schema}.{name}" for oid, schema, name, *_ in self._found}
+        before = {oid: file for oid, _s, _n, _k, file, _m in self._found}
+        kinds = {oid: kind for oid, _s, _n, kind, _f, _m in self._found}
+        self._found = []
         rewrites: list[str] = []
         rebuilds: list[str] = []
         scans: list[Scan] = []
-        some = "'{" + ",".join(map(str, names)) + "}'"
-        asked = f"EXECUTE qb_now ({some})" if self.prepared else NOW.replace("$1", some)
-        for row in ask(self._acting, [asked])[0]:
+        for row in answered:
             oid, file, count, rows = (int(value or 0) for value in row)
             if file != self._files.get(oid, before[oid]):
                 (rebuilds if kinds[oid] in ("i", "I") else rewrites).append(names[oid])
@@ -127,4 +132,4 @@ class Observer:
             if kinds[oid] in ("r", "m", "p") and count > scans_before:
                 scans.append(Scan(names[oid], rows - rows_before))
             self._scans[oid] = (count, rows)
-        return rewrites, rebuilds, scans
+        return Inside(tuple(sorted(rewrites)), tuple(sorted(rebuilds)), tuple(scans))
