@@ -44,8 +44,8 @@ class Crash:
     def qb(self, *args: str) -> Any:
         return invoke(self.session, args)
 
-    def run(self, *stops: str) -> Runner:
-        return self._runners.start(self.project.root, *stops)
+    def run(self, *stops: str, what: str = "run") -> Runner:
+        return self._runners.start(self.project.root, *stops, what=what)
 
     def one(self, query: str) -> Any:
         row = self.conn.execute(query.encode()).fetchone()

@@ -98,9 +98,12 @@ class Runners:
         self._door.listen(64)
         self._door.settimeout(DEADLINE_S)
 
-    def start(self, root: Path, *stops: str, **request: Any) -> Runner:
-        """Run what is pending in a project, with stops such as `running 5` and `done 5`."""
-        return self._send({"root": str(root), "stops": stops, "request": request})
+    def start(self, root: Path, *stops: str, what: str = "run") -> Runner:
+        """Run what is pending in a project, with stops such as `running 5` and `done 5`.
+
+        Or do something else to it: `rollback`, or `undo` what stands of a half applied one.
+        """
+        return self._send({"root": str(root), "stops": stops, "what": what})
 
     def qb(self, root: Path, *args: str, said: Path) -> Runner:
         """The command line in a project's folder; what it prints goes to a file."""
@@ -156,7 +159,6 @@ def work(job: dict[str, Any]) -> int:
     from qb_engine.commands._place import place_of
     from qb_engine.commands._tree import _interrupt_on_sigterm
     from qb_engine.errors import QbError
-    from qb_engine.runner import Request, run
 
     _interrupt_on_sigterm()
     talk = socket.socket(socket.AF_UNIX)
@@ -175,13 +177,38 @@ def work(job: dict[str, Any]) -> int:
     try:
         session = Session(root=Path(job["root"]))
         place = place_of(session, session.migrations(), on_step=told)
-        done = run(replace(place, tell=lambda text: None), Request(**job["request"]))
-        talk.sendall(f"end ok {len(done)}\n".encode())
+        done = DOES[job["what"]](replace(place, tell=lambda text: None))
+        talk.sendall(f"end ok {done}\n".encode())
         return 0
     except QbError as error:
         said = " | ".join(str(error).splitlines())
         talk.sendall(f"end {error.exit_code} {said}\n".encode())
         return error.exit_code
+
+
+def run(place: Any) -> int:
+    from qb_engine.runner import run
+
+    return len(run(place))
+
+
+def rollback(place: Any) -> int:
+    from qb_engine.runner import roll_back
+
+    return len(roll_back(place))
+
+
+def undo(place: Any) -> int:
+    from qb_engine.runner import repair
+    from qb_engine.runner.wayback import tried
+
+    with place.connected() as conn:
+        (case,) = repair.look(conn, place.migrations).cases
+    repair.go_back(place, case, tried(place, case))
+    return 1
+
+
+DOES: dict[str, Callable[[Any], int]] = {"run": run, "rollback": rollback, "undo": undo}
 
 
 def command(job: dict[str, Any]) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from qb_engine.schema import diff, snapshot
 from tests.crash import story
 from tests.crash.crashing import HELD, Crash
 from tests.crash.runner_process import wait_for
@@ -64,6 +65,36 @@ def test_it_is_known_what_is_applied_and_it_goes_on(
     alone = number in story.ALONE and moment != "before"
     assert there in ((kept, kept + 1) if alone else (kept,))
     crash.finish(way)
+
+
+@pytest.mark.parametrize(("what", "number"), [("rollback", 9), ("undo", 6)])
+def test_a_way_back_that_is_killed_goes_on(crash: Crash, what: str, number: int) -> None:
+    """While it drops an index concurrently, between two transactions."""
+    if what == "rollback":
+        assert crash.qb("run").ok
+    else:
+        runner = crash.run("running 9")
+        assert runner.until("running 9"), runner.ended
+        runner.kill()
+        crash.alone()
+    stop = f"running {number}"
+    runner = crash.run(stop, what=what)
+    assert runner.until(stop), runner.ended
+    with psycopg.connect(crash.conninfo) as holder:
+        holder.execute(story.HOLDS[5].encode())
+        runner.go()
+        wait_for(lambda: crash.one(HELD), "the statement waits")
+        runner.kill()
+        holder.rollback()
+    crash.alone()
+    (case,) = crash.qb("repair", "--no-scratch").found.cases
+    states = [step.state for step in case.steps]
+    assert states[: number - 1] == ["committed"] * (number - 1)
+    assert states[number - 1] in ("cut off", "finished")
+    assert set(states[number:]) == {"to run"}
+    assert crash.qb("repair", "--continue").done.ran.status == "rolled back"
+    assert diff(crash.start, snapshot(crash.conn), ignore=("comment",)) == ()
+    crash.finish("run")
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
