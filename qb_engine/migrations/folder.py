@@ -46,22 +46,22 @@ def load_one(path: Path, reader: Reader | None = None) -> LoadedMigration:
 
     Raise InputError with file, line and reason when it is broken.
     """
-    raw = listing.raw_checksum(path)
-    stem = listing.entry(path).id
+    entry = listing.entry(path)
+    raw, stem = listing.look(entry).raw, entry.id
     named = stamps.split(stem)
     if named is None:
         raise InputError(
             "the file name holds no timestamp",
             where=str(path),
             why="migrations run in the order of their timestamps",
-            todo=f"rename it to {stamps.new()}_{stem}{'' if path.is_dir() else path.suffix}",
+            todo=f"rename it to {stamps.new()}_{stem}{'' if entry.folder else path.suffix}",
             code="no-timestamp",
         )
     backfill: Backfill | None = None
     texts: list[str] = []
     parts: list[Part] = []
     constraints: dict[str, Any] = {}
-    if path.is_dir():
+    if entry.folder:
         for file, kind in _parts(path):
             part, found, text = load_part(file, kind, reader)
             parts.append(part)
@@ -87,14 +87,14 @@ def load_one(path: Path, reader: Reader | None = None) -> LoadedMigration:
         stamp=named[0],
         name=named[1],
         path=path,
-        format="folder" if path.is_dir() else {".py": "python", ".sql": "sql"}[path.suffix],
+        format="folder" if entry.folder else {".py": "python", ".sql": "sql"}[path.suffix],
         parts=tuple(parts),
         constraints=constraints,
         backfill=backfill,
         checksum=checksum((s for p in parts if not p.dynamic for s in p.up), *extra),
         down_checksum=checksum((s for p in parts if not p.dynamic for s in p.down), *methods),
         # a file that was being written meanwhile has no checksum that stands for what was read
-        raw_checksum=raw if raw == listing.raw_checksum(path) else "",
+        raw_checksum=raw if raw == listing.look(entry).raw else "",
         text="\n".join(texts),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import postgast
@@ -186,14 +186,19 @@ def deparse(node: Any) -> str:
     """Print a parse tree (a statement's node) as SQL."""
     if isinstance(node, pb.ParseResult):
         return str(postgast.deparse(node))
-    name = next(
-        f.name
-        for f in pb.Node.DESCRIPTOR.fields
-        if f.message_type is not None and f.message_type.name == type(node).__name__
-    )
     tree = pb.ParseResult()
-    getattr(tree.stmts.add().stmt, name).CopyFrom(node)
+    getattr(tree.stmts.add().stmt, _field(type(node).__name__)).CopyFrom(node)
     return str(postgast.deparse(tree))
+
+
+@cache
+def _field(kind: str) -> str:
+    """Where in a node the message of a kind stands."""
+    return next(
+        str(f.name)
+        for f in pb.Node.DESCRIPTOR.fields
+        if f.message_type is not None and f.message_type.name == kind
+    )
 
 
 _BLANK = re.compile(r"\s+|--[^\n]*(?:\n|$)")
