@@ -47,7 +47,9 @@ def run(name: str) -> str:
             ).execute()
         finally:
             down = [sys.executable, "-m", "qb_engine.commands", "dev", "down", "--purge"]
-            subprocess.run(down, cwd=copy, check=False, capture_output=True)
+            for home in (copy / ".qb", *copy.glob("*/.qb")):  # some work in a folder of their own
+                if home.is_dir():
+                    subprocess.run(down, cwd=home.parent, check=False, capture_output=True)
     failed = ""
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)

@@ -27,7 +27,9 @@ def copy(tmp_path: Path) -> Iterator[Path]:
     shutil.copytree(FOLDER, folder, ignore=left_behind)
     yield folder
     down = [sys.executable, "-m", "qb_engine.commands", "dev", "down"]
-    subprocess.run(down, cwd=folder, check=True, timeout=120, capture_output=True)
+    for home in (folder / ".qb", *folder.glob("*/.qb")):  # some work in a folder of their own
+        if home.is_dir():
+            subprocess.run(down, cwd=home.parent, check=True, timeout=120, capture_output=True)
 
 
 @pytest.mark.slow
