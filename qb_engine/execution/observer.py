@@ -15,18 +15,16 @@ if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.database.message import Rows
 
-# relation locks of one backend, with what the relation was before its transaction
+# relation locks of one backend of this database, a row for each mode, with what the relation was
+# before its transaction
 LOCKS = """
-SELECT l.relation::bigint, max(n.nspname)::text, max(c.relname)::text, max(c.relkind)::text,
-       max(c.relfilenode)::bigint, array_agg(DISTINCT l.mode::text)
+SELECT l.relation::bigint, n.nspname::text, c.relname::text, c.relkind::text,
+       c.relfilenode::bigint, l.mode::text
   FROM pg_catalog.pg_locks l
   JOIN pg_catalog.pg_class c ON c.oid = l.relation
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE l.pid = %(pid)s AND l.locktype = 'relation' AND (l.granted OR %(waiting)s)
-   AND l.database = (SELECT oid FROM pg_catalog.pg_database
-                      WHERE datname = pg_catalog.current_database())
    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'qb')
- GROUP BY l.relation
 """
 
 # where the server's log stands, in bytes; nothing is written on a standby
@@ -39,7 +37,7 @@ SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 0 ELSE
 LOOK = f"""
 SELECT l.*, w.bytes
   FROM ({WAL}) AS w(bytes)
-  LEFT JOIN ({LOCKS}) AS l(oid, schema, name, kind, file, modes) ON true
+  LEFT JOIN ({LOCKS}) AS l(oid, schema, name, kind, file, mode) ON true
 """
 
 # the same relations as the watched transaction itself sees them, with its own scan counters;
@@ -79,14 +77,14 @@ class Observer:
     """
 
     def __init__(self, watching: Connection) -> None:
-        self._watching = watching
+        self._watching = watching.cursor()
         self.prepared = False
         self.begin(0)
 
     def begin(self, pid: int) -> None:
         """Forget what was seen: a new transaction starts, in the server's process `pid`."""
         self._pid = pid
-        self._found: list[tuple[Any, ...]] = []
+        self._found: list[tuple[Any, ...]] = []  # a row for each lock
         self._held: dict[tuple[str, bool], str] = {}
         self._files: dict[int, int] = {}
         self._scans: dict[int, tuple[int, int]] = {}
@@ -98,9 +96,8 @@ class Observer:
         ).fetchall()
         self._found = [row[:6] for row in rows if row[0] is not None]
         locks = []
-        for _oid, schema, name, relkind, _file, modes in self._found:
+        for _oid, schema, name, relkind, _file, mode in self._found:
             index = relkind in ("i", "I")
-            mode = max(modes, key=strength)
             relation = f"{schema}.{name}"
             if strength(mode) > strength(self._held.get((relation, index), "")):
                 self._held[relation, index] = mode
@@ -111,7 +108,7 @@ class Observer:
         """What is to be asked in the transaction before its next statement, if anything is."""
         if not self._found:
             return ()
-        some = "'{" + ",".join(str(row[0]) for row in self._found) + "}'"
+        some = "'{" + ",".join({str(row[0]): None for row in self._found}) + "}'"
         return (f"EXECUTE qb_now ({some})" if self.prepared else NOW.replace("$1", some),)
 
     def answer(self, answered: Rows) -> Inside:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from qb_engine.execution.observation import Lock, strength, strongest
+from qb_engine.execution.observation import Lock, strongest
 from qb_engine.execution.observer import LOCKS
 from qb_engine.sql import Statement, qualified
 
@@ -68,8 +68,8 @@ def _asked(pid: int, watching: Connection) -> list[Lock]:
     """The relation locks that a backend holds or waits for right now."""
     arguments = {"pid": pid, "waiting": True}
     return [
-        Lock(f"{schema}.{name}", max(modes, key=strength), kind in ("i", "I"))
-        for _oid, schema, name, kind, _file, modes in watching.execute(LOCKS, arguments).fetchall()
+        Lock(f"{schema}.{name}", mode, kind in ("i", "I"))
+        for _oid, schema, name, kind, _file, mode in watching.execute(LOCKS, arguments).fetchall()
     ]
 
 
