@@ -152,7 +152,7 @@ class Executor:
 
     def settle_later(self, statements: Sequence[str]) -> None:
         """Have these, one command each, sent before anything else is, in their own transaction."""
-        self._unsettled = tuple(statements)
+        self._unsettled += tuple(statements)
 
     def settle(self) -> None:
         """Send them now, if they were not."""

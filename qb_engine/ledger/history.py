@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -88,8 +88,19 @@ UPDATE qb.history SET status = $4, error = '', finished_at = clock_timestamp(),
  WHERE run = $3 AND status = 'running' AND $4 <> ''
 RETURNING seconds
 """
-PREPARE = f"PREPARE qb_keep (jsonb, jsonb, bigint, text) AS {KEEP}"
-_GAP = re.compile(r"\$([1-4])")
+
+# a run that starts; its number is DEFAULT, or was reserved for it
+BEGIN = """
+INSERT INTO qb.history (run, migration, name, checksum, raw_checksum, down_checksum, direction,
+                        status, host, qb_version, fingerprint_before)
+OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10)
+RETURNING run
+"""
+PREPARE = (
+    f"PREPARE qb_keep (jsonb, jsonb, bigint, text) AS {KEEP}",
+    f"PREPARE qb_begin (bigint, text, text, text, text, text, text, text, text, text) AS {BEGIN}",
+)
+_GAP = re.compile(r"\$(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,25 +184,46 @@ def begin(
     conn: Connection, migration: LoadedMigration, direction: str, fingerprint: str | None
 ) -> int:
     """Record that a run starts, committed at once so that a crash leaves a trace; its number."""
-    row = conn.execute(
-        "INSERT INTO qb.history (migration, name, checksum, raw_checksum, down_checksum, direction,"
-        " status, host, qb_version, fingerprint_before)"
-        " VALUES (%s, %s, %s, %s, %s, %s, 'running', %s, %s, %s) RETURNING run",
-        [
-            migration.id,
-            migration.name,
-            migration.checksum,
-            migration.raw_checksum,
-            way_back(migration),
-            direction,
-            platform.node(),
-            qb_engine.__version__,
-            fingerprint,
-        ],
-        prepare=True,
-    ).fetchone()
+    text = beginning(conn, None, migration, direction, fingerprint)
+    row = conn.execute(text.encode()).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def reserve(conn: Connection, count: int) -> list[int]:
+    """The numbers of runs that are about to start; none for a role that may only insert."""
+    rows = conn.execute(
+        "SELECT nextval(s.name) FROM generate_series(1, %s),"
+        " (SELECT pg_get_serial_sequence('qb.history', 'run')) AS s(name)"
+        " WHERE has_sequence_privilege(s.name, 'USAGE')",
+        [count],
+    ).fetchall()
+    return sorted(int(row[0]) for row in rows)
+
+
+def beginning(
+    conn: Connection,
+    run: int | None,
+    migration: LoadedMigration,
+    direction: str,
+    fingerprint: str | None,
+    *,
+    prepared: bool = False,
+) -> str:
+    """The same as SQL, for a session that has executed PREPARE if it is `prepared`."""
+    given = (
+        migration.id,
+        migration.name,
+        migration.checksum,
+        migration.raw_checksum,
+        way_back(migration),
+        direction,
+        platform.node(),
+        qb_engine.__version__,
+        fingerprint,
+    )
+    values = [str(run or "DEFAULT"), *("NULL" if v is None else literal(conn, v) for v in given)]
+    return f"EXECUTE qb_begin ({', '.join(values)})" if prepared else _filled(BEGIN, values)
 
 
 def parts(conn: Connection, run: int) -> tuple[PartRow, ...]:
@@ -264,9 +296,12 @@ def keeping(
         str(run),
         literal(conn, status),
     )
-    if prepared:
-        return f"EXECUTE qb_keep ({', '.join(given)})"
-    return _GAP.sub(lambda gap: given[int(gap[1]) - 1], KEEP)
+    return f"EXECUTE qb_keep ({', '.join(given)})" if prepared else _filled(KEEP, given)
+
+
+def _filled(query: str, given: Sequence[str]) -> str:
+    """A query with SQL in the place of its parameters."""
+    return _GAP.sub(lambda gap: given[int(gap[1]) - 1], query)
 
 
 def flush(conn: Connection) -> None:

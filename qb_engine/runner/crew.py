@@ -26,13 +26,14 @@ TIDY = (
     "DISCARD TEMP", "DISCARD SEQUENCES", "SELECT pg_catalog.pg_advisory_unlock_all()",
 )  # fmt: skip
 # what the session of the statements is asked again and again is planned once
-PREPARE = (observer.PREPARE, ledger.PREPARE)
+PREPARE = (observer.PREPARE, *ledger.PREPARE)
 PREPARING = ("prepare", "discard", "deallocate")  # words of who may touch prepared statements
 WHEN_ASKED = 2**31  # psycopg prepares a statement by itself after so many times: never
 
 # What it says is on disk no later than what it is about: the server's log is written in order. So
 # the ledger's own commits need not be waited for.
 CONTROL = "SET synchronous_commit = off"
+NOT_WAITED_FOR = "SET LOCAL synchronous_commit = off"
 
 
 class Crew:
@@ -53,7 +54,8 @@ class Crew:
         self.run = 0
         self.terminate = 0.0  # how old a blocker's transaction is that is ended, in seconds
         self.leaving: tuple[str, ...] = ()  # ends a transaction where sessions are not kept
-        self.more = False  # another migration follows, whose commit takes this one's to disk
+        self.ahead = 0  # migrations that follow in this run; their commits take this one's to disk
+        self._numbers: list[int] = []  # of runs that are reserved, the next one last
         self._flushed = True
         self._prepares = False
         self._ledger = False
@@ -87,6 +89,21 @@ class Crew:
         if not self._ledger:
             ledger.ensure(self.control, self.place.target)
             self._ledger = True
+
+    def begin(self, migration: LoadedMigration) -> int:
+        """Record that a run starts, committed before its first statement; its number.
+
+        It goes ahead of that in the same message.
+        """
+        fingerprint = self.fingerprint()
+        if self.sessions.kept and not self._numbers:
+            self._numbers = ledger.reserve(self.control, self.ahead + 1)[::-1]
+        if not self._numbers:
+            return ledger.begin(self.control, migration, "up", fingerprint)
+        run = self._numbers.pop()
+        record = ledger.beginning(self.control, run, migration, "up", fingerprint, prepared=True)
+        self.executor.settle_later((NOT_WAITED_FOR, record))
+        return run
 
     def schema(self) -> Snapshot:
         """The schema of the target as it is now."""

@@ -20,6 +20,7 @@ from qb_engine.execution.failure import server_gone
 from qb_engine.execution.pooled import refuse_settings
 from qb_engine.ledger import PartRow
 from qb_engine.runner import evidence
+from qb_engine.runner.crew import NOT_WAITED_FOR
 from qb_engine.runner.resume import settings_of
 
 if TYPE_CHECKING:
@@ -35,11 +36,6 @@ ENDED = ("applied", "expanded", "contracted", "rolled back")
 
 # the ledger is written as who connected; the migration's own role returns afterwards
 AS_CONNECTED = ("SET LOCAL SESSION AUTHORIZATION DEFAULT", "SET LOCAL ROLE NONE")
-
-# This commit need not be waited for: that of the next migration, or the end of the run, takes it to
-# disk. The server's log is written in order, so what is lost in a crash is the last of it, each
-# migration together with its record.
-NOT_WAITED_FOR = "SET LOCAL synchronous_commit = off"
 
 # The server refuses with the same code what comes too late in its transaction (SET TRANSACTION),
 # and what it does in no function: alone they would not mean the same, or be refused again.
@@ -164,7 +160,10 @@ class Recording:
         alone = last and block is self._arranged[0]
         ahead = self._arranged[: self._arranged.index(block)]
         before = sum(len(each.steps) for each in ahead)
-        waits = not (last and crew.more)
+        # That commit need not be waited for: that of the next migration, or the end of the run,
+        # takes it to disk. The server's log is written in order, so what is lost in a crash is the
+        # last of it, each migration together with its record.
+        waits = not (last and crew.ahead)
 
         def first() -> None:
             self._since = self._since or crew.executor.clock()

@@ -68,8 +68,8 @@ def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
         if together:
             done += run_together(crew, together, verify_first=request.verify_first)
             return tuple(done)
-        for state in todo:
-            crew.more = state is not todo[-1]
+        for ahead, state in zip(reversed(range(len(todo))), todo):
+            crew.ahead = ahead
             migration = loaded[state.migration]
             waits = state.state in ("expanded", "backfilling")
             if waits and fills.get(migration.id) != "completed":
@@ -214,7 +214,7 @@ def _apply(
     if resumed:
         number = ledger.standing(crew.control)[migration.id].last.run
     else:
-        number = ledger.begin(crew.control, migration, "up", crew.fingerprint())
+        number = crew.begin(migration)
     done = arranged(crew, migration, parts, number, status, resumed, cut_off, rules=rules)
     note = f"next: qb backfill start {migration.name}" if status == "expanded" else ""
     seen = tuple(done.seen)
