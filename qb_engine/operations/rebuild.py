@@ -9,7 +9,8 @@ from typing import Any
 from qb_engine.operations import obstacles, partitions
 from qb_engine.operations.operation import Irreversible, Operation, Schema
 from qb_engine.schema import ColumnInfo, ConstraintInfo, IndexInfo, Table
-from qb_engine.sql import ident, qualified, read_one
+from qb_engine.sql import ident, literal, qualified, read_one
+from qb_engine.sql.tree import only, relation
 
 Step = Operation | str
 
@@ -53,6 +54,7 @@ def column(schema: Schema, table: Table, name: str) -> tuple[Step, ...] | Irreve
                 return Irreversible(odd)
             steps += index_steps(schema, table, found)
     steps += back
+    steps += _statistics(schema, table, name)
     steps += _comment("column", name, table.columns[name].comment, table)
     for part in partitions.below(schema, table):
         own = _of_part(schema, table, part, name)
@@ -131,6 +133,7 @@ def table(schema: Schema, found: Table) -> tuple[Step, ...] | Irreversible:
         if index.constraint is None:
             steps += index_steps(schema, found, index)
     steps += back
+    steps += _statistics(schema, found)
     steps += [trigger.definition for trigger in found.triggers.values()]
     steps += _comment("table", found.name, found.comment, found)
     for each_column in found.columns.values():
@@ -361,6 +364,28 @@ def _owned(schema: Schema, table: Table, column: str | None = None) -> Iterator[
     for id, payload in _owned_sequences(schema, table, column):
         owner = f"{qualified(space(table.schema), table.name)}.{ident(payload['owned_by'][2])}"
         yield f"ALTER SEQUENCE {qualified(space(id.schema), id.name)} OWNED BY {owner}"
+
+
+def _statistics(schema: Schema, table: Table, column: str | None = None) -> Iterator[Step]:
+    """Extended statistics on a table; those that go with one of its columns."""
+    from qb_engine.operations.mentions import columns_below
+
+    for id, payload in schema.facts.items():
+        if id.kind != "statistics":
+            continue
+        node = read_one(payload["definition"]).node
+        if relation(only(node.relations[0])) != (table.schema, table.name):
+            continue
+        over = [only(each) for each in node.exprs]
+        names = {n for e in over for n in (e.name, *columns_below(e.expr))}
+        if column is not None and column not in names:
+            continue
+        name = qualified(space(id.schema), id.name)
+        yield str(payload["definition"])
+        if "target" in payload:
+            yield f"ALTER STATISTICS {name} SET STATISTICS {payload['target']}"
+        if said := schema.find("comment", id.schema, id.name, "statistics"):
+            yield f"COMMENT ON STATISTICS {name} IS {literal(said['text'])}"
 
 
 def _comment(kind: str, name: str, text: str | None, table: Table) -> Iterator[Step]:

@@ -43,6 +43,21 @@ CREATE TABLE app.other (a int, b text);
 CREATE INDEX ON app.other (b);
 CREATE TABLE app.parts (a int, b text) PARTITION BY RANGE (a);
 CREATE TABLE app.part1 PARTITION OF app.parts FOR VALUES FROM (1) TO (9);
+CREATE TABLE app.crowd (
+    a int UNIQUE, b int, c date, d int CHECK (d > 0), CHECK (b > 0), PRIMARY KEY (a)
+);
+ALTER TABLE app.crowd ADD FOREIGN KEY (b) REFERENCES app.crowd (a);
+CREATE INDEX crowd_odd ON app.crowd ((b + 1)) WHERE b < 9;
+CREATE INDEX crowd_d ON app.crowd (abs(d));
+CREATE STATISTICS app.crowd_both ON a, b FROM app.crowd;
+COMMENT ON STATISTICS app.crowd_both IS 'both';
+CREATE TABLE app.whole (a int PRIMARY KEY, b int) PARTITION BY RANGE (a);
+CREATE TABLE app.one PARTITION OF app.whole FOR VALUES FROM (1) TO (9);
+CREATE INDEX whole_b ON app.whole (b);
+ALTER INDEX app.one_b_idx RENAME TO "one's b";
+COMMENT ON INDEX app."one's b" IS 'of a part';
+CREATE INDEX own ON app.one (b DESC);
+CREATE TABLE app.points (a int REFERENCES app.whole);
 CREATE VIEW adults AS SELECT id, name FROM users WHERE age > 17;
 COMMENT ON VIEW adults IS 'grown';
 CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM app.plain;
@@ -140,6 +155,16 @@ BACK_EXACTLY = [
     "CREATE OR REPLACE TRIGGER touched AFTER INSERT ON app.other EXECUTE FUNCTION touch()",
     "DROP TRIGGER touched ON app.other",
     "CREATE EXTENSION IF NOT EXISTS plpgsql",
+    # what generated migrations have found
+    "DROP TABLE app.crowd",
+    "ALTER TABLE app.crowd DROP COLUMN b",
+    "ALTER TABLE app.crowd ALTER COLUMN d TYPE numeric",
+    "ALTER TABLE app.crowd ALTER COLUMN c TYPE int4range USING c::text::int4range",
+    "ALTER TABLE app.whole DROP COLUMN b",
+    "DROP INDEX app.whole_b",
+    "CREATE TABLE app.two PARTITION OF app.whole FOR VALUES FROM (9) TO (12)",
+    "CREATE TABLE IF NOT EXISTS users_name (a int)",
+    "CREATE TABLE IF NOT EXISTS numbers (a int)",
     "SET LOCAL work_mem = '8MB'",
     "ANALYZE users",
 ]  # fmt: skip
@@ -156,6 +181,7 @@ NO_WAY_BACK = {
     "DELETE FROM users": "removes rows",
     "INSERT INTO users (bare) VALUES ('x')": "INSERT",
     "TRUNCATE users CASCADE": "removes rows",
+    "ALTER TABLE app.whole ALTER b TYPE bigint": "the index own of its own on b",
     "ALTER TABLE users ALTER age TYPE bigint USING age * 2": "cannot be turned round",
     "DO 'BEGIN END'": "DO block",
     "GRANT SELECT ON users TO PUBLIC": "no way back from GRANT SELECT",
