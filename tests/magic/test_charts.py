@@ -13,8 +13,8 @@ from matplotlib import image
 
 from qb_engine.report import Bars, Chart, Span, Timeline
 from qb_magic.render.charts import figure, picture
-from qb_magic.render.charts.ink import ticks
-from qb_magic.render.charts.timeline import rows
+from qb_magic.render.charts.ink import ticks, width_of
+from qb_magic.render.charts.timeline import SIZE, rows
 from qb_magic.render.image import charts_html
 from tests.magic.samples import EMPTY_CHARTS, EVERY_CHART, NASTY, Sample
 
@@ -72,6 +72,17 @@ def test_locks_are_named_not_only_coloured() -> None:
 def test_spans_that_overlap_get_rows_of_their_own() -> None:
     one, two, three = Span("a", 0, 2), Span("a", 1, 3), Span("a", 2, 4)
     assert rows((one, two, three)) == {"a": [[one, three], [two]]}
+
+
+def test_labels_of_short_spans_do_not_stand_on_each_other() -> None:
+    modes = ["ACCESS EXCLUSIVE", "ACCESS EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "ROW EXCLUSIVE"]
+    times = [(0.0, 0.1), (0.1, 0.2), (0.2, 9.9), (9.9, 10.0)]
+    spans = tuple(Span("a", *time, mode) for time, mode in zip(times, modes))
+    (axes,) = figure([Timeline("t", spans)]).axes
+    labels = [t for t in axes.texts if t.get_text() in modes]
+    assert [t.get_text() for t in labels] == ["ACCESS EXCLUSIVE", *modes[2:]]
+    ends = [t.get_position()[0] + width_of(t.get_text(), SIZE, mono=False) for t in labels]
+    assert all(t.get_position()[0] >= end for t, end in zip(labels[1:], ends))
 
 
 @pytest.mark.parametrize("top", [0.0, 1e-7, 0.003, 0.99, 1.0, 7.0, 59.0, 86_400.0])

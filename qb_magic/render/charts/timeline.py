@@ -9,6 +9,7 @@ ROW = 0.36
 LANE_GAP = 0.12
 AXIS = 0.34
 SIZE = 8.5
+LABEL_GAP = 0.12
 
 
 def height(chart: Timeline) -> float:
@@ -28,8 +29,9 @@ def draw(chart: Timeline, pad: Pad) -> None:
     for lane, packed in lanes.items():
         pad.write(0, y + ROW * 0.5, lane, size=SIZE, mono=True, bold=True, room=left - 0.2)
         for row in packed:
-            for span in row:
-                _span(pad, span, y, left=left, scale=room / top)
+            free = left  # from here on no label stands yet
+            for span in sorted(row, key=lambda span: span.start):
+                free = _span(pad, span, y, left=left, scale=room / top, free=free)
             y += ROW
         y += LANE_GAP
         pad.line((0, pad.width), (y - LANE_GAP * 0.4,) * 2, width=0.3)
@@ -39,13 +41,21 @@ def draw(chart: Timeline, pad: Pad) -> None:
         pad.write(x, y + 0.14, amount(tick, "seconds") if tick else "0", size=8, align="center")
 
 
-def _span(pad: Pad, span: Span, y: float, *, left: float, scale: float) -> None:
+def _span(pad: Pad, span: Span, y: float, *, left: float, scale: float, free: float) -> float:
+    """Draw a bar, and its label where it has room; where the next label may begin.
+
+    A label moves left at the right edge, and right behind the one before it as long as it stands
+    over its own bar. Where it does not fit, colour and hatching tell the mode.
+    """
     color, hatch = tone(span.weight)
     x, length = left + span.start * scale, (span.end - span.start) * scale
     pad.box(x, y + ROW * 0.74, length, ROW * 0.34, color, hatch)
     wide = width_of(span.label, SIZE, mono=False)
-    start = min(x, pad.width - wide)  # a label near the right edge moves left
-    pad.write(max(start, left), y + ROW * 0.3, span.label, size=SIZE, room=pad.width - left)
+    start = max(min(x, pad.width - wide), free)
+    if free > left and (start > x + length or start + wide > pad.width):
+        return free
+    pad.write(start, y + ROW * 0.3, span.label, size=SIZE, room=pad.width - left)
+    return start + wide + LABEL_GAP
 
 
 def rows(spans: tuple[Span, ...]) -> dict[str, list[list[Span]]]:
