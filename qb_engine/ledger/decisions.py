@@ -85,3 +85,10 @@ def settle(
 def settle_parts(conn: Connection, run: int, parts: Iterable[PartRow]) -> None:
     """Record how the files of a run stand, though not by their statements."""
     conn.execute(PARTS, {"run": run, "parts": json.dumps([asdict(part) for part in parts])})
+
+
+def disown(conn: Connection, run: int, why: str) -> None:
+    """Take a run for one that kept nothing: what it did was taken back by hand."""
+    conn.execute("UPDATE qb.step SET status = 'failed', error = %s WHERE run = %s", [why, run])
+    conn.execute("DELETE FROM qb.part WHERE run = %s", [run])
+    settle(conn, run, "stopped")

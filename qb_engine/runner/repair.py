@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from qb_engine import ledger
 from qb_engine.errors import QbError, RefusedError
 from qb_engine.ledger import PartRow
-from qb_engine.ledger.decisions import decide, settle, settle_parts
+from qb_engine.ledger.decisions import decide, disown, settle, settle_parts
 from qb_engine.runner import lock
 from qb_engine.runner.crew import at_work
 from qb_engine.runner.leftovers import (
@@ -189,8 +189,11 @@ def accept(place: Place, case: Case, reason: str, *, outcome: Outcome = "") -> R
                 "down_checksum": ledger.way_back(case.migration),
             }
         with crew.control.transaction():
-            settle(crew.control, case.run.run, status, checksums=sums)
-            settle_parts(crew.control, case.run.run, rows)
+            if case.down and not back:  # the run up before it says how it stands
+                disown(crew.control, case.run.run, f"taken back by hand: {reason}")
+            else:
+                settle(crew.control, case.run.run, status, checksums=sums)
+                settle_parts(crew.control, case.run.run, rows)
             if back and case.migration is not None:
                 forget_backfill(crew.control, case.migration)
             told: dict[str, Any] = {

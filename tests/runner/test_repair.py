@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import psycopg
@@ -76,6 +77,9 @@ def test_alone_it_shows_and_changes_nothing(qb, half: str, connection: Connectio
         "DROP TABLE a",
     ]
     assert "more" in tried.way.left_out[0]
+    said = json.loads(report.to_json())
+    assert said["migrations"][0]["statements"][0]["state"] == "committed"
+    assert said["migrations"][0]["tried"]["way_back"]["source"] == "down"
     text = str(report)
     assert "--continue" in text
     assert "--undo" in text
@@ -285,6 +289,24 @@ def test_a_half_rolled_back_one_goes_on_back(qb, write, connection: Connection) 
     assert states(report) == ["committed", "committed", "to run"]
     assert qb("repair", "--continue").done.ran.status == "rolled back"
     assert [s.state for s in qb("status").migrations] == ["pending"]
+
+
+def test_a_half_rolled_back_one_that_was_restored_counts_as_applied(
+    qb, write, connection: Connection
+) -> None:
+    write(
+        "20240101_a.sql",
+        "-- qb:up\nCREATE TABLE a (id int); CREATE TABLE b (id int);\n"
+        "-- qb:down\nDROP TABLE b; VACUUM; DROP TABLE nowhere",
+    )
+    qb("run")
+    with pytest.raises(StepFailed):
+        qb("rollback")
+    connection.execute("CREATE TABLE b (id int)")
+    report = qb("repair", "--accept", "--as", "applied", "--reason", "made it anew")
+    assert report.ok, report
+    assert [s.state for s in qb("status").migrations] == ["applied"]
+    assert qb("repair").ok
 
 
 def test_a_run_without_a_runner_that_kept_nothing_is_started_again(
