@@ -150,7 +150,8 @@ def _detail(detail: dict[str, Any]) -> str | None:
         changed = [(name, old.get(name), now) for name, now in new.items() if old.get(name) != now]
         lines = [f"{_words(n)}: {_shown(was)} -> {_shown(now)}" for n, was, now in changed]
     else:
-        lines = [f"{_words(n)}: {_shown(value)}" for n, value in detail.items() if value != []]
+        told = [(n, v) for n, v in detail.items() if v is not False and v not in ([], {}, "")]
+        lines = [f"{_words(n)}: {_shown(value)}" for n, value in told]
     return mask("\n".join(lines)) or None
 
 
@@ -162,6 +163,8 @@ def _shown(value: Any) -> str:
     """A value without the signs of JSON; of a checksum what is enough to compare it."""
     if isinstance(value, list):
         return "; ".join(map(_shown, value))
+    if isinstance(value, dict):
+        return "\n".join(f"{name}: {_shown(each)}" for name, each in value.items())
     text = "-" if value is None else str(value)
     return text[:16] if CHECKSUM.fullmatch(text) else text
 
