@@ -7,6 +7,7 @@ and at a stop waits for a word before it goes on.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -37,6 +38,9 @@ class Runner:
 
     def __init__(self, pid: int, talk: socket.socket) -> None:
         self.pid = pid
+        self._process = -1  # a number that nobody else is given, as a pid may be
+        with contextlib.suppress(ProcessLookupError):
+            self._process = os.pidfd_open(pid)
         self._talk = talk
         self._said = b""
         self.ended = ""
@@ -56,8 +60,10 @@ class Runner:
         self._talk.sendall(b"go\n")
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """End it, and wait until it is gone."""
-        os.kill(self.pid, number)
+        """End it, if it has not ended by itself, and wait until it is gone."""
+        if self._process >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._process, number)
         if number == signal.SIGKILL:
             self.wait()
 
@@ -67,6 +73,9 @@ class Runner:
             if line.startswith("end"):
                 self.ended = line
         self._talk.close()
+        if self._process >= 0:
+            os.close(self._process)
+            self._process = -1
         return self.ended
 
     def _line(self) -> str:
