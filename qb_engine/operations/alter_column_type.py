@@ -76,7 +76,7 @@ class AlterColumnType(TableOperation):
             return Irreversible(f"the type of {self.table}.{self.column} before is not known")
         for part in partitions.below(schema, table):
             for index in partitions.own_indexes(schema, part):
-                if self.column in rebuild.columns_of(index):
+                if part.partition_of and self.column in rebuild.columns_of(index):
                     return Irreversible(
                         f"{part.name} has the index {index.name} of its own on {self.column}, "
                         "which PostgreSQL may take for a part of the whole's"

@@ -1,4 +1,4 @@
-"""partitioned tables and what belongs to their partitions"""
+"""tables below others, partitions or heirs, and what belongs to them"""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from qb_engine.schema import IndexInfo, Table
 
 
 def parts(schema: Schema, table: Table) -> Iterator[Table]:
-    """The partitions of a table."""
+    """The partitions of a table, or those that inherit from it."""
+    place = [table.schema, table.name]
     for id, payload in schema.facts.items():
-        if id.kind == "table" and payload.get("partition_of") == [table.schema, table.name]:
+        if id.kind == "table" and place in (
+            payload.get("partition_of"),
+            *payload.get("inherits", ()),
+        ):
             part = schema.table(id.name, id.schema)
             if part is not None:
                 yield part
 
 
 def below(schema: Schema, table: Table) -> Iterator[Table]:
-    """The partitions of a table, and theirs."""
+    """The tables below a table, and theirs."""
     for part in parts(schema, table):
         yield part
         yield from below(schema, part)

@@ -67,13 +67,14 @@ def column(schema: Schema, table: Table, name: str) -> tuple[Step, ...] | Irreve
 def _of_part(
     schema: Schema, table: Table, part: Table, name: str
 ) -> tuple[Step, ...] | Irreversible:
-    """What a partition has of its own on a column of the whole, and loses with it."""
+    """What a table below has of its own on a column of this one, and loses with it."""
     from qb_engine.operations.drop_default import DropDefault
     from qb_engine.operations.set_default import SetDefault
 
     whole, mine, at = table.columns[name], part.columns.get(name), space(part.schema)
-    if mine is None:
-        return ()
+    fact = schema.find("column", part.schema, part.name, name) or {}
+    if mine is None or not fact.get("inherited"):
+        return ()  # it has the column of itself, and keeps it
     if (mine.nullable, mine.type, mine.generated) != (whole.nullable, whole.type, whole.generated):
         return Irreversible(f"the column {name} of the partition {part.name} is another one")
     steps: list[Step] = []
@@ -166,21 +167,22 @@ def expressions(schema: Schema, table: Table, column: str) -> tuple[list[Operati
     from qb_engine.operations.drop_index import DropIndex
     from qb_engine.operations.mentions import columns_below
 
-    at = space(table.schema)
     before: list[Operation] = []
     after: list[Step] = []
-    for each in table.constraints.values():
-        odd = each.inherited or obstacles.of_part(schema, "constraint", table, each.name)
-        if column in _named_in(each) and not odd:
-            before.append(DropConstraint(table.name, each.name, schema=at))
-            after += constraint(table, each)
-    for index in partitions.own_indexes(schema, table):
-        node = read_one(index.definition).node
-        inside = (*(e.index_elem.expr for e in node.index_params), node.where_clause)
-        used = any(column in columns_below(part) for part in inside)
-        if used and not obstacles.of_part(schema, "index", table, index.name):
-            before.append(DropIndex(index.name, schema=at))
-            after += index_steps(schema, table, index)
+    for each in (table, *partitions.below(schema, table)):
+        at = space(each.schema)
+        for check in each.constraints.values():
+            odd = check.inherited or obstacles.of_part(schema, "constraint", each, check.name)
+            if column in _named_in(check) and not odd:
+                before.append(DropConstraint(each.name, check.name, schema=at))
+                after += constraint(each, check)
+        for index in partitions.own_indexes(schema, each):
+            node = read_one(index.definition).node
+            inside = (*(e.index_elem.expr for e in node.index_params), node.where_clause)
+            used = any(column in columns_below(part) for part in inside)
+            if used and not obstacles.of_part(schema, "index", each, index.name):
+                before.append(DropIndex(index.name, schema=at))
+                after += index_steps(schema, each, index)
     return before, after
 
 
