@@ -69,9 +69,10 @@ SELECT DISTINCT w.pid, p.gid, p.owner::text,
 # Only the same transaction of the same session: a pid may be somebody else's by now.
 SAME = "WHERE a.pid = %(pid)s AND a.backend_start = %(born)s::timestamptz"
 SAME_TRANSACTION = SAME + " AND a.xact_start = %(began)s::timestamptz"
-CANCEL = f"SELECT pg_catalog.pg_cancel_backend(a.pid) FROM pg_stat_activity a {SAME_TRANSACTION}"
-END = f"SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_stat_activity a {SAME_TRANSACTION}"
-STILL = f"SELECT a.state FROM pg_catalog.pg_stat_activity a {SAME_TRANSACTION}"
+FROM = "FROM pg_catalog.pg_stat_activity a"
+CANCEL = f"SELECT pg_catalog.pg_cancel_backend(a.pid) {FROM} {SAME_TRANSACTION}"
+END = f"SELECT pg_catalog.pg_terminate_backend(a.pid) {FROM} {SAME_TRANSACTION}"
+STILL = f"SELECT a.state {FROM} {SAME_TRANSACTION}"
 
 BACKUPS = ("pg_dump", "pg_dumpall", "pg_basebackup", "pgbackrest", "barman", "wal-g")
 

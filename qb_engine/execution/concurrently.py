@@ -54,15 +54,22 @@ SELECT oid::bigint FROM parts
         WHERE c.reltoastrelid <> 0
 """
 
+# Somebody builds the index `i` now. Of other roles' builds only the process is seen, and its locks.
+BUILDING = """EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
+                 WHERE p.index_relid = i.indexrelid
+                    OR p.relid IS NULL AND p.datname = pg_catalog.current_database()
+                   AND EXISTS (SELECT FROM pg_catalog.pg_locks l
+                                WHERE l.pid = p.pid AND l.relation = i.indrelid AND l.granted
+                                  AND l.mode = 'ShareUpdateExclusiveLock'))"""
+
 # Invalid indexes, but not those that somebody builds now.
-INVALID = """
+INVALID = f"""
 SELECT i.indexrelid::bigint, n.nspname::text, c.relname::text, i.indrelid::bigint
   FROM pg_catalog.pg_index i
   JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE NOT i.indisvalid AND c.relkind = 'i' AND i.indrelid = ANY (%(tables)s::bigint[])
-   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
-                    WHERE p.index_relid = i.indexrelid)
+   AND NOT {BUILDING}
  ORDER BY 1
 """
 
@@ -107,10 +114,8 @@ SELECT inhdetachpending FROM pg_catalog.pg_inherits
 """
 
 # the index of that name, on that table
-NAMED = """
-SELECT i.indisvalid, n.nspname::text, c.relname::text,
-       EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
-                WHERE p.index_relid = i.indexrelid)
+NAMED = f"""
+SELECT i.indisvalid, n.nspname::text, c.relname::text, {BUILDING}
   FROM pg_catalog.pg_index i
   JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

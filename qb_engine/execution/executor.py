@@ -34,6 +34,11 @@ RETRIED = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.SerializationFailure,
 )
+NOT_FROM_HERE = (  # a lock that is taken first
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.InvalidSchemaName,
+)
 FIRST_PAUSE_S = 0.25  # between the first and the second try for a lock; doubles, with jitter
 LONGEST_PAUSE_S = 15.0
 CONCURRENT_TRIES = 3  # of a concurrent build that fails for others' sake
@@ -320,22 +325,32 @@ class Executor:
         nobody waits behind the run for a table that it has long, and no circle comes about twice.
         """
         wanted = self._stage.watch.wanted
-        if wanted is None or failed.step.outside or failed.step.number == block.steps[0].number:
+        if wanted is None or failed.step.outside or failed.step is block.steps[0]:
             return
         schema, table, mode = wanted
         known = self._first_locks.get((schema, table), "")
         self._first_locks[schema, table] = max(mode, known, key=strength)
 
     def _lock_first(self, block: Block) -> None:
-        """Take the locks that an earlier try waited for, by the names of their tables."""
+        """Take the locks that an earlier try waited for, by the names of their tables.
+
+        One that cannot be taken from here is left to the step that needs it: the migration may
+        become another role first, or need less of a right than LOCK does.
+        """
         if not block.savepoints:
             return  # such as SET TRANSACTION, before which nothing may stand
+        acting = self._stage.acting
         for (schema, table), mode in sorted(self._first_locks.items()):
             words = Lock(table, mode).sql_mode
             text = f"LOCK TABLE ONLY {qualified(schema, table)} IN {words} MODE"
             try:
+                acting.execute("SAVEPOINT qb_first")
                 with self._stage.watch.cancellable():
-                    self._stage.acting.execute(text.encode())
+                    acting.execute(text.encode())
+                acting.execute("RELEASE SAVEPOINT qb_first")
+            except NOT_FROM_HERE:
+                acting.execute("ROLLBACK TO SAVEPOINT qb_first; RELEASE SAVEPOINT qb_first")
+                del self._first_locks[schema, table]
             except psycopg.Error as error:
                 step = block.steps[0]
                 at = f"the lock on {schema}.{table}, which it takes first"

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from qb_engine import ledger
+from qb_engine.execution.concurrently import BUILDING
 from qb_engine.runner import lock
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ SELECT run, migration, direction, who, host, started_at FROM qb.history
 
 # An index on a partitioned table is valid only when one is attached on every partition: no remains.
 # quote_ident, not regclass: a name that is printed by its oid may be gone meanwhile.
-INVALID = """
+INVALID = f"""
 SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
        pg_catalog.quote_ident(tn.nspname) || '.' || pg_catalog.quote_ident(t.relname),
        c.relname ~ '_cc(new|old)[0-9]*$'
@@ -32,6 +33,7 @@ SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.reln
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
                     WHERE p.datname = pg_catalog.current_database()
                       AND p.relid = i.indrelid)
+   AND NOT {BUILDING}
  ORDER BY 1
 """
 

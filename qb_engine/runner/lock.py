@@ -86,6 +86,14 @@ SELECT FROM pg_catalog.pg_locks
    AND (classid::bigint << 32 | objid::bigint) = {key}
 """
 
+# A role's or database's own limits on sessions and transactions (the latter since 17) are meant for
+# an application: one would end a run in the middle.
+UNLIMITED = """
+set_config('idle_session_timeout', '0', {local}),
+CASE WHEN current_setting('server_version_num')::int >= 170000
+     THEN set_config('transaction_timeout', '0', {local}) END
+"""
+
 # The server ends a statement whose client is gone, where it can tell (it cannot on Windows).
 ENDS_WITH_CLIENT = """
 set_config('client_connection_check_interval',
@@ -203,7 +211,8 @@ def only_runner(
     """
     assert conn.autocommit, "a lock that is polled inside a transaction stops concurrent builds"
     if sessions.kept:
-        conn.execute("SET idle_session_timeout = 0")  # a long statement elsewhere leaves it idle
+        # a long statement elsewhere leaves it idle
+        conn.execute(_composed(f"SELECT {UNLIMITED}", local=False))
         _wait(conn, patience, tell, stop, _try)
         try:
             yield Held(conn)
@@ -228,7 +237,9 @@ def marked_working() -> str:
     A runner that is killed lets go of its lock at once, while the server may still be busy with its
     statement: the next runner waits for that, too.
     """
-    text = f"SELECT pg_catalog.pg_advisory_lock_shared({{working}}), {ENDS_WITH_CLIENT}"
+    text = (
+        f"SELECT pg_catalog.pg_advisory_lock_shared({{working}}), {ENDS_WITH_CLIENT}, {UNLIMITED}"
+    )
     return _composed(text, local=False).as_string(None)
 
 
@@ -240,7 +251,7 @@ def working() -> str:
     """
     text = (
         "SELECT pg_catalog.pg_backend_pid(),"
-        f" pg_catalog.pg_advisory_xact_lock_shared({{working}}), {ENDS_WITH_CLIENT}"
+        f" pg_catalog.pg_advisory_xact_lock_shared({{working}}), {ENDS_WITH_CLIENT}, {UNLIMITED}"
     )
     return _composed(text, local=True).as_string(None)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from qb_engine.execution.concurrently import BUILDING
 from qb_engine.runner.evidence.kind import Found, Kind, Note
 from qb_engine.sql import Statement, deparse, qualified
 from qb_engine.sql.tree import equal, parse, pb
@@ -14,10 +15,9 @@ if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
 
 # the indexes of a table that were not there before
-NEW = """
+NEW = f"""
 SELECT n.nspname::text, c.relname::text, i.indisvalid, pg_catalog.pg_get_indexdef(c.oid),
-       EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
-                WHERE p.index_relid = c.oid)
+       {BUILDING}
   FROM pg_catalog.pg_index i
   JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
