@@ -15,6 +15,7 @@ from qb_engine.commands import Session, invoke
 from qb_engine.commands.panel import PanelReport
 from qb_engine.project import FILE, Project
 from qb_magic.widgets.panel import Panel
+from qb_magic.widgets.view import BUSY
 from tests.magic.test_kernel import SLEEPING, until, write
 
 PATIENCE_S = 60
@@ -31,7 +32,12 @@ class Hand:
         button = self.panel.controls.buttons[verb]
         assert not button.disabled, button.tooltip
         button.click()
-        until(lambda: not self.panel.state.doing, f"the end of {verb}")
+        until(lambda: not self.panel.state.doing and not self.busy, f"the end of {verb}")
+
+    @property
+    def busy(self) -> bool:
+        """True while the page still shows that something runs."""
+        return any(b.tooltip == BUSY for b in self.panel.controls.buttons.values())
 
     def type(self, **texts: str) -> None:
         for field, text in texts.items():
