@@ -86,12 +86,23 @@ def renderable(report: Report) -> RenderableType:
 
 def rich_table(table: Table) -> RenderableType:
     """A table for the terminal, its words coloured but never meant by colour alone."""
+    from rich.text import Text
+
+    from qb_engine.commands._long_table import LONG, LongTable
+
+    if not table.rows:
+        return Text(f"{mask(table.title)}: {table.empty}", style="dim")
+    if len(table.rows) > LONG:
+        return LongTable(table, lambda: laid_out(table), MARKS)
+    return laid_out(table)
+
+
+def laid_out(table: Table) -> RenderableType:
+    """A table whose cells may take several lines."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    if not table.rows:
-        return Text(f"{mask(table.title)}: {table.empty}", style="dim")
     out = RichTable(
         title=mask(table.title), title_justify="left", title_style="italic", box=box.SIMPLE_HEAD,
         pad_edge=False, header_style="bold",

@@ -74,7 +74,7 @@ class RepairReport(Report):
                 tried = self.tried[at]
                 said += [f"not as the ledger says: {text}" for text in tried.differences]
                 said += [f"the schema was not compared: {tried.problem}"] if tried.problem else []
-                said += [f"left out of the way back: {text}" for text in tried.way.left_out]
+                said += [f"not needed for the way back: {text}" for text in tried.way.left_out]
                 said += [f"the way back does not bring back {text}" for text in tried.way.loses]
         return said
 
@@ -152,13 +152,19 @@ def _story(case: Case) -> str:
 
 
 def _statements(case: Case, tried: Tried | None) -> Table:
-    columns = (
-        Column("#", "count"), Column("file"), Column("statement", "code"), Column("state"),
-        Column("the catalog says"),
-    )  # fmt: skip
     seen = tried.seen if tried else {}
+    several = len({step.part for step in case.steps}) > 1
+    file = (Column("file"),) if several else ()
+    columns = (
+        Column("#", "count"), *file, Column("statement", "code"), Column("state"),
+        Column("what is known"),
+    )  # fmt: skip
     rows = tuple(
-        (s.number, s.part, short(s.sql), s.state, s.said or seen.get(s.number) or None)
+        (
+            s.number,
+            *((s.part,) if several else ()),
+            *(short(s.sql), s.state, s.said or seen.get(s.number) or None),
+        )
         for s in case.steps
     )
     return Table(f"{case.id}, run {case.run.run}", columns, rows)
@@ -170,13 +176,13 @@ def _offers(case: Case, tried: Tried | None) -> Table:
     command = f"qb repair {case.id}"
     left = [s for s in case.steps if not s.stands]
     numbers = ", ".join(str(s.number) for s in left) or "none"
+    clear = [sql for s in case.steps for sql in s.clear]
     if case.blocked:
         on = f"not as things are: {case.blocked}"
         if not case.file and not any(s.state == "edited" for s in case.steps):
             on += "; with --cut-off redo it runs again, with --cut-off skip it counts as done"
     else:
-        on = f"runs what is left, statements {numbers}"
-        clear = [sql for s in left for sql in s.clear]
+        on = f"runs what is left, statement{'' if len(left) == 1 else 's'} {numbers}"
         on += f"; first: {'; '.join(clear)}" if clear else ""
     rows: list[tuple[str, str]] = [(f"{command} --continue", on)]
     if not case.down:
@@ -187,7 +193,9 @@ def _offers(case: Case, tried: Tried | None) -> Table:
             back = f"not possible: {way.problem}"
         else:
             source = "its own down" if way.source == "down" else "derived from what is committed"
-            back = f"{source}:\n" + ("\n".join(f"{sql};" for sql in way.statements) or "nothing")
+            source = f"removes what is left half made, then {source}" if clear else source
+            every = "\n".join(f"{sql};" for sql in (*clear, *way.statements))
+            back = f"{source}:\n{every or 'nothing'}"
         rows.append((f"{command} --undo", back))
     goal = "rolled back" if case.down else "applied"
     rows.append(
@@ -213,7 +221,7 @@ def _count(number: int, one: str, many: str) -> str:
 @click.option("--undo", is_flag=True, help="Undo what stands of it.")
 @click.option("--accept", is_flag=True, help="Take it as it is; needs --reason.")
 @click.option("--as", "outcome", type=click.Choice(["applied", "undone"]), help="With --accept.")
-@click.option("--reason", default="", metavar="TEXT", help="Why it is accepted, for the ledger.")
+@click.option("--reason", default="", metavar="TEXT", help="Why, for the ledger.")
 @click.option("--leftovers", is_flag=True, help="Bring invalid indexes and the like to an end.")
 @click.option(
     "--cut-off",
@@ -278,10 +286,10 @@ def _done(place: Place, report: RepairReport, what: str, given: dict[str, Any]) 
         return repair.start_again(place, found.orphans[0])
     case = _only(found)
     if what == "go_on":
-        return repair.go_on(place, case, given["cut_off"])
+        return repair.go_on(place, case, given["cut_off"], reason=given["reason"])
     if what == "accept":
         return repair.accept(place, case, given["reason"], outcome=given["outcome"] or "")
-    return repair.go_back(place, case, report.tried[0])
+    return repair.go_back(place, case, report.tried[0], reason=given["reason"])
 
 
 def _agreed(session: Session, report: Report, yes: bool) -> None:

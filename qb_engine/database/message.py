@@ -16,29 +16,27 @@ from psycopg import errors, generators
 from psycopg.pq import Escaping, ExecStatus
 
 if TYPE_CHECKING:
-    from psycopg.abc import PQGen
-    from psycopg.pq.abc import PGconn, PGresult
+    from psycopg.pq.abc import PGresult
 
     from qb_engine.database.connect import Connection
 
-Rows = list[tuple[str | None, ...]]
-"""What one statement answers, as text; no row for a command."""
+GOOD = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.EMPTY_QUERY)
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
     """What was answered, in order, and what the statement after these failed with."""
 
-    rows: tuple[Rows, ...]
+    given: Sequence[PGresult]
     error: psycopg.Error | None = None
 
 
-def ask(conn: Connection, statements: Sequence[str]) -> tuple[Rows, ...]:
+def ask(conn: Connection, statements: Sequence[str]) -> Sequence[PGresult]:
     """Send statements as one message; their answers. Raise psycopg.Error when one fails."""
     answers = told(conn, statements)
     if answers.error is not None:
         raise answers.error
-    return answers.rows
+    return answers.given
 
 
 def told(conn: Connection, statements: Sequence[str]) -> Answers:
@@ -47,17 +45,27 @@ def told(conn: Connection, statements: Sequence[str]) -> Answers:
     Each of them is a single command without parameters. Raise OperationalError when the connection
     is lost before anything is answered.
     """
-    rows: list[Rows] = []
-    error: psycopg.Error | None = None
     with conn.lock:
-        for result in conn.wait(_sent(conn.pgconn, ";\n".join(statements).encode())):
-            if result.status in (ExecStatus.COMMAND_OK, ExecStatus.EMPTY_QUERY):
-                rows.append([])
-            elif result.status == ExecStatus.TUPLES_OK:
-                rows.append(_rows(result))
-            elif error is None:
-                error = errors.error_from_result(result)
-    return Answers(tuple(rows), error)
+        conn.pgconn.send_query(";\n".join(statements).encode())
+        found = conn.wait(generators.execute(conn.pgconn))
+    for at, result in enumerate(found):
+        if result.status not in GOOD:
+            return Answers(found[:at], errors.error_from_result(result))
+    return Answers(found)
+
+
+def rows(answer: PGresult) -> list[tuple[str | None, ...]]:
+    """What one statement answers, as text; no row for a command."""
+    columns = range(answer.nfields)
+    return [
+        tuple([_text(answer.get_value(row, column)) for column in columns])
+        for row in range(answer.ntuples)
+    ]
+
+
+def value(answer: PGresult) -> str | None:
+    """The first value of the first row."""
+    return _text(answer.get_value(0, 0)) if answer.ntuples else None
 
 
 def literal(conn: Connection, value: str) -> str:
@@ -65,19 +73,5 @@ def literal(conn: Connection, value: str) -> str:
     return bytes(Escaping(conn.pgconn).escape_literal(value.encode())).decode()
 
 
-def _sent(pgconn: PGconn, text: bytes) -> PQGen[list[PGresult]]:
-    pgconn.send_query(text)
-    results: list[PGresult] = yield from generators.execute(pgconn)
-    return results
-
-
-def _rows(result: PGresult) -> Rows:
-    columns = range(result.nfields)
-    return [
-        tuple(_text(result.get_value(row, column)) for column in columns)
-        for row in range(result.ntuples)
-    ]
-
-
 def _text(value: bytes | None) -> str | None:
-    return None if value is None else bytes(value).decode()
+    return None if value is None else value.decode()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from qb_engine.database.connect import lost
-from qb_engine.database.message import Rows, ask, told
+from qb_engine.database.message import ask, told, value
 from qb_engine.execution.alone import concurrently, run_alone
 from qb_engine.execution.blockers import sentence, terminate
 from qb_engine.execution.blocks import MAY_COMMIT, Block, Step
@@ -25,6 +25,8 @@ from qb_engine.execution.stage import OnStep, Policy, Stage, Tell, milliseconds
 from qb_engine.sql import qualified
 
 if TYPE_CHECKING:
+    from psycopg.pq.abc import PGresult
+
     from qb_engine.database.connect import Connection
     from qb_engine.execution.sample import Sample
     from qb_engine.execution.watch import OnSample
@@ -45,7 +47,7 @@ CONCURRENT_TRIES = 3  # of a concurrent build that fails for others' sake
 
 Inside = Callable[[tuple[Observation, ...]], None]
 Closing = Callable[[tuple[Observation, ...]], Sequence[str]]
-Closed = Callable[[tuple[Observation, ...], Sequence[Rows]], None]
+Closed = Callable[[tuple[Observation, ...], Sequence["PGresult"]], None]
 
 AT_END = "the end, where deferred constraints are checked"
 
@@ -99,7 +101,7 @@ class Executor:
             on_sample=on_sample,
         )
         self._on_retry = on_retry or (lambda failed, blockers: None)
-        self._observer = Observer(watching)
+        self.observer = Observer(watching)
         self._open = False
         self._unsettled: tuple[str, ...] = ()
         self._ahead = 0
@@ -145,15 +147,6 @@ class Executor:
         Without it nothing of what `first` and `inside` send is: the ledger's rows are not.
         """
         return self._stage.watch.cancellable()
-
-    @property
-    def prepared(self) -> bool:
-        """True when `acting` has prepared what the observer asks on it (`observer.PREPARE`)."""
-        return self._observer.prepared
-
-    @prepared.setter
-    def prepared(self, value: bool) -> None:
-        self._observer.prepared = value
 
     def settle_later(self, statements: Sequence[str]) -> None:
         """Have these, one command each, sent before anything else is, in their own transaction."""
@@ -229,12 +222,12 @@ class Executor:
         asks = [check] if last else [
             "SAVEPOINT qb_ask", check, "ROLLBACK TO SAVEPOINT qb_ask", "RELEASE SAVEPOINT qb_ask"
         ]  # fmt: skip
-        question = self._observer.question()
+        question = self.observer.question()
         script = [("", each) for each in question] + [(AT_END, each) for each in asks]
         closing: Sequence[str] = ()
         if commit and unit.inside is not None:
-            self._answered(found, self._send(block, script)[: len(question)])
-            script, question, found = [], (), self._held(found)
+            found = self._ended(found, self._send(block, script)[: len(question)])
+            script, question = [], ()
             with self.beside(block.steps[-1], block, "what is asked after it"):
                 unit.inside(tuple(found))
         if commit and unit.closing is not None:
@@ -243,32 +236,34 @@ class Executor:
         first = len(script) - len(closing)
         if commit:
             script += [("COMMIT", "COMMIT")] if last else [("", each) for each in self._anew()]
-        rows = self._send(block, script)
+        answers = self._send(block, script)
         if commit and last:
             self._open = False
             stage.watch.end()
-        self._answered(found, rows[: len(question)])
-        found = self._held(found)
+        found = self._ended(found, answers[: len(question)])
         if commit and unit.closed is not None:
-            unit.closed(tuple(found), rows[first : first + len(closing)])
+            unit.closed(tuple(found), answers[first : first + len(closing)])
         return found
 
-    def _answered(self, found: list[Observation], answers: Sequence[Rows]) -> None:
+    def _answered(self, found: list[Observation], answers: Sequence[PGresult]) -> None:
         """Complete the last observation by what the transaction itself has answered, if it did."""
-        for rows in answers:
-            inside = self._observer.answer(rows)
-            found[-1] = replace(
-                found[-1],
-                rewrites=inside.rewrites,
-                rebuilds=inside.rebuilds,
-                scans=inside.scans,
-            )
+        for each in answers:
+            inside = self.observer.answer(each)
+            if inside.scans or inside.rewrites or inside.rebuilds:
+                found[-1] = replace(
+                    found[-1],
+                    rewrites=inside.rewrites,
+                    rebuilds=inside.rebuilds,
+                    scans=inside.scans,
+                )
 
-    def _held(self, found: Sequence[Observation]) -> list[Observation]:
+    def _ended(self, found: list[Observation], answers: Sequence[PGresult]) -> list[Observation]:
+        """The observations of a block, complete, that has held its locks until now."""
+        self._answered(found, answers)
         ended = time.monotonic() - self._stage.origin
         return [replace(o, held_until=ended) for o in found]
 
-    def _send(self, block: Block, script: Sequence[tuple[str, str]]) -> Sequence[Rows]:
+    def _send(self, block: Block, script: Sequence[tuple[str, str]]) -> Sequence[PGresult]:
         """Send statements at once, each with the place that is named when it fails.
 
         What has no place is the caller's.
@@ -282,8 +277,8 @@ class Executor:
         except psycopg.Error as error:  # nobody knows how far it came
             raise stage.failed(step, error, 0.0, block.number, script[-1][0]) from error
         if answers.error is None:
-            return answers.rows
-        at = script[min(len(answers.rows), len(script) - 1)][0]
+            return answers.given
+        at = script[min(len(answers.given), len(script) - 1)][0]
         if at:
             raise stage.failed(step, answers.error, 0.0, block.number, at) from answers.error
         with self.beside(step, block, "what is recorded after it"):
@@ -307,13 +302,13 @@ class Executor:
             stage.pid = stage.pid or stage.ask_pid()
             before = ["BEGIN", *self._unsettled, WAL, "COMMIT"]
             try:
-                rows = ask(stage.acting, [*before, *opening])
+                answers = ask(stage.acting, [*before, *opening])
             except psycopg.Error:
                 self._rollback()
                 raise
             self._open, self._unsettled = True, ()
-            stage.wal = int(rows[len(before) - 2][0][0] or 0)
-        self._observer.begin(stage.pid)
+            stage.wal = int(value(answers[len(before) - 2]) or 0)
+        self.observer.begin(stage.pid)
         stage.watch.begin(stage.pid)
         self._lock_first(block)
         return True
@@ -386,7 +381,7 @@ class Executor:
         start = stage.start(step)
         self._ahead = 0  # characters that are sent before the statement itself
         try:
-            script = list(question := self._observer.question())
+            script = list(question := self.observer.question())
             if block.savepoints and not begun:
                 script += [f"RELEASE SAVEPOINT qb_{before.number}"] if before else []
                 script.append(f"SAVEPOINT qb_{step.number}")
@@ -398,7 +393,7 @@ class Executor:
             with stage.watch.cancellable():
                 tree, rows, wal, buffers = self._execute(step)
             seconds = time.monotonic() - start
-            seen = self._observer.look()
+            seen = self.observer.look()
         except psycopg.Error as error:
             seconds = time.monotonic() - start
             raise stage.failed(step, error, seconds, block.number, ahead=self._ahead) from error
@@ -441,9 +436,8 @@ class Executor:
             row = acting.execute(options + sql.encode()).fetchone()
             tree = explained(row[0], ran=False).tree if row else None
             self._ahead = 0
-        cursor = acting.execute(sql.encode())
-        rows = cursor.rowcount if step.statement.is_dml and cursor.rowcount >= 0 else None
-        return tree, rows, None, None
+        answer = ask(acting, [sql])[0]
+        return tree, answer.command_tuples if step.statement.is_dml else None, None, None
 
     def _rollback(self) -> None:
         self._open = False

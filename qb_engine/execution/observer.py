@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from qb_engine.database.message import ask, rows
 from qb_engine.execution.observation import Lock, Scan, strength, strongest
 
 if TYPE_CHECKING:
+    from psycopg.pq.abc import PGresult
+
     from qb_engine.database.connect import Connection
-    from qb_engine.database.message import Rows
 
 # relation locks of one backend of this database, a row for each mode, with what the relation was
 # before its transaction
@@ -35,10 +37,12 @@ SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 0 ELSE
 
 # where the server's log stands, with each of these locks (one row without any)
 LOOK = f"""
-SELECT l.*, w.bytes
+SELECT l.oid, l.schema, l.name, l.kind, l.file, l.mode, w.bytes
   FROM ({WAL}) AS w(bytes)
-  LEFT JOIN ({LOCKS}) AS l(oid, schema, name, kind, file, mode) ON true
+  LEFT JOIN ({LOCKS.replace("%(pid)s", "$1").replace("%(waiting)s", "false")})
+    AS l(oid, schema, name, kind, file, mode) ON true
 """
+PREPARE_LOOK = f"PREPARE qb_look (int) AS {LOOK}"
 
 # the same relations as the watched transaction itself sees them, with its own scan counters;
 # however many there are, the plan is the same, so that it is made once
@@ -49,7 +53,7 @@ SELECT c.oid::bigint, c.relfilenode::bigint, pg_catalog.pg_stat_get_xact_numscan
  WHERE c.oid = ANY (ARRAY(SELECT pg_catalog.unnest($1::pg_catalog.oid[])))
    AND c.relkind IN ('r', 'p', 'm', 'i', 'I', 'S')
 """
-PREPARE = f"PREPARE qb_now (pg_catalog.oid[]) AS {NOW}"
+PREPARE_NOW = f"PREPARE qb_now (pg_catalog.oid[]) AS {NOW}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +77,13 @@ class Observer:
     """Watches a backend through `watching`, statement by statement.
 
     After each `look` there may be a `question` for the watched session itself, which its next
-    message carries along. `prepared` says that this session knows PREPARE's statement.
+    message carries along. `look_prepared` says that `watching` has executed PREPARE_LOOK, and
+    `now_prepared` that the watched session has executed PREPARE_NOW.
     """
 
     def __init__(self, watching: Connection) -> None:
-        self._watching = watching.cursor()
-        self.prepared = False
+        self._watching = watching
+        self.look_prepared = self.now_prepared = False
         self.begin(0)
 
     def begin(self, pid: int) -> None:
@@ -91,42 +96,41 @@ class Observer:
 
     def look(self) -> Seen:
         """What has changed since the last look, within the running transaction."""
-        rows = self._watching.execute(
-            LOOK, {"pid": self._pid, "waiting": False}, prepare=True
-        ).fetchall()
-        self._found = [row[:6] for row in rows if row[0] is not None]
+        pid = str(self._pid)
+        asked = f"EXECUTE qb_look ({pid})" if self.look_prepared else LOOK.replace("$1", pid)
+        seen = rows(ask(self._watching, [asked])[0])
+        self._found = [row for row in seen if row[0] is not None]
         locks = []
-        for _oid, schema, name, relkind, _file, mode in self._found:
+        for _oid, schema, name, relkind, _file, mode, _wal in self._found:
             index = relkind in ("i", "I")
             relation = f"{schema}.{name}"
             if strength(mode) > strength(self._held.get((relation, index), "")):
                 self._held[relation, index] = mode
                 locks.append(Lock(relation, mode, index))
-        return Seen(strongest(locks), int(rows[0][6]))
+        return Seen(strongest(locks), int(seen[0][6] or 0))
 
     def question(self) -> tuple[str, ...]:
         """What is to be asked in the transaction before its next statement, if anything is."""
         if not self._found:
             return ()
-        some = "'{" + ",".join({str(row[0]): None for row in self._found}) + "}'"
-        return (f"EXECUTE qb_now ({some})" if self.prepared else NOW.replace("$1", some),)
+        some = "'{" + ",".join({row[0]: None for row in self._found}) + "}'"
+        return (f"EXECUTE qb_now ({some})" if self.now_prepared else NOW.replace("$1", some),)
 
-    def answer(self, answered: Rows) -> Inside:
+    def answer(self, answered: PGresult) -> Inside:
         """What the question's answer says about the last statement."""
-        names = {oid: f"{schema}.{name}" for oid, schema, name, *_ in self._found}
-        before = {oid: file for oid, _s, _n, _k, file, _m in self._found}
-        kinds = {oid: kind for oid, _s, _n, kind, _f, _m in self._found}
+        known = {int(row[0]): row for row in self._found}
         self._found = []
         rewrites: list[str] = []
         rebuilds: list[str] = []
         scans: list[Scan] = []
-        for row in answered:
-            oid, file, count, rows = (int(value or 0) for value in row)
-            if file != self._files.get(oid, before[oid]):
-                (rebuilds if kinds[oid] in ("i", "I") else rewrites).append(names[oid])
+        for row in rows(answered):
+            oid, file, count, read = (int(value or 0) for value in row)
+            _, schema, name, kind, before, _, _ = known[oid]
+            if file != self._files.get(oid, int(before)):
+                (rebuilds if kind in ("i", "I") else rewrites).append(f"{schema}.{name}")
                 self._files[oid] = file
-            scans_before, rows_before = self._scans.get(oid, (0, 0))
-            if kinds[oid] in ("r", "m", "p") and count > scans_before:
-                scans.append(Scan(names[oid], rows - rows_before))
-            self._scans[oid] = (count, rows)
+            scans_before, read_before = self._scans.get(oid, (0, 0))
+            if kind in ("r", "m", "p") and count > scans_before:
+                scans.append(Scan(f"{schema}.{name}", read - read_before))
+            self._scans[oid] = (count, read)
         return Inside(tuple(sorted(rewrites)), tuple(sorted(rebuilds)), tuple(scans))

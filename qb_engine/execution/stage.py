@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from qb_engine.database.message import ask, value
 from qb_engine.execution.blocks import Step
 from qb_engine.execution.failure import StepFailed
 from qb_engine.execution.observation import Observation
@@ -126,8 +127,7 @@ class Stage:
 
     def wal_now(self) -> int:
         """Where the server's log stands, in bytes; 0 on a standby."""
-        row = self.watching.execute(WAL, prepare=True).fetchone()
-        return int(row[0]) if row else 0
+        return int(value(ask(self.watching, [WAL])[0]) or 0)
 
     def failed(
         self,

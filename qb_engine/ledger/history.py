@@ -6,7 +6,7 @@ import json
 import platform
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -154,6 +154,10 @@ class PartRow:
     state: str
     transaction: str
 
+    def as_dict(self) -> dict[str, str]:
+        """The row by its columns."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
@@ -292,7 +296,7 @@ def keeping(
     steps = json.dumps([_row(run, o, "done") for o in observations])
     given = (
         literal(conn, steps),
-        literal(conn, json.dumps([asdict(part) for part in parts])),
+        literal(conn, json.dumps([part.as_dict() for part in parts])),
         str(run),
         literal(conn, status),
     )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from qb_engine import ledger
+from qb_engine.database.message import ask
 from qb_engine.database.pooler import DIRECT, Sessions, as_found, sessions
 from qb_engine.execution import Executor, Policy, StepFailed, observer
 from qb_engine.runner.lock import Held, marked_working, only_runner, working
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 # what a migration SET, opened, listened to or locked must not reach the next one
 TIDY = (
     "RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL", "CLOSE ALL", "UNLISTEN *",
-    "DISCARD TEMP", "DISCARD SEQUENCES", "SELECT pg_catalog.pg_advisory_unlock_all()",
+    "DISCARD TEMP", "DISCARD SEQUENCES",
+    marked_working().replace("SELECT ", "SELECT pg_catalog.pg_advisory_unlock_all(), ", 1),
 )  # fmt: skip
 # what the session of the statements is asked again and again is planned once
-PREPARE = (observer.PREPARE, *ledger.PREPARE)
+PREPARE = (observer.PREPARE_NOW, *ledger.PREPARE)
 PREPARING = ("prepare", "discard", "deallocate")  # words of who may touch prepared statements
-WHEN_ASKED = 2**31  # psycopg prepares a statement by itself after so many times: never
 
 # What it says is on disk no later than what it is about: the server's log is written in order. So
 # the ledger's own commits need not be waited for.
@@ -129,7 +130,7 @@ class Crew:
         self._fingerprint = ""  # not known in between: only the first and the last are read
         text = "\n".join(s.sql for part in migration.parts for s in (*part.up, *part.down)).lower()
         self._prepares = any(word in text for word in PREPARING)
-        self.executor.prepared = self.prepared
+        self.executor.observer.now_prepared = self.prepared
 
     @property
     def prepared(self) -> bool:
@@ -156,7 +157,7 @@ class Crew:
         """Have the acting session made as good as new before the next migration begins."""
         if self.sessions.kept and self._executor is not None:
             again = ("DEALLOCATE ALL", *PREPARE) if self._prepares else ()
-            self._executor.settle_later((*TIDY, marked_working(), *again))
+            self._executor.settle_later((*TIDY, *again))
 
     def close(self) -> None:
         """Let go of everything but the lock."""
@@ -189,6 +190,7 @@ class Crew:
         )
         if self.sessions.kept:
             self._executor.settle_later(PREPARE)
+            self._executor.observer.look_prepared = True
 
     def _policy(self) -> Policy:
         if self.sessions.kept:
@@ -241,8 +243,7 @@ def at_work(place: Place, patience: float | None = None) -> Iterator[Crew]:
         ) as held:
             crew = Crew(place, control, held, pooled)
             if pooled.kept:
-                control.prepare_threshold = WHEN_ASKED
-                control.execute(CONTROL)
+                ask(control, [CONTROL, observer.PREPARE_LOOK])
             if ledger.exists(control):
                 ledger.close_stale(control)
             try:

@@ -12,6 +12,7 @@ import psycopg
 from qb_engine import ledger
 from qb_engine.constraints.rules import NOT_ROLLED_BACK, Limits, Memo, after, before, insist
 from qb_engine.database.connect import lost, server_error
+from qb_engine.database.message import value
 from qb_engine.errors import InterruptedRun, RefusedError
 from qb_engine.execution import Block, Observation, StepFailed
 from qb_engine.execution.blocks import MAY_COMMIT
@@ -24,9 +25,10 @@ from qb_engine.runner.crew import NOT_WAITED_FOR
 from qb_engine.runner.resume import settings_of
 
 if TYPE_CHECKING:
+    from psycopg.pq.abc import PGresult
+
     from qb_engine.constraints.rules import DeclaredRule
     from qb_engine.database.connect import Connection
-    from qb_engine.database.message import Rows
     from qb_engine.execution import Step
     from qb_engine.execution.sample import Sample
     from qb_engine.migrations import LoadedMigration, Part
@@ -187,11 +189,10 @@ class Recording:
             )
             return (*ends, keep)
 
-        def closed(seen: tuple[Observation, ...], rows: Sequence[Rows]) -> None:
+        def closed(seen: tuple[Observation, ...], answers: Sequence[PGresult]) -> None:
             self.seen[before:] = seen
             crew.committed(flushed=waits)
-            if kept := rows[-1]:
-                self.seconds = float(kept[0][0] or 0.0)
+            self.seconds = float(value(answers[-1]) or self.seconds)
 
         asks = last and (self._rules or self._also is not None)
         return Unit(block, inside if asks else None, first, closing, closed)

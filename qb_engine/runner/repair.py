@@ -91,8 +91,11 @@ def look(conn: Connection, migrations: Migrations) -> Found:
     return Found(found, tuple(alone), tuple(left))
 
 
-def go_on(place: Place, case: Case, cut_off: str = "ask") -> Repaired:
-    """Run what is left of a migration, up or down, and see that it is whole then."""
+def go_on(place: Place, case: Case, cut_off: str = "ask", *, reason: str = "") -> Repaired:
+    """Run what is left of a migration, up or down, and see that it is whole then.
+
+    The run is recorded as whole from then on; what it had stopped at stays in the decision.
+    """
     with at_work(place) as crew:
         case = _same(crew, case)
         if case.file:
@@ -106,8 +109,11 @@ def go_on(place: Place, case: Case, cut_off: str = "ask") -> Repaired:
             request = Request(only=case.id, cut_off=cut_off, verify_first=False)
             (ran,) = run_with(crew, request)
         wrong = _left(crew, case)
-        detail = {"statements": len(ran.seen), "became": ran.status, "wrong": list(wrong)}
-        decide(crew.control, CONTINUED, case.id, case.run.run, detail=detail)
+        detail = {
+            "stopped_at": case.run.error, "statements": len(ran.seen), "became": ran.status,
+            "wrong": list(wrong),
+        }  # fmt: skip
+        decide(crew.control, CONTINUED, case.id, case.run.run, reason=reason, detail=detail)
         if case.down and (ran.seen or ran.seconds):
             crew.keep_schema(ledger.history(crew.control, case.id)[0].run)
     return Repaired(CONTINUED, ran, wrong)
@@ -127,7 +133,7 @@ def start_again(place: Place, orphan: Orphan) -> Repaired:
     return Repaired(CONTINUED, ran)
 
 
-def go_back(place: Place, case: Case, found: Tried) -> Repaired:
+def go_back(place: Place, case: Case, found: Tried, *, reason: str = "") -> Repaired:
     """Undo what stands of a migration, and compare the schema with the one that was before.
 
     `found` is the way back that was tried for this case. Raise RefusedError when there is none, or
@@ -158,7 +164,8 @@ def go_back(place: Place, case: Case, found: Tried) -> Repaired:
         back = replace(case, migration=undoing(case.migration, parts))
         ran = _run_back(crew, back, number, resumed=False)
         crew.keep_schema(number)
-        decide(crew.control, UNDONE, case.id, number, detail={"statements": len(ran.seen)})
+        detail = {"statements": len(ran.seen)}
+        decide(crew.control, UNDONE, case.id, number, reason=reason, detail=detail)
     wrong = compared(place, found.start) if found.start is not None else ()
     return Repaired(UNDONE, ran, tuple(d.sentence() for d in wrong))
 

@@ -99,7 +99,7 @@ class Statement:
         """libpg_query's fingerprint: equal for texts that differ in comments, space or case."""
         return str(postgast.fingerprint(self.sql).hex)
 
-    @property
+    @cached_property
     def first_line(self) -> str:
         """The statement on one line, shortened for tables and messages."""
         text = " ".join(self.sql.split())

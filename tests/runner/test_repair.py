@@ -108,6 +108,16 @@ def test_it_goes_on_with_the_mended_file(qb, half: str, write, connection: Conne
     assert qb("validate").ok
 
 
+def test_what_it_had_stopped_at_and_why_it_went_on_stays_in_the_ledger(
+    qb, half: str, write
+) -> None:
+    write("20240101_a.sql", HALF.format(where="a"))
+    qb("repair", "--continue", "--reason", "incident 7")
+    (decision,) = qb("history", half).decisions
+    assert decision.reason == "incident 7"
+    assert 'relation "nowhere" does not exist' in decision.detail["stopped_at"]
+
+
 def test_it_undoes_what_stands(qb, half: str, write, connection: Connection) -> None:
     report = qb("repair", "--undo")
     assert report.ok, report
