@@ -187,7 +187,11 @@ class Executor:
                         unit.first()
                 before: Step | None = None
                 for step in block.steps:
-                    self._step(block, step, before, attempt, found, begun=begun)
+                    try:
+                        self._step(block, step, before, attempt, found, begun=begun)
+                    except StepFailed as failed:
+                        self._go_on(block, failed)
+                        found += failed.observations
                     before, begun = step, False
                 found = self._close(unit, found, last=unit is units[-1])
                 done += tuple(found)
@@ -199,6 +203,13 @@ class Executor:
         except BaseException:
             self._rollback()
             raise
+
+    def _go_on(self, block: Block, failed: StepFailed) -> None:
+        """Take one statement back and leave the rest, where the policy says so; else raise it."""
+        acting = self._stage.acting
+        if not (self.policy.going_on and block.savepoints) or acting.closed:
+            raise failed
+        ask(acting, [f"ROLLBACK TO SAVEPOINT qb_{failed.step.number}"])
 
     @contextmanager
     def beside(self, step: Step, block: Block, at: str) -> Iterator[None]:

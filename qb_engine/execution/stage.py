@@ -32,6 +32,8 @@ WORK = (
     "building index",
     "validating foreign key",
     "existing",
+    "partition constraint",
+    "updated partition constraint",
 )
 
 
@@ -55,6 +57,7 @@ class Policy:
     explain: bool = False  # run DML under EXPLAIN ANALYZE
     debug: bool = False  # listen to the server's DEBUG1 messages about its work
     stepped: bool = False  # learn the locks of statements outside a transaction one by one
+    going_on: bool = False  # take back only the statement that fails, and run those after it
     pooled: bool = False
     opening: str = ""
     terminate: float = 0.0

@@ -1,0 +1,286 @@
+"""what a statement changed in the catalog: tables before and after it, compared by oid"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qb_engine.database.connect import Connection
+
+# the tables that this session's transaction has locked so that it may have changed them
+TOUCHED = """
+SELECT DISTINCT coalesce(i.indrelid, l.relation)::bigint
+  FROM pg_catalog.pg_locks l
+  LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = l.relation
+ WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.granted
+   AND l.relation >= 16384
+   AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')
+"""
+
+# the tables of these names, of the indexes of these names, and the partitions below them
+NAMED = """
+SELECT DISTINCT coalesce(i.indrelid, c.oid)::bigint
+  FROM pg_catalog.unnest(%s::text[]) AS named(name)
+  JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(named.name)
+  LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
+"""
+
+# Each of these tables as one JSON value. Expressions are compared by their trees: writing them out
+# would wait for the lock of a session that changes the table.
+STATES = """
+SELECT c.oid::bigint, pg_catalog.json_build_object(
+    'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'partition', c.relispartition,
+    'rls', c.relrowsecurity,
+    'parent', (SELECT pn.nspname || '.' || p.relname FROM pg_catalog.pg_inherits h
+                 JOIN pg_catalog.pg_class p ON p.oid = h.inhparent
+                 JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+                WHERE h.inhrelid = c.oid AND c.relispartition),
+    'default_partition', (SELECT dn.nspname || '.' || d.relname
+                 FROM pg_catalog.pg_partitioned_table pt
+                 JOIN pg_catalog.pg_class d ON d.oid = pt.partdefid
+                 JOIN pg_catalog.pg_namespace dn ON dn.oid = d.relnamespace
+                WHERE pt.partrelid = c.oid),
+    'policies', (SELECT count(*) FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid),
+    'columns', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+            'number', a.attnum, 'name', a.attname,
+            'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+            'not_null', a.attnotnull, 'default', pg_catalog.md5(d.adbin::text),
+            'missing', a.atthasmissing, 'identity', a.attidentity, 'generated', a.attgenerated)
+            ORDER BY a.attnum), '[]')
+          FROM pg_catalog.pg_attribute a
+          LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+    'constraints', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+            'oid', k.oid::bigint, 'name', k.conname, 'kind', k.contype, 'valid', k.convalidated,
+            'numbers', coalesce(k.conkey, '{}'), 'index', k.conindid::bigint,
+            'references', (SELECT rn.nspname || '.' || r.relname FROM pg_catalog.pg_class r
+                             JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+                            WHERE r.oid = k.confrelid),
+            'referenced_types', (SELECT pg_catalog.json_agg(
+                                   pg_catalog.format_type(a.atttypid, a.atttypmod) ORDER BY u.at)
+                             FROM pg_catalog.unnest(k.confkey) WITH ORDINALITY AS u(number, at)
+                             JOIN pg_catalog.pg_attribute a
+                               ON a.attrelid = k.confrelid AND a.attnum = u.number))
+            ORDER BY k.oid), '[]')
+          FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype <> 't'),
+    'indexes', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+            'oid', x.oid::bigint, 'schema', xn.nspname, 'name', x.relname,
+            'unique', i.indisunique, 'primary', i.indisprimary, 'exclusion', i.indisexclusion,
+            'valid', i.indisvalid, 'numbers', i.indkey::int2[], 'keys', i.indnkeyatts,
+            'partial', i.indpred IS NOT NULL, 'expression', pg_catalog.md5(i.indexprs::text))
+            ORDER BY x.oid), '[]')
+          FROM pg_catalog.pg_index i
+          JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+          JOIN pg_catalog.pg_namespace xn ON xn.oid = x.relnamespace
+         WHERE i.indrelid = c.oid))
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.oid = ANY (%s::pg_catalog.oid[]) AND c.relkind IN ('r', 'p', 'm', 'v', 'f', 'S')
+   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'qb')
+"""
+
+State = Mapping[str, Any]
+"""A table as STATES gives it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnState:
+    """A column of a table: `default` tells only whether there is one, and whether it changed."""
+
+    table: str
+    name: str
+    type: str
+    not_null: bool
+    default: str | None = None
+    identity: str = ""
+    generated: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConstraintState:
+    """A constraint; `kind` is c(heck), f(oreign key), p(rimary key), u(nique), x(exclusion), n.
+
+    `n` is NOT NULL, which is a constraint of its own from PostgreSQL 18 on. `types` are of its
+    columns, `referenced_types` of those that they reference, in the same order.
+    """
+
+    table: str
+    name: str
+    kind: str
+    valid: bool
+    columns: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    index: str = ""
+    references: str = ""
+    referenced_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """An index; `columns` are those of its key, empty names where it has expressions.
+
+    `expression` tells expressions apart without saying what they are.
+    """
+
+    table: str
+    name: str  # schema.name
+    unique: bool = False
+    primary: bool = False
+    exclusion: bool = False
+    valid: bool = True
+    columns: tuple[str, ...] = ()
+    partial: bool = False
+    expression: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Something that is there before and after, but not the same."""
+
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What one statement changed; tables are `schema.name`, unquoted, as they are after it.
+
+    `new` names the tables that the migration itself has made until then; what it does to them is
+    in here, too.
+    """
+
+    created: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)  # relkind of each table in here
+    renamed: tuple[Changed, ...] = ()  # names of tables
+    added_columns: tuple[ColumnState, ...] = ()
+    dropped_columns: tuple[ColumnState, ...] = ()
+    renamed_columns: tuple[Changed, ...] = ()  # ColumnState
+    retyped_columns: tuple[Changed, ...] = ()  # ColumnState
+    set_not_null: tuple[ColumnState, ...] = ()
+    added_constraints: tuple[ConstraintState, ...] = ()
+    dropped_constraints: tuple[ConstraintState, ...] = ()
+    validated: tuple[ConstraintState, ...] = ()
+    added_indexes: tuple[IndexState, ...] = ()
+    dropped_indexes: tuple[IndexState, ...] = ()
+    attached: tuple[Changed, ...] = ()  # before: partition, after: parent
+    detached: tuple[Changed, ...] = ()  # before: parent, after: partition
+    rls_enabled: tuple[str, ...] = ()
+    policies: Mapping[str, int] = field(default_factory=dict)  # after, of each table in here
+    default_partitions: Mapping[str, str] = field(default_factory=dict)  # by parent
+    indexes: Mapping[str, tuple[IndexState, ...]] = field(default_factory=dict)  # after, by table
+    new: frozenset[str] = frozenset()
+
+
+def states(conn: Connection, oids: Iterable[int]) -> dict[int, State]:
+    """The tables of these oids as they are for this connection now."""
+    wanted = sorted(set(oids))
+    if not wanted:
+        return {}
+    return {int(oid): state for oid, state in conn.execute(STATES, [wanted]).fetchall()}
+
+
+def name_of(state: State) -> str:
+    """`schema.name`, unquoted."""
+    return f"{state['schema']}.{state['name']}"
+
+
+def changes(before: Mapping[int, State], after: Mapping[int, State]) -> Changes:
+    """Compare tables by oid, their columns by number, constraints and indexes by oid; pure."""
+    both = [(before[oid], after[oid]) for oid in after if oid in before]
+    fresh = [after[oid] for oid in after if oid not in before]
+    gone = [before[oid] for oid in before if oid not in after]
+    pairs: list[tuple[State, State]] = [*both, *((_nothing(s), s) for s in fresh)]
+    old_columns = [(_columns(b), _columns(a)) for b, a in pairs]
+    kept = [(b[n], a[n]) for b, a in old_columns for n in a if n in b]
+    old_constraints = [(_constraints(b), _constraints(a)) for b, a in pairs]
+    old_indexes = [(_indexes(b), _indexes(a)) for b, a in pairs]
+    return Changes(
+        created=tuple(name_of(s) for s in fresh),
+        dropped=tuple(name_of(s) for s in gone),
+        kinds={name_of(s): s["kind"] for s in (*after.values(), *gone)},
+        renamed=tuple(Changed(name_of(b), name_of(a)) for b, a in both if name_of(b) != name_of(a)),
+        added_columns=tuple(a[n] for b, a in old_columns for n in a if n not in b),
+        dropped_columns=tuple(b[n] for b, a in old_columns for n in b if n not in a),
+        renamed_columns=tuple(Changed(b, a) for b, a in kept if b.name != a.name),
+        retyped_columns=tuple(Changed(b, a) for b, a in kept if b.type != a.type),
+        set_not_null=tuple(a for b, a in kept if a.not_null and not b.not_null),
+        added_constraints=tuple(a[n] for b, a in old_constraints for n in a if n not in b),
+        dropped_constraints=tuple(b[n] for b, a in old_constraints for n in b if n not in a),
+        validated=tuple(
+            a[n] for b, a in old_constraints for n in a if n in b and a[n].valid and not b[n].valid
+        ),
+        added_indexes=tuple(a[n] for b, a in old_indexes for n in a if n not in b),
+        dropped_indexes=tuple(b[n] for b, a in old_indexes for n in b if n not in a)
+        + tuple(index for s in gone for index in _indexes(s).values()),
+        attached=tuple(
+            Changed(name_of(a), a["parent"]) for b, a in both if a["parent"] and not b["parent"]
+        ),
+        detached=tuple(
+            Changed(b["parent"], name_of(a)) for b, a in both if b["parent"] and not a["parent"]
+        ),
+        rls_enabled=tuple(name_of(a) for b, a in both if a["rls"] and not b["rls"]),
+        policies={name_of(s): int(s["policies"]) for s in after.values()},
+        default_partitions={
+            name_of(s): s["default_partition"] for s in after.values() if s["default_partition"]
+        },
+        indexes={name_of(s): tuple(_indexes(s).values()) for s in after.values()},
+    )
+
+
+def _nothing(state: State) -> State:
+    """A table with nothing in it, to compare a new one with."""
+    return {**state, "columns": [], "constraints": [], "indexes": [], "rls": False}
+
+
+def _columns(state: State) -> dict[int, ColumnState]:
+    table = name_of(state)
+    return {
+        c["number"]: ColumnState(
+            table, c["name"], c["type"], c["not_null"], c["default"], c["identity"], c["generated"]
+        )
+        for c in state["columns"]
+    }
+
+
+def _constraints(state: State) -> dict[int, ConstraintState]:
+    columns = _columns(state)
+    indexes = _indexes(state)
+    found = {}
+    for k in state["constraints"]:
+        own = [columns[n] for n in k["numbers"] if n in columns]
+        index = indexes.get(k["index"]) if k["kind"] in "pux" else None
+        found[int(k["oid"])] = ConstraintState(
+            name_of(state),
+            k["name"],
+            k["kind"],
+            k["valid"],
+            tuple(c.name for c in own),
+            tuple(c.type for c in own),
+            index.name if index else "",
+            k["references"] or "",
+            tuple(k["referenced_types"] or ()),
+        )
+    return found
+
+
+def _indexes(state: State) -> dict[int, IndexState]:
+    return {int(i["oid"]): _index(state, i) for i in state["indexes"]}
+
+
+def _index(state: State, i: Mapping[str, Any]) -> IndexState:
+    columns = _columns(state)
+    keys: Iterator[int] = iter(i["numbers"][: i["keys"]])
+    return IndexState(
+        name_of(state),
+        f"{i['schema']}.{i['name']}",
+        i["unique"],
+        i["primary"],
+        i["exclusion"],
+        i["valid"],
+        tuple(columns[n].name if n in columns else "" for n in keys),
+        i["partial"],
+        i["expression"],
+    )
