@@ -63,6 +63,7 @@ class Observation:
     EXPLAIN ANALYZE ran, otherwise what the whole server wrote meanwhile. `buffers` counts pages
     of 8 kB touched, where EXPLAIN ANALYZE could count them. `blocked_s` is the longest that another
     session was seen to wait for the run while the step ran, `waiters` how many such sessions were.
+    `error` is what the server said when the step failed, with its SQLSTATE and detail.
     """
 
     number: int
@@ -86,6 +87,8 @@ class Observation:
     waiters: int = 0
     explain: Node | None = field(default=None, repr=False)
     error: str = ""
+    sqlstate: str = ""
+    detail: str = ""
     skipped: str = ""
 
     @property

@@ -154,6 +154,8 @@ class Stage:
             blocked_s=waited,
             waiters=waiters,
             error=error.diag.message_primary or " ".join(str(error).split()),
+            sqlstate=error.sqlstate or "",
+            detail=error.diag.message_detail or "",
         )
         self.on_step(step, "failed", observation)
         ours = isinstance(error, psycopg.errors.QueryCanceled) and not self.stopped.is_set()
