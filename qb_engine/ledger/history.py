@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 import qb_engine
 from qb_engine.database.message import literal
 from qb_engine.ledger.install import exists
@@ -73,7 +75,8 @@ UPDATE qb.history SET status = %s, error = %s, finished_at = clock_timestamp(),
        seconds = extract(epoch FROM clock_timestamp() - started_at)
 """
 
-# a block's steps, the parts that it completes, and the end of the run if it is the last one
+# a block's steps, the parts that it completes, and the end of the run if it is the last one; a run
+# that was ended meanwhile breaks FENCE, and its row is locked from here to COMMIT
 KEEP = f"""
 WITH steps AS ({RECORD.replace("%s", "$1")}),
 parts AS (
@@ -83,11 +86,17 @@ parts AS (
         AS g(file text, kind text, state text, transaction text)
         ON CONFLICT (run, file) DO UPDATE SET state = excluded.state, at = excluded.at
 )
-UPDATE qb.history SET status = $4, error = '', finished_at = clock_timestamp(),
-       seconds = extract(epoch FROM clock_timestamp() - started_at)
- WHERE run = $3 AND status = 'running' AND $4 <> ''
-RETURNING seconds
+UPDATE qb.history
+   SET status = CASE WHEN status <> 'running' THEN 'not running'
+                     WHEN $4 = '' THEN status ELSE $4 END,
+       error = '',
+       finished_at = CASE WHEN $4 = '' THEN finished_at ELSE pg_catalog.clock_timestamp() END,
+       seconds = CASE WHEN $4 = '' THEN seconds
+                      ELSE extract(epoch FROM pg_catalog.clock_timestamp() - started_at) END
+ WHERE run = $3
+RETURNING CASE WHEN $4 <> '' THEN seconds END
 """
+FENCE = "history_status_check"  # the constraint that lets nobody write for a run that has ended
 
 # a run that starts; its number is DEFAULT, or was reserved for it
 BEGIN = """
@@ -277,10 +286,17 @@ def keep(
     """Record a block that is about to be committed, in one statement; seconds when that ends it.
 
     `parts` are the files whose last statement is in the block, `status` what the run becomes when
-    it was the last block, else empty.
+    it was the last block, else empty. Raise CheckViolation of FENCE when the run is not running.
     """
     row = conn.execute(keeping(conn, run, observations, parts, status).encode()).fetchone()
-    return float(row[0]) if row else None
+    return float(row[0]) if row and row[0] is not None else None
+
+
+def fenced_off(error: BaseException) -> bool:
+    """True when a run was not recorded because it is not running any more."""
+    if not isinstance(error, psycopg.errors.CheckViolation):
+        return False
+    return (error.diag.schema_name, error.diag.constraint_name) == ("qb", FENCE)
 
 
 def keeping(

@@ -20,7 +20,7 @@ CREATE TABLE qb.history (
     raw_checksum text NOT NULL DEFAULT '',              -- of the files' bytes as they were then
     down_checksum text NOT NULL DEFAULT '',             -- of the way back, as it was then
     direction text NOT NULL CHECK (direction IN ('up', 'down')),
-    status text NOT NULL CHECK (status IN
+    status text NOT NULL CONSTRAINT history_status_check CHECK (status IN
         ('running', 'applied', 'expanded', 'contracted', 'rolled back', 'failed', 'stopped')),
     who text NOT NULL DEFAULT session_user,
     host text NOT NULL DEFAULT '',

@@ -13,7 +13,7 @@ from qb_engine import ledger
 from qb_engine.constraints.rules import NOT_ROLLED_BACK, Limits, Memo, after, before, insist
 from qb_engine.database.connect import lost, server_error
 from qb_engine.database.message import value
-from qb_engine.errors import InterruptedRun, RefusedError
+from qb_engine.errors import InterruptedRun, RefusedError, ServerError
 from qb_engine.execution import Block, Observation, StepFailed
 from qb_engine.execution.blocks import MAY_COMMIT
 from qb_engine.execution.executor import Unit
@@ -149,6 +149,8 @@ class Recording:
                 f"{self._migration.id} was interrupted", why=fate, todo=todo
             ) from None
         except psycopg.Error as error:
+            if ledger.fenced_off(error):
+                raise self._ended_by_another() from error
             if not self._control.closed:
                 self._record_end("failed", str(error))
             if lost(error):
@@ -288,6 +290,16 @@ class Recording:
         failed.why += f"\n{self._fate(kept, cut_off)}"
         failed.then(self._again, self._migration.path.name)
         return failed
+
+    def _ended_by_another(self) -> ServerError:
+        """The error for a run that another runner took for dead; its last block is not kept."""
+        return ServerError(
+            f"the run of {self._migration.id} was ended by another runner",
+            why=f"this one had lost the runner's lock, and the ledger says that run {self.number} "
+            "is not running any more\nrolled back: what it had not recorded by then",
+            todo="see how it stands with: qb status",
+            code="lock-lost",
+        )
 
     def _record_end(self, status: str, error: str) -> tuple[int, int]:
         """Record how the run ended; how many steps were kept, and how many were cut off."""

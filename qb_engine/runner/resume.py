@@ -11,6 +11,7 @@ from qb_engine.errors import RefusedError
 from qb_engine.execution import Block, Observation, Step
 from qb_engine.execution.blocks import MAY_COMMIT
 from qb_engine.ledger import PartRow
+from qb_engine.ledger.decisions import settle_parts
 from qb_engine.runner.evidence import Found, now
 from qb_engine.secrets import mask
 from qb_engine.sql import SqlError, read_one
@@ -54,7 +55,9 @@ def remaining(
                 continue
             else:
                 whole = _whole(migration, arranged, step)
-                ledger.keep(control, run, [_known(step)], whole, "")
+                with control.transaction():
+                    ledger.record_steps(control, run, [_known(step)])
+                    settle_parts(control, run, whole)
             kept.append(step)
         if steps:
             left.append(replace(block, steps=tuple(steps)))
