@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -32,7 +32,7 @@ SELECT DISTINCT coalesce(i.indrelid, c.oid)::bigint
 STATES = """
 SELECT c.oid::bigint, pg_catalog.json_build_object(
     'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'partition', c.relispartition,
-    'rls', c.relrowsecurity,
+    'rls', c.relrowsecurity, 'file', c.relfilenode::bigint,
     'parent', (SELECT pn.nspname || '.' || p.relname FROM pg_catalog.pg_inherits h
                  JOIN pg_catalog.pg_class p ON p.oid = h.inhparent
                  JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
@@ -67,7 +67,8 @@ SELECT c.oid::bigint, pg_catalog.json_build_object(
           FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype <> 't'),
     'indexes', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
             'oid', x.oid::bigint, 'schema', xn.nspname, 'name', x.relname,
-            'unique', i.indisunique, 'primary', i.indisprimary, 'exclusion', i.indisexclusion,
+            'file', x.relfilenode::bigint, 'unique', i.indisunique,
+            'primary', i.indisprimary, 'exclusion', i.indisexclusion,
             'valid', i.indisvalid, 'numbers', i.indkey::int2[], 'keys', i.indnkeyatts,
             'partial', i.indpred IS NOT NULL, 'expression', pg_catalog.md5(i.indexprs::text))
             ORDER BY x.oid), '[]')
@@ -165,6 +166,7 @@ class Changes:
     validated: tuple[ConstraintState, ...] = ()
     added_indexes: tuple[IndexState, ...] = ()
     dropped_indexes: tuple[IndexState, ...] = ()
+    rebuilt: tuple[IndexState, ...] = ()  # made anew under their names
     attached: tuple[Changed, ...] = ()  # before: partition, after: parent
     detached: tuple[Changed, ...] = ()  # before: parent, after: partition
     rls_enabled: tuple[str, ...] = ()
@@ -172,6 +174,9 @@ class Changes:
     default_partitions: Mapping[str, str] = field(default_factory=dict)  # by parent
     indexes: Mapping[str, tuple[IndexState, ...]] = field(default_factory=dict)  # after, by table
     new: frozenset[str] = frozenset()
+
+
+T = TypeVar("T", ConstraintState, IndexState)
 
 
 def states(conn: Connection, oids: Iterable[int]) -> dict[int, State]:
@@ -195,8 +200,8 @@ def changes(before: Mapping[int, State], after: Mapping[int, State]) -> Changes:
     pairs: list[tuple[State, State]] = [*both, *((_nothing(s), s) for s in fresh)]
     old_columns = [(_columns(b), _columns(a)) for b, a in pairs]
     kept = [(b[n], a[n]) for b, a in old_columns for n in a if n in b]
-    old_constraints = [(_constraints(b), _constraints(a)) for b, a in pairs]
-    old_indexes = [(_indexes(b), _indexes(a)) for b, a in pairs]
+    old_constraints = [_by_name(_constraints(b), _constraints(a)) for b, a in pairs]
+    old_indexes = [_by_name(_indexes(b), _indexes(a)) for b, a in pairs]
     return Changes(
         created=tuple(name_of(s) for s in fresh),
         dropped=tuple(name_of(s) for s in gone),
@@ -215,6 +220,9 @@ def changes(before: Mapping[int, State], after: Mapping[int, State]) -> Changes:
         added_indexes=tuple(a[n] for b, a in old_indexes for n in a if n not in b),
         dropped_indexes=tuple(b[n] for b, a in old_indexes for n in b if n not in a)
         + tuple(index for s in gone for index in _indexes(s).values()),
+        rebuilt=tuple(
+            i for b, a in pairs for n, i in _indexes(a).items() if _anew(i, n, _indexes(b))
+        ),
         attached=tuple(
             Changed(name_of(a), a["parent"]) for b, a in both if a["parent"] and not b["parent"]
         ),
@@ -228,6 +236,22 @@ def changes(before: Mapping[int, State], after: Mapping[int, State]) -> Changes:
         },
         indexes={name_of(s): tuple(_indexes(s).values()) for s in after.values()},
     )
+
+
+def _by_name(before: dict[int, T], after: dict[int, T]) -> tuple[dict[int, T], dict[int, T]]:
+    """Give what was made anew under its old name the oid that it has now.
+
+    A change of a column's type makes indexes and constraints anew.
+    """
+    now = {each.name: oid for oid, each in after.items() if oid not in before}
+    old = {
+        now.get(each.name, oid) if oid not in after else oid: each for oid, each in before.items()
+    }
+    return old, after
+
+
+def _anew(index: IndexState, oid: int, before: dict[int, IndexState]) -> bool:
+    return oid not in before and any(each.name == index.name for each in before.values())
 
 
 def _nothing(state: State) -> State:

@@ -10,7 +10,7 @@ from qb_engine.analysis.facts import Work, WorkKind
 # names stand unquoted within quotation marks, without their schema; a name may hold any character
 _TABLE = re.compile(r'^(?:DEBUG: *)?(rewriting|verifying) table "(.+)"$')
 _INDEX = re.compile(
-    r'^(?:DEBUG: *)?building index "(.+)" on table "(.+)" (?:serially|with request for \d+ parallel'
+    r'^(?:DEBUG: *)?building index "(.+)" on table "(.+)" (?:serially|with request)'
 )
 _FOREIGN_KEY = re.compile(r'^(?:DEBUG: *)?validating foreign key constraint "(.+)"$')
 _NOT_NULL = re.compile(

@@ -60,6 +60,8 @@ def read(statement: Statement) -> tuple[Operation, ...]:
 
     A command that no operation can write back exactly is a Generic one.
     """
+    if statement.node is None:
+        return (Generic(statement.sql),)
     nodes = _commands(statement.node)
     if len(nodes) == 1:
         return (_read(statement.node) or Generic(statement.sql),)

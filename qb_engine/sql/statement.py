@@ -37,6 +37,7 @@ class Statement:
 
     `node` is libpg_query's message for the statement (an `AlterTableStmt`, say), `kind` the name of
     that message in snake case without `_stmt`: `alter_table`, `index`, `update`.
+    What the grammar cannot read has no node, and is `unknown`.
     """
 
     sql: str
@@ -45,6 +46,8 @@ class Statement:
 
     @property
     def kind(self) -> str:
+        if self.node is None:
+            return "unknown"
         name = re.sub(r"(?<!^)(?=[A-Z])", "_", str(type(self.node).__name__)).lower()
         return name.removesuffix("_stmt")
 
@@ -82,6 +85,8 @@ class Statement:
     @cached_property
     def relations(self) -> tuple[tuple[str, str], ...]:
         """Every relation that the statement names, as (schema or "", name), in order, once."""
+        if self.node is None:
+            return ()
         found = [
             (node.schemaname, node.relname)
             for _, node in postgast.walk(self.node)

@@ -1,0 +1,226 @@
+"""statements run on a shadow, and what each of them was seen to do, as facts"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from qb_engine.analysis.changes import (
+    NAMED,
+    TOUCHED,
+    Changes,
+    State,
+    changes,
+    name_of,
+    states,
+)
+from qb_engine.analysis.facts import Examined, Facts, Provenance, Work, WorkKind
+from qb_engine.analysis.messages import work_of
+from qb_engine.execution import Block, Executor, Observation
+from qb_engine.execution.failure import StepFailed
+from qb_engine.execution.outside import named_tables
+
+if TYPE_CHECKING:
+    from qb_engine.database.connect import Connection
+    from qb_engine.execution.blocks import Step
+    from qb_engine.execution.stage import Policy
+    from qb_engine.shadow import Shadow
+
+# what a transaction has read would be counted with the next one's, too
+FLUSH = "SELECT pg_catalog.pg_stat_force_next_flush()"
+EMPTIES = "truncate"  # it gives new files, and copies nothing
+
+
+class Examiner:
+    """Looks, while an executor runs on a shadow, at what each step changes in the catalog."""
+
+    def __init__(self, acting: Connection, watching: Connection) -> None:
+        self._acting = acting
+        self._watching = watching
+        self._known: dict[int, State] = {}  # tables as they were after the last look at them
+        self._made: set[int] = set()
+        self._tables: dict[str, str] = {}  # by the name of an index: its table
+        self._rewritten: dict[int, tuple[str, ...]] = {}  # by the number of the step
+        self.changes: dict[int, Changes] = {}  # likewise
+        acting.execute("SET client_min_messages = debug1")  # outside transactions, too
+
+    def on_step(self, step: Step, state: str, seen: Observation | None) -> None:
+        """Hear of a step as the executor tells of it."""
+        if state == "running" and step.outside:
+            self._remember(self._watching, self._named(step))
+        elif state == "done":
+            self._look(step)
+
+    def facts(self, step: Step, seen: Observation) -> Facts:
+        """The facts of a step, from what was observed and what it changed."""
+        found = self.changes.get(step.number, Changes())
+        new = found.new
+        locks = tuple(
+            lock
+            for lock in seen.locks
+            if lock.relation not in new and self._tables.get(lock.relation) not in new
+        )
+        return Facts(
+            locks=locks,
+            work=tuple(self._work(step, seen, found)),
+            changes=found,
+            refuses_transaction=step.outside,
+            messages=seen.messages,
+            error=seen.error,
+            sqlstate=seen.sqlstate,
+            detail=seen.detail,
+        )
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def _look(self, step: Step) -> None:
+        touched = {int(row[0]) for row in self._acting.execute(TOUCHED).fetchall()}
+        if step.outside:
+            touched |= set(self._named(step))
+        self._remember(self._watching, touched)
+        after = states(self._acting, touched)
+        before = {oid: self._known[oid] for oid in touched if oid in self._known}
+        found = changes(before, after)
+        if step.outside:  # else the executor's observer tells
+            self._rewritten[step.number] = tuple(
+                name_of(after[oid])
+                for oid in before.keys() & after.keys()
+                if before[oid]["file"] != after[oid]["file"]
+            )
+        for oid in touched:
+            self._known.pop(oid, None)
+        self._known.update(after)
+        self._made |= after.keys() - before.keys()
+        self._made -= before.keys() - after.keys()
+        for state in (*before.values(), *after.values()):
+            for index in state["indexes"]:
+                self._tables[f"{index['schema']}.{index['name']}"] = name_of(state)
+        new = {name_of(self._known[oid]) for oid in self._made if oid in self._known}
+        new |= {name_of(before[oid]) for oid in self._made if oid in before}
+        self.changes[step.number] = replace(found, new=frozenset(new))
+
+    def _named(self, step: Step) -> list[int]:
+        with suppress(psycopg.Error):  # a name that is none: the server will say so
+            rows = self._watching.execute(NAMED, [named_tables(step.statement)]).fetchall()
+            return [int(row[0]) for row in rows]
+        return []
+
+    def _remember(self, conn: Connection, oids: Iterable[int]) -> None:
+        """Learn how tables were before; `conn` does not see what the transaction has changed."""
+        self._known.update(states(conn, set(oids) - self._known.keys() - self._made))
+
+    # -- work ----------------------------------------------------------------------------------
+
+    def _work(self, step: Step, seen: Observation, found: Changes) -> list[Work]:
+        if step.statement.kind == EMPTIES:
+            return []
+        known = {name_of(state) for state in self._known.values()}
+        known |= {lock.relation for lock in seen.locks if not lock.index} | set(found.dropped)
+        locked = {lock.relation for lock in seen.locks}
+
+        def relation(name: str) -> str | None:
+            """A table by the name that a message gives, which is without its schema."""
+            same = sorted(k for k in known if k.partition(".")[2] == name)
+            same = [k for k in same if k in locked] or same
+            return same[0] if same and same[0] not in found.new else None
+
+        def of_constraint(name: str) -> str | None:
+            for each in (*found.added_constraints, *found.validated):
+                if each.name == name:
+                    return each.table if each.table not in found.new else None
+            return None
+
+        work = list(dict.fromkeys(work_of(seen.messages, relation, of_constraint)))
+        rebuilt = {index.name for index in found.rebuilt}
+        for number, each in enumerate(work):
+            if each.kind is WorkKind.BUILD:
+                work[number] = self._built(each, found, rebuilt)
+        said = {(each.kind, each.relation) for each in work}
+        for name in (*seen.rewrites, *self._rewritten.get(step.number, ())):
+            if (WorkKind.REWRITE, name) not in said and name not in found.new:
+                work.append(Work(WorkKind.REWRITE, name))
+        built = {each.index for each in work}
+        for name in (*seen.rebuilds, *sorted(rebuilt)):
+            table = self._tables.get(name, "")
+            if table and table not in found.new and name not in built:
+                work.append(Work(WorkKind.REBUILD, table, index=name))
+                built.add(name)
+        read = {each.relation for each in work if each.kind is not WorkKind.PROVED}
+        for scan in seen.scans:
+            if scan.relation not in read and scan.relation not in found.new:
+                work.append(Work(WorkKind.SCAN, scan.relation))
+        return work
+
+    def _built(self, work: Work, found: Changes, rebuilt: set[str]) -> Work:
+        """An index by its whole name, which a message does not give; rebuilt, if it was there."""
+        schema = work.relation.partition(".")[0]
+        name = f"{schema}.{work.index}"
+        new = {index.name for index in found.added_indexes}
+        kind = WorkKind.BUILD if name in new and name not in rebuilt else WorkKind.REBUILD
+        return replace(work, index=name, kind=kind)
+
+
+def examine(
+    shadow: Shadow,
+    arranged: Sequence[Block],
+    policy: Policy,
+) -> tuple[Examined, ...]:
+    """Run blocks on a shadow and give each of their steps with its facts.
+
+    With `policy.commit` False nothing stays there, and what refuses a transaction is not run. With
+    `policy.going_on` a statement that fails is noted, and those after it are run. Without it those
+    after it have no facts but static ones.
+    """
+    acting, watching = shadow.connect(), shadow.connect()
+    examiner = Examiner(acting, watching)
+    executor = Executor(acting, watching, policy, opener=shadow.connect, on_step=examiner.on_step)
+    seen: dict[int, Observation] = {}
+    try:
+        for block in arranged:
+            try:
+                observations = executor.run(block)
+            except StepFailed as failed:
+                if acting.closed:
+                    raise
+                seen.update({o.number: o for o in failed.observations})
+                if not policy.going_on:
+                    break
+            else:
+                seen.update({o.number: o for o in observations})
+                acting.execute(FLUSH)
+    finally:
+        executor.close()
+        acting.close()
+        watching.close()
+    return tuple(
+        _examined(examiner, block, step, seen.get(step.number))
+        for block in arranged
+        for step in block.steps
+    )
+
+
+def _examined(examiner: Examiner, block: Block, step: Step, seen: Observation | None) -> Examined:
+    ran = seen is not None and not seen.skipped
+    if ran and seen is not None:
+        facts = examiner.facts(step, seen)
+    else:
+        facts = Facts(refuses_transaction=step.outside, provenance=Provenance.STATIC)
+    transaction = block.number if block.transactional else None
+    return Examined(step.number, step.statement, step.part, transaction, facts)
+
+
+def with_figures(
+    examined: Iterable[Examined], figures: Mapping[str, object]
+) -> tuple[Examined, ...]:
+    """The same steps, each with the target's figures of the relations that it touches."""
+    found = []
+    for each in examined:
+        names = {lock.relation for lock in each.facts.locks}
+        names |= {work.relation for work in each.facts.work} | set(each.facts.changes.kinds)
+        own = {name: figures[name] for name in names if name in figures}
+        found.append(replace(each, facts=replace(each.facts, figures=own)))  # type: ignore[arg-type]
+    return tuple(found)

@@ -1,0 +1,57 @@
+"""the one driver: walks a migration once, with what its transactions hold, and asks each hazard"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from qb_engine.analysis.facts import Examined
+from qb_engine.analysis.hazards.hazard import Circumstances, Finding, Situation
+from qb_engine.execution.observation import strength
+
+
+def judge(
+    examined: Sequence[Examined], circumstances: Circumstances | None = None
+) -> tuple[Finding, ...]:
+    """What may go wrong, statement by statement in their order, worst first within each."""
+    from qb_engine.analysis.hazards import all_hazards
+
+    found: list[Finding] = []
+    for at in situations(examined, circumstances or Circumstances()):
+        here = [finding for _, find in all_hazards() for finding in find(at)]
+        found += sorted(dict.fromkeys(here), key=lambda f: (-f.severity.rank, f.hazard, f.relation))
+    return tuple(found)
+
+
+def situations(examined: Sequence[Examined], circumstances: Circumstances) -> Iterator[Situation]:
+    """Each statement with the locks that are held, and the tables that are made, before it."""
+    held: dict[str, str] = {}
+    first_of: dict[str, int] = {}
+    made: set[str] = set()
+    transaction: int | None = None
+    for number, step in enumerate(examined):
+        if step.transaction is None or step.transaction != transaction:
+            held, first_of = {}, {}
+        transaction = step.transaction
+        yield Situation(
+            step,
+            circumstances,
+            dict(held),
+            dict(first_of),
+            tuple(examined[:number]),
+            tuple(examined[number + 1 :]),
+            frozenset(made),
+        )
+        changes = step.facts.changes
+        made |= set(changes.created) | changes.new
+        for change in changes.renamed:
+            if change.before in made:
+                made.add(change.after)
+        made -= set(changes.dropped)
+        for relation, mode in _taken(step):
+            if strength(mode) > strength(held.get(relation, "")):
+                held[relation] = mode
+                first_of[relation] = step.number
+
+
+def _taken(step: Examined) -> Iterable[tuple[str, str]]:
+    return ((lock.relation, lock.mode) for lock in step.facts.locks)
