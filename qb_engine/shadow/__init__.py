@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from qb_engine.shadow.dump import Dump, dump
-from qb_engine.shadow.shadow import Scratch, Shadow, like, scratch
+from qb_engine.shadow.shadow import Scratch, Shadow, from_sql, like, scratch
 
-__all__ = ["Dump", "Scratch", "Shadow", "dump", "like", "scratch"]
+__all__ = ["Dump", "Scratch", "Shadow", "dump", "from_sql", "like", "scratch"]

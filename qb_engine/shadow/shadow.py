@@ -87,9 +87,22 @@ def like(server: Scratch, target: Target, *, schema: Snapshot | None = None) -> 
             conn.close()
     identity = f"{schema.server_version}:{schema.fingerprint}"
     with server_errors("making a shadow", server.target), ExitStack() as stack:
-        with _template(server, identity, target) as (template, missing):
+        with _template(server, identity, lambda: dump(target).sql) as (template, missing):
             name = stack.enter_context(clone(server, template))
         yield Shadow(server, name, missing)
+
+
+@contextmanager
+def from_sql(server: Scratch, ddl: str, name: str = "") -> Iterator[Shadow]:
+    """A fresh database in which a script has run; the same script runs only once per server.
+
+    `name` says in messages where the script comes from.
+    """
+    doing = f"making a shadow of {name or 'a script'}"
+    with server_errors(doing, server.target), ExitStack() as stack:
+        with _template(server, f"sql:{ddl}", lambda: ddl) as (template, missing):
+            dbname = stack.enter_context(clone(server, template))
+        yield Shadow(server, dbname, missing)
 
 
 @contextmanager
@@ -162,7 +175,7 @@ def _dropped(admin: Connection, name: str) -> bool:
 
 @contextmanager
 def _template(
-    server: Scratch, identity: str, target: Target
+    server: Scratch, identity: str, ddl: Callable[[], str]
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The database that holds this schema, made when it is not there yet; kept while in use."""
     name = TEMPLATE + hashlib.sha256(identity.encode()).hexdigest()[:20]
@@ -179,11 +192,11 @@ def _template(
             missing = tuple(json.loads(row[0])["missing"])
         else:
             admin.execute(f"DROP DATABASE IF EXISTS {ident(name)} WITH (FORCE)".encode())
-            ddl = dump(target).sql
+            text = ddl()
             admin.execute(f"CREATE DATABASE {ident(name)} TEMPLATE template0".encode())
             conn = server.connect(name)
             try:
-                missing = load(conn, ddl)
+                missing = load(conn, text)
             finally:
                 conn.close()
         note = json.dumps({"used": time.time(), "missing": missing})

@@ -13,7 +13,7 @@ from qb_engine.commands import Session, invoke
 from qb_engine.database import Target
 from qb_engine.project import Project
 from qb_engine.schema import snapshot
-from qb_engine.shadow import like, scratch
+from qb_engine.shadow import from_sql, like, scratch
 from qb_engine.shadow.shadow import CLONE, TEMPLATE, sweep
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -53,6 +53,18 @@ def test_the_same_schema_is_loaded_once(
             oids.add(connection.execute(query, [name]).fetchone())
     assert len(oids) == 1
     assert None not in oids
+
+
+def test_a_script_runs_once_for_all_its_shadows(project: Project, connection: Connection) -> None:
+    ddl = f"CREATE TABLE only_{connection.info.dbname} (id int)"
+    before, kept = databases(connection, TEMPLATE), []
+    for _ in (1, 2):
+        with from_sql(scratch(project), ddl) as shadow:
+            conn = shadow.connect()
+            assert len(snapshot(conn).tables) == 1
+            conn.close()
+        kept.append(databases(connection, TEMPLATE) - before)
+    assert kept[0] == kept[1]
 
 
 def test_what_a_crash_left_is_swept(connection: Connection) -> None:
