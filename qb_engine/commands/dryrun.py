@@ -11,7 +11,7 @@ import click
 from qb_engine.commands import Session, qb_command
 from qb_engine.commands._rules import rules_as_dicts, rules_table
 from qb_engine.commands._steps import charts, steps_table
-from qb_engine.commands._watched import as_facts, kept_waiting
+from qb_engine.commands._watched import as_facts, kept_waiting, waited_for
 from qb_engine.commands._workload import (
     workload_facts,
     workload_notes,
@@ -51,8 +51,8 @@ class DryRunReport(Report):
     def tables(self) -> Sequence[Table]:
         steps = steps_table(self.dry.migration.id, self.dry.seen, timed=True)
         found = [steps, rules_table(self.dry.rules)] if self.dry.rules else [steps]
-        if waited := kept_waiting(self.dry.seen, self.dry.samples):
-            found.append(waited)
+        seen, samples = self.dry.seen, self.dry.samples
+        found += [t for t in (kept_waiting(seen, samples), waited_for(seen, samples)) if t]
         return [*found, *workload_tables(self.dry.compared)]
 
     def notes(self) -> Sequence[str]:

@@ -12,7 +12,7 @@ import click
 from qb_engine.commands import Session, qb_command
 from qb_engine.commands._options import Duration
 from qb_engine.commands._steps import charts, steps_table
-from qb_engine.commands._watched import as_facts, kept_waiting, live
+from qb_engine.commands._watched import as_facts, kept_waiting, live, waited_for
 from qb_engine.commands._workload import (
     workload_facts,
     workload_notes,
@@ -71,8 +71,9 @@ class RunReport(Report):
         found = [Table("migrations", columns, rows, empty="nothing was pending")]
         for r in self._shown:
             found.append(steps_table(r.migration, r.seen, timed=True))
-            if waited := kept_waiting(r.seen, r.samples):
-                found.append(waited)
+            found += [
+                t for t in (kept_waiting(r.seen, r.samples), waited_for(r.seen, r.samples)) if t
+            ]
         return [*found, *workload_tables(self.compared)]
 
     @property

@@ -70,9 +70,31 @@ SELECT g.run, g.number, g.part, g.sql, g.place, g.status, g.transactional, g.sec
  WHERE s.status <> 'done'
 """
 
-FINISH = """
-UPDATE qb.history SET status = %s, error = %s, finished_at = clock_timestamp(),
-       seconds = extract(epoch FROM clock_timestamp() - started_at)
+# how long a run has worked: what it had before it stopped, and since it went on
+SECONDS = """
+worked + extract(epoch FROM pg_catalog.clock_timestamp() - coalesce(continued_at, started_at))
+"""
+FINISH = f"""
+UPDATE qb.history SET status = %s, error = %s, finished_at = clock_timestamp(), seconds = {SECONDS}
+"""
+
+# a try of the same run changes nothing of its time; of one whose end nobody saw its steps are known
+RESUME = """
+WITH told AS (
+    INSERT INTO qb.event (host, what, migration, run, detail)
+    SELECT %(host)s, 'went on', migration, run,
+           pg_catalog.jsonb_build_object('stopped_at', error, 'was', status)
+      FROM qb.history WHERE run = %(run)s AND status <> 'running' AND %(tell)s
+)
+UPDATE qb.history h
+   SET status = 'running', error = '', checksum = %(checksum)s, raw_checksum = %(raw_checksum)s,
+       down_checksum = %(down_checksum)s,
+       worked = CASE WHEN h.status = 'running' THEN h.worked
+                     ELSE coalesce(h.seconds, (SELECT pg_catalog.sum(s.seconds) FROM qb.step s
+                                                WHERE s.run = h.run), 0) END,
+       continued_at = CASE WHEN h.status = 'running' THEN h.continued_at
+                           ELSE pg_catalog.clock_timestamp() END
+ WHERE h.run = %(run)s
 """
 
 # a block's steps, the parts that it completes, and the end of the run if it is the last one; a run
@@ -92,7 +114,7 @@ UPDATE qb.history
        error = '',
        finished_at = CASE WHEN $4 = '' THEN finished_at ELSE pg_catalog.clock_timestamp() END,
        seconds = CASE WHEN $4 = '' THEN seconds
-                      ELSE extract(epoch FROM pg_catalog.clock_timestamp() - started_at) END
+                      ELSE {SECONDS} END
  WHERE run = $3
 RETURNING CASE WHEN $4 <> '' THEN seconds END
 """
@@ -247,13 +269,21 @@ def parts(conn: Connection, run: int) -> tuple[PartRow, ...]:
     return tuple(PartRow(*row) for row in rows)
 
 
-def resume(conn: Connection, run: int, migration: LoadedMigration) -> None:
-    """Record that a run which stopped half way goes on, with the file as it is now."""
-    conn.execute(
-        "UPDATE qb.history SET status = 'running', error = '', checksum = %s, raw_checksum = %s,"
-        " down_checksum = %s WHERE run = %s",
-        [migration.checksum, migration.raw_checksum, way_back(migration), run],
-    )
+def resume(conn: Connection, run: int, migration: LoadedMigration, *, tell: bool = True) -> None:
+    """Record that a run which stopped half way goes on, with the file as it is now.
+
+    What it had stopped at stays among the decisions, unless somebody else is to `tell`; the time
+    until now is not that of the run.
+    """
+    given = {
+        "run": run,
+        "tell": tell,
+        "host": platform.node(),
+        "checksum": migration.checksum,
+        "raw_checksum": migration.raw_checksum,
+        "down_checksum": way_back(migration),
+    }
+    conn.execute(RESUME, given)
 
 
 def finish(conn: Connection, run: int, status: str, error: str = "") -> None:

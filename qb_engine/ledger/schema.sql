@@ -27,7 +27,9 @@ CREATE TABLE qb.history (
     qb_version text NOT NULL,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at timestamptz,
-    seconds double precision,
+    seconds double precision,                           -- at work: not while it lay half applied
+    worked double precision NOT NULL DEFAULT 0,         -- of these, before it went on the last time
+    continued_at timestamptz,                           -- when it went on the last time
     fingerprint_before text,
     fingerprint_after text,
     error text NOT NULL DEFAULT ''

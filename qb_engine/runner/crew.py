@@ -54,6 +54,7 @@ class Crew:
         self.migration: LoadedMigration | None = None  # whose steps are told
         self.run = 0
         self.terminate = 0.0  # how old a blocker's transaction is that is ended, in seconds
+        self.decides = False  # who has this crew records himself why a run goes on
         self.leaving: tuple[str, ...] = ()  # ends a transaction where sessions are not kept
         self.ahead = 0  # migrations that follow in this run; their commits take this one's to disk
         self._numbers: list[int] = []  # of runs that are reserved, the next one last

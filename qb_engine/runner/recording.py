@@ -102,7 +102,7 @@ class Recording:
         self._arranged = arranged
         self._begins = not kept
         self._since = crew.executor.clock()
-        whole = whole_parts(arranged, parts, down=self._status == "rolled back")
+        whole = whole_parts(arranged, parts, down=self._status == "rolled back", kept=kept)
         with self.recorded():
             if not crew.sessions.kept:
                 refuse_settings(arranged, kept)
@@ -330,16 +330,21 @@ def _durably(conn: Connection) -> Iterator[None]:
 
 
 def whole_parts(
-    arranged: Sequence[Block], parts: Iterable[Part], *, down: bool
+    arranged: Sequence[Block], parts: Iterable[Part], *, down: bool, kept: Sequence[Step] = ()
 ) -> dict[int, list[PartRow]]:
-    """By the number of a block: the files of which it runs the last statement."""
+    """By the number of a block: the files of which it runs the last statement.
+
+    `kept` are steps that an earlier try has committed, in transactions of its own.
+    """
     found: dict[int, list[PartRow]] = {block.number: [] for block in arranged}
     for part in parts:
         mine = [b for b in arranged if any(step.part == part.file for step in b.steps)]
         if not mine:
             continue
-        alone = [b for b in mine if not b.transactional]
-        how = "one" if len(mine) == 1 and not alone else "mixed" if alone else "each statement"
+        earlier = [step for step in kept if step.part == part.file]
+        alone = any(not b.transactional for b in mine) or any(step.outside for step in earlier)
+        once = len(mine) == 1 and not earlier
+        how = "mixed" if alone else "one" if once else "each statement"
         row = PartRow(part.file, part.kind, "undone" if down else "applied", how)
         found[mine[-1].number].append(row)
     return found

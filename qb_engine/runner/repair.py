@@ -43,6 +43,7 @@ Outcome = Literal["", "applied", "undone"]
 NOBODY = StepState(0, "", "", "to run")
 
 CONTINUED = "repaired: it went on"
+AGAIN = "repaired: it went on, and stopped again"
 UNDONE = "repaired: it was undone"
 ACCEPTED = "accepted as it is"
 ENDED = "repaired: what was left"
@@ -100,14 +101,14 @@ def go_on(place: Place, case: Case, cut_off: str = "ask", *, reason: str = "") -
         case = _same(crew, case)
         if case.file:
             raise _blocked(case)
-        if case.undoing:
-            ran = _run_back(crew, case, case.run.run, resumed=True)
-        elif case.down:
-            assert case.migration is not None, "its file is there"
-            ran = roll_back_one(crew, case.migration, edited=True, out_of_order=True)
-        else:
-            request = Request(only=case.id, cut_off=cut_off, verify_first=False)
-            (ran,) = run_with(crew, request)
+        crew.decides = True
+        try:
+            ran = _go_on(crew, case, cut_off)
+        except QbError:
+            if not crew.control.closed:
+                before = {"stopped_at": case.run.error}
+                decide(crew.control, AGAIN, case.id, case.run.run, reason=reason, detail=before)
+            raise
         wrong = _left(crew, case)
         detail = {
             "stopped_at": case.run.error, "statements": len(ran.seen), "became": ran.status,
@@ -117,6 +118,18 @@ def go_on(place: Place, case: Case, cut_off: str = "ask", *, reason: str = "") -
         if case.down and (ran.seen or ran.seconds):
             crew.keep_schema(ledger.history(crew.control, case.id)[0].run)
     return Repaired(CONTINUED, ran, wrong)
+
+
+def _go_on(crew: Crew, case: Case, cut_off: str) -> Ran:
+    """Run what is left of a migration, up or down."""
+    if case.undoing:
+        return _run_back(crew, case, case.run.run, resumed=True)
+    if case.down:
+        assert case.migration is not None, "its file is there"
+        return roll_back_one(crew, case.migration, edited=True, out_of_order=True)
+    request = Request(only=case.id, cut_off=cut_off, verify_first=False)
+    (ran,) = run_with(crew, request)
+    return ran
 
 
 def start_again(place: Place, orphan: Orphan) -> Repaired:

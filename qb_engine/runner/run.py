@@ -250,7 +250,7 @@ def arranged(
     kept: tuple[Step, ...] = ()
     if resumed:
         kept, order = remaining(crew.control, number, migration, order, cut_off)
-        ledger.resume(crew.control, number, migration)
+        ledger.resume(crew.control, number, migration, tell=not crew.decides)
     fresh = status not in ("applied", "contracted")
     also = (lambda conn: forget_backfill(conn, migration)) if fresh else None
     total = sum(len(part.down) for part in parts) if down else len(migration.up)

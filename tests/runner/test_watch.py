@@ -11,8 +11,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from qb_engine import ledger
+from qb_engine import ledger, runner
 from qb_engine.commands import Session, invoke
+from qb_engine.commands._place import place_of
+from qb_engine.commands.run import RunReport
 from qb_engine.database import Target
 from qb_engine.database.connect import connect
 from qb_engine.execution import Executor, Observation, Policy, StepFailed, blocks
@@ -651,6 +653,23 @@ def test_a_run_keeps_its_samples_and_reports_whom_it_kept_waiting(
     assert row is not None
     assert row[0] == 1
     assert LIMIT_S <= row[1] < LIMIT_S + MARGIN_S
+
+
+def test_a_run_reports_for_whom_it_waited(
+    session: Session, write: Any, ready: Connection, database: Target
+) -> None:
+    write("20240101_a.sql", "CREATE TABLE b ();\nALTER TABLE app ADD COLUMN x int")
+    shown: list[Sample] = []
+    with psycopg.connect(database.conninfo, application_name="shop") as other:
+        other.execute("SELECT FROM app")
+        thread = when(lambda: any(s.waits_for for s in list(shown)), other.rollback)
+        ran = runner.run(place_of(session, session.migrations(), on_sample=shown.append))
+        thread.join()
+        waited = next(t for t in RunReport("test", ran).tables() if t.title == "waited for")
+        ((who, _, query, statement),) = waited.rows
+        assert who == f"pid {other.info.backend_pid} (shop)"
+    assert query == "SELECT FROM app"
+    assert statement == "2 ALTER TABLE app ADD COLUMN x int"
 
 
 def test_a_dry_run_gives_way_once_and_says_so(
