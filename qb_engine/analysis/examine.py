@@ -55,6 +55,10 @@ class Examiner:
         elif state == "done":
             self._look(step)
 
+    def settle(self) -> None:
+        """Have what the transaction that has ended read counted as its own."""
+        self._acting.execute(FLUSH)
+
     def facts(self, step: Step, seen: Observation) -> Facts:
         """The facts of a step, from what was observed and what it changed."""
         found = self.changes.get(step.number, Changes())
@@ -191,13 +195,21 @@ def examine(
                     break
             else:
                 seen.update({o.number: o for o in observations})
-                acting.execute(FLUSH)
+                examiner.settle()
     finally:
         executor.close()
         acting.close()
         watching.close()
+    return examined_of(examiner, arranged, seen.values())
+
+
+def examined_of(
+    examiner: Examiner, arranged: Iterable[Block], seen: Iterable[Observation]
+) -> tuple[Examined, ...]:
+    """Every step of the blocks with its facts; those that did not run have none."""
+    by_number = {o.number: o for o in seen}
     return tuple(
-        _examined(examiner, block, step, seen.get(step.number))
+        _examined(examiner, block, step, by_number.get(step.number))
         for block in arranged
         for step in block.steps
     )

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from qb_engine.analysis.examine import Examiner, examined_of
 from qb_engine.execution import Block, Executor, Observation, blocks, steps_where
 from qb_engine.execution.failure import StepFailed
 from qb_engine.shadow import like, scratch
 
 if TYPE_CHECKING:
+    from qb_engine.analysis.facts import Examined
+    from qb_engine.analysis.hazards import Finding
     from qb_engine.execution.place import Place
     from qb_engine.migrations import LoadedMigration, Part
     from qb_engine.shadow import Shadow
@@ -22,12 +25,17 @@ STATEMENT_S = 60  # on an empty shadow nothing honest takes longer
 
 @dataclass(frozen=True, slots=True)
 class PlannedMigration:
-    """A migration as it would run: its blocks, what each step was seen to do, what went wrong."""
+    """A migration as it would run: its blocks, what each step was seen to do, what went wrong.
+
+    `examined` are its steps with their facts, `findings` what may go wrong on the target.
+    """
 
     migration: LoadedMigration
     blocks: tuple[Block, ...]
     seen: tuple[Observation, ...]
     error: str = ""
+    examined: tuple[Examined, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def plan(
@@ -67,12 +75,14 @@ def observe(
     arranged = steps_where(blocks(parts, refused=refused), lambda step: step.number not in done)
     policy = place.policy(debug=True, stepped=True, statement_timeout=STATEMENT_S)
     acting, watching = shadow.connect(), shadow.connect()
-    executor = Executor(acting, watching, policy, opener=shadow.connect)
+    examiner = Examiner(acting, watching)
+    executor = Executor(acting, watching, policy, opener=shadow.connect, on_step=examiner.on_step)
     seen: list[Observation] = []
     error = ""
     try:
         for block in arranged:
             seen += executor.run(block)
+            examiner.settle()
     except StepFailed as failed:
         if isinstance(failed.cause, psycopg.errors.ActiveSqlTransaction) and (
             failed.step.number not in refused
@@ -87,7 +97,9 @@ def observe(
         executor.close()
         acting.close()
         watching.close()
-    return PlannedMigration(migration, arranged, _whole(arranged, seen), error)
+    whole = _whole(arranged, seen)
+    examined = examined_of(examiner, arranged, whole)
+    return PlannedMigration(migration, arranged, whole, error, examined)
 
 
 def _whole(arranged: tuple[Block, ...], seen: list[Observation]) -> tuple[Observation, ...]:
