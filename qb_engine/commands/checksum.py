@@ -112,7 +112,7 @@ class ChecksumReport(Report):
 
 @qb_command("checksum", short_help="A file against what ran of it; accept an edited one.")
 @click.argument("migration")
-@click.option("--accept", is_flag=True, help="Take the file as it is for what was applied.")
+@click.option("--accept", is_flag=True, help="Take the file for what was applied; needs --reason.")
 @click.option("--reason", default="", metavar="TEXT", help="Why, for the ledger.")
 @click.option("--confirm", metavar="ALIAS", help="The alias, typed back, for production.")
 def command(

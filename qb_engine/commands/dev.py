@@ -96,9 +96,11 @@ def down(session: Session, purge: bool) -> Report:
     # Temporal also when qb.toml names another one by now
     servers = (EmbeddedPostgres(home), EmbeddedTemporal(home))
     ran = any(server.status().running for server in servers)
-    _together([server.purge if purge else server.stop for server in servers])
+    had = _together([server.purge if purge else server.stop for server in servers])
     said = "the embedded servers are stopped" if ran else "no embedded server was running"
-    return _report(session.project, f"{said}; their data is deleted" if purge else said)
+    if purge:
+        said += "; their data is deleted" if any(had) else "; there was no data to delete"
+    return _report(session.project, said)
 
 
 for _part in (up, status, down):
@@ -113,13 +115,13 @@ def _servers(project: Project, home: Path) -> tuple[EmbeddedPostgres, EmbeddedTe
     return EmbeddedPostgres(home), None if own else EmbeddedTemporal(home)
 
 
-def _together(work: Sequence[Callable[[], Any]]) -> None:
-    """Do several things at once; raise the first error, after all have ended."""
+def _together(work: Sequence[Callable[[], Any]]) -> list[Any]:
+    """What several things come to, done at once; raise the first error, after all have ended."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(len(work)) as pool:
-        for future in [pool.submit(each) for each in work]:
-            future.result()
+        futures = [pool.submit(each) for each in work]
+        return [future.result() for future in futures]
 
 
 def _report(project: Project, done: str | None = None) -> ServersReport:

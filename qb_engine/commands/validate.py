@@ -62,8 +62,10 @@ class ValidateReport(Report):
         return found
 
     def notes(self) -> Sequence[str]:
-        found = self.validation.failure.splitlines()[1:]
-        found += [f"the scratch database lacks: {text}" for text in self.validation.missing]
+        v = self.validation
+        found = v.failure.splitlines()[1:]
+        found += [f"the scratch database lacks: {text}" for text in v.missing]
+        found += [f"{d.sentence()} (no failure: only SELECT * sees it)" for d in v.order]
         found.append("owners and privileges are not compared")
         found += self.data.left_out if self.data else ()
         return found
@@ -76,6 +78,7 @@ class ValidateReport(Report):
                 {"change": d.change, "kind": d.id.kind, "what": d.sentence()}
                 for d in self.validation.differences
             ],
+            "column_order": [d.sentence() for d in self.validation.order],
             "failure": self.validation.failure,
             "missing": list(self.validation.missing),
             "rules": rules_as_dicts(self.data.outcomes) if self.data else None,
@@ -90,7 +93,8 @@ def command(session: Session, scratch: str | None, data: bool) -> Report:
 
     The replay starts from what stood in the target before its first migration. With --data, what
     the applied migrations expect of the data (`expect`) is asked again, in read-only transactions
-    under the timeouts of qb.toml. Changes nothing.
+    under the timeouts of qb.toml. Columns in another order are said, and are no failure: no
+    migration could put them right, short of making the table anew. Changes nothing.
     """
     from qb_engine.commands._place import place_of
     from qb_engine.runner import validate

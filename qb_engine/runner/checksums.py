@@ -63,7 +63,8 @@ def compared(place: Place, migration: LoadedMigration) -> Comparison:
 def accepted(place: Place, migration: LoadedMigration, reason: str) -> Comparison:
     """Take the file as it is for what was applied; what was taken for what.
 
-    Raise RefusedError for a migration that stopped half way: only what is whole can be accepted.
+    Raise RefusedError for a migration that stopped half way (only what is whole can be accepted),
+    and when no reason is given.
     """
     with at_work(place) as crew:
         standing = _standing(place, crew.control, migration)
@@ -77,6 +78,13 @@ def accepted(place: Place, migration: LoadedMigration, reason: str) -> Compariso
             )
         found = _compared(crew.control, migration, standing)
         if not found.same:
+            if not reason.strip():
+                raise RefusedError(
+                    "an edited migration is not accepted without a reason",
+                    where=str(migration.path),
+                    why="whoever looks at the history later has nothing else to go by",
+                    todo="say why: --reason TEXT",
+                )
             accept(crew.control, standing.last, migration, reason)
     return found
 

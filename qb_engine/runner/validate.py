@@ -32,12 +32,17 @@ IGNORED = ("grant", "default privilege", "matview.populated")
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """The differences between the schema that the migrations make and the one that is there."""
+    """The differences between the schema that the migrations make and the one that is there.
+
+    `order` are tables whose columns are the same ones in another order: nothing that a migration
+    could mend, and nothing that statements see which name their columns.
+    """
 
     applied: tuple[str, ...]
     differences: tuple[Difference, ...]
     missing: tuple[str, ...]
     failure: str = ""
+    order: tuple[Difference, ...] = ()
 
 
 def validate(place: Place) -> Validation:
@@ -73,7 +78,9 @@ def validate(place: Place) -> Validation:
         finally:
             left.close()
             right.close()
-    return Validation(names, differences, (*replayed.missing, *found.missing))
+    order = tuple(each for each in differences if each.of_order)
+    rest = tuple(each for each in differences if not each.of_order)
+    return Validation(names, rest, (*replayed.missing, *found.missing), order=order)
 
 
 def standing_runs(place: Place, conn: Connection) -> list[tuple[LoadedMigration, Run]]:

@@ -69,7 +69,15 @@ class Difference:
     def _phrases(self) -> Iterator[str]:
         expected, found = self.expected or {}, self.found or {}
         for key in self.fields:
+            if key == "columns" and self.id.kind in RELATIONS:
+                yield _order(expected.get(key) or (), found.get(key) or ())
+                continue
             yield _phrase(key, expected.get(key, USUAL.get(key)), found.get(key, USUAL.get(key)))
+
+    @property
+    def of_order(self) -> bool:
+        """True when a table has the same columns, in another order, and nothing else differs."""
+        return self.id.kind == "table" and self.fields == ("columns",)
 
     def as_dict(self) -> dict[str, Any]:
         """The difference as JSON values."""
@@ -163,6 +171,15 @@ def _same_order(expected: Sequence[str] | None, found: Sequence[str] | None) -> 
     """True when the columns that both have stand in the same order; the others are facts."""
     first, second = list(expected or ()), list(found or ())
     return [c for c in first if c in second] == [c for c in second if c in first]
+
+
+def _order(expected: Sequence[str], found: Sequence[str]) -> str:
+    """What is said of columns in another order: those that both have; the others are facts."""
+    here = _shown("", [name for name in found if name in expected])
+    wanted = _shown("", [name for name in expected if name in found])
+    if "..." in (here, wanted):
+        return "column order differs"
+    return f"column order is {here}, expected {wanted}"
 
 
 def _phrase(key: str, expected: Any, found: Any) -> str:

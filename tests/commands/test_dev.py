@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from qb_engine.database.embedded import EmbeddedPostgres, EmbeddedTemporal
+from qb_engine.database.embedded.place import base
 from qb_engine.project import Project
 
 
@@ -73,6 +74,18 @@ def test_purge_deletes_the_data(folder: Path) -> None:
     servers = dev(folder, "up")["servers"]
     dev(folder, "down", "--purge")
     assert not any(Path(server["data"]).exists() for server in servers)
+
+
+def test_purge_says_when_there_was_nothing_to_delete(folder: Path) -> None:
+    assert "no data to delete" in dev(folder, "down", "--purge")["done"]
+    assert not (folder / ".qb").exists()
+
+
+def test_purge_finds_data_outside_of_a_project_whose_folder_was_removed(folder: Path) -> None:
+    outside = base(folder / ".qb")
+    (outside / "data").mkdir(parents=True)
+    assert "is deleted" in dev(folder, "down", "--purge")["done"]
+    assert not outside.exists()
 
 
 def test_status_starts_and_writes_nothing(folder: Path) -> None:

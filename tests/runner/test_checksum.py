@@ -80,8 +80,19 @@ def test_only_the_way_back_may_have_been_edited(qb, write) -> None:
     write("20240101_a.sql", BEFORE.replace("DROP TABLE a, b", "DROP TABLE b, a"))
     report = qb("checksum", "a")
     assert "its way down" in report.headline()
-    qb("checksum", "a", "--accept")
+    qb("checksum", "a", "--accept", "--reason", "the order of tables")
     qb("rollback")
+
+
+def test_an_edit_is_not_accepted_without_a_reason(qb, write, connection) -> None:
+    write("20240101_a.sql", "CREATE TABLE a (id int)")
+    qb("run")
+    write("20240101_a.sql", "CREATE TABLE a (id bigint)")
+    with pytest.raises(RefusedError, match="without a reason") as refused:
+        qb("checksum", "a", "--accept", "--reason", " ")
+    assert "--reason" in refused.value.todo
+    assert [s.state for s in qb("status").migrations] == ["edited"]
+    assert connection.execute("SELECT count(*) FROM qb.event").fetchone() == (0,)
 
 
 def test_a_comment_is_no_edit_and_nothing_is_accepted(qb, write, connection) -> None:
@@ -97,7 +108,7 @@ def test_an_adopted_one_has_no_statements_to_compare_but_is_accepted(qb, write, 
     write("20240101_a.sql", "CREATE TABLE a (id int)")
     qb("baseline", "a", "--yes")
     write("20240101_a.sql", "CREATE TABLE a (id int, b int)")
-    report = qb("checksum", "a", "--accept")
+    report = qb("checksum", "a", "--accept", "--reason", "adopted before it was written")
     assert report.accepted
     assert report.compared.adopted
     assert [s.state for s in qb("status").migrations] == ["applied"]

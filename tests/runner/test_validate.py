@@ -28,6 +28,20 @@ def test_a_change_by_hand_is_a_difference_with_a_sentence(qb, write, connection)
     assert "public.a.c" in sentences
 
 
+def test_columns_in_another_order_are_said_and_are_no_failure(qb, write, connection) -> None:
+    write("20240101_a.sql", "CREATE TABLE a (id int, b text, c text)")
+    qb("run")
+    connection.execute("ALTER TABLE a DROP b; ALTER TABLE a ADD b text")
+    report = qb("validate")
+    assert report.ok
+    assert "column order is id, c, b, expected id, b, c" in str(report)
+    assert report.as_dict()["column_order"]
+    connection.execute("ALTER TABLE a ADD d text")
+    report = qb("validate")
+    assert report.exit_code == 1
+    assert "column order" in str(report)
+
+
 def test_a_rolled_back_migration_is_not_expected(qb, write) -> None:
     write("20240101_a.sql", "-- qb:up\nCREATE TABLE a ();\n-- qb:down\nDROP TABLE a")
     qb("run")

@@ -160,7 +160,7 @@ def test_the_order_of_columns_is_a_difference(conn: Connection, another: Connect
     conn.execute("CREATE TABLE t (a integer, b integer, c integer)")
     another.execute("CREATE TABLE t (a integer, c integer, b integer)")
     (found,) = diff(snapshot(conn), snapshot(another))
-    assert found.sentence() == "table public.t: columns are a, c, b, expected a, b, c"
+    assert found.sentence() == "table public.t: column order is a, c, b, expected a, b, c"
 
 
 def test_columns_after_a_missing_one_are_no_differences(

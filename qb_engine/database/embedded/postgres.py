@@ -96,7 +96,7 @@ class EmbeddedPostgres:
 
     def purge(self) -> bool:
         """Stop the server and delete its data; False when there was nothing to delete."""
-        if not self.home.is_dir():
+        if not (self.home.is_dir() or place.base(self.home).is_dir()):
             return False
         with explained("delete the embedded PostgreSQL", self.log), self._locked():
             self._stop()
