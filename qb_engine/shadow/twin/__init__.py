@@ -1,0 +1,8 @@
+"""the twin of a target: its schema, its statistics and its sizes, and not one of its rows"""
+
+from __future__ import annotations
+
+from qb_engine.shadow.twin.gap import Gap
+from qb_engine.shadow.twin.twin import Facts, Twin, drop, twin
+
+__all__ = ["Facts", "Gap", "Twin", "drop", "twin"]

@@ -1,0 +1,425 @@
+"""making a twin, keeping it until the schema changes, and copying it for use"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from qb_engine.database.connect import server_errors
+from qb_engine.errors import RefusedError, ServerError
+from qb_engine.schema import snapshot
+from qb_engine.shadow.shadow import CLONE, MAINTENANCE, Scratch, like
+from qb_engine.shadow.twin import extended, settings, sizes, statistics
+from qb_engine.shadow.twin.files import Length, extend
+from qb_engine.shadow.twin.gap import Gap
+from qb_engine.sql import ident, literal
+
+if TYPE_CHECKING:
+    from qb_engine.database.connect import Connection
+    from qb_engine.database.target import Target
+
+TWIN = "qb_twin_"  # + hash of the target's address: long files, to be asked for plans
+BASE = "qb_twinbase_"  # the same with short files, to be copied and changed
+KEEP = 4  # twins kept; each takes two small databases
+OLDEST = 180_000  # the functions that give statistics are there from 18 on
+
+COUNTS = """
+SELECT count(*) FILTER (WHERE kind IN ('r', 'm')),
+       count(*) FILTER (WHERE kind = 'i'),
+       coalesce(sum(reltuples) FILTER (WHERE kind IN ('r', 'm') AND reltuples > 0), 0),
+       coalesce(sum(bytes), 0),
+       count(*) FILTER (WHERE kind IN ('r', 'm') AND reltuples < 0)
+  FROM qb.twin_relation WHERE oid IS NOT NULL
+"""
+ABSENT = """
+SELECT schema, name FROM qb.twin_relation WHERE oid IS NULL AND kind <> 'f' ORDER BY 1, 2
+"""
+UNPLACED = """
+SELECT c.schema, c.name, c.attname FROM qb.twin_column c
+  JOIN qb.twin_relation r ON r.schema = c.schema AND r.name = c.name
+ WHERE c.oid IS NULL AND r.oid IS NOT NULL ORDER BY 1, 2, 3
+"""
+GIN = """
+SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am am ON am.oid = c.relam
+ WHERE am.amname = 'gin' AND c.relkind = 'i' AND c.oid >= 16384
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a twin is. `rows` are those that the statistics speak of; sizes are in bytes.
+
+    `pretended` is how long its files are together, `on_disk` what both its databases take.
+    """
+
+    target: str
+    fingerprint: str
+    made: float  # seconds since the epoch
+    values: bool  # False: no value of a row was read
+    tables: int
+    indexes: int
+    rows: int
+    pretended: int
+    on_disk: int
+    never_analysed: int
+    settings: Mapping[str, str]
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A database without rows that plans as the target does; to be read, never to be changed."""
+
+    server: Scratch
+    dbname: str
+    base: str
+    facts: Facts
+    fresh: bool  # made by this call
+
+    def connect(self) -> Connection:
+        return self.server.connect(self.dbname)
+
+
+@contextmanager
+def twin(
+    server: Scratch,
+    target: Target,
+    conn: Connection,
+    *,
+    refresh: bool = False,
+    values: bool | None = None,
+) -> Iterator[Twin]:
+    """The twin of a target: the one that is kept, or a new one when the schema has changed.
+
+    `conn` is a connection to the target that is not in a transaction; it is only read from.
+    `values=False` leaves out what rows hold, None takes the kept twin as it is. Raise RefusedError
+    where the scratch server's files are not ours.
+    """
+    address = identity(conn)
+    admin = server.connect(MAINTENANCE)
+    try:
+        with server_errors("making the statistics twin", server.target):
+            data_folder(server, admin)
+            name, base = TWIN + address, BASE + address
+            _lock(admin, name)
+            sweep(admin, keeping=name)
+            schema = snapshot(conn)
+            facts = None if refresh else _kept(server, admin, name, base)
+            new = facts is None or facts.fingerprint != schema.fingerprint
+            new = new or (values is not None and facts is not None and facts.values != values)
+            if new or facts is None:
+                _drop(admin, name, base)
+                with like(server, target, schema=schema) as shadow:
+                    _copy(admin, shadow.dbname, base)
+                    missing = shadow.missing
+                try:
+                    facts = _make(
+                        *(server, admin, target, conn, name, base, missing),
+                        fingerprint=schema.fingerprint,
+                        values=values is not False,
+                    )
+                except BaseException:
+                    _drop(admin, name, base)
+                    raise
+            note = literal(json.dumps({"used": time.time(), "complete": True}))
+            for each in (name, base):
+                admin.execute(f"COMMENT ON DATABASE {ident(each)} IS {note}".encode())
+        yield Twin(server, name, base, facts, fresh=new)
+    finally:
+        admin.close()  # and with it the lock
+
+
+def drop(server: Scratch, conn: Connection) -> bool:
+    """Drop the twin of the target that `conn` leads to; False when there is none."""
+    address = identity(conn)
+    admin = server.connect(MAINTENANCE)
+    try:
+        with server_errors("dropping the statistics twin", server.target):
+            _lock(admin, TWIN + address)
+            there = _exists(admin, TWIN + address) or _exists(admin, BASE + address)
+            _drop(admin, TWIN + address, BASE + address)
+            return there
+    finally:
+        admin.close()
+
+
+def identity(conn: Connection) -> str:
+    """A target by where it is: its host, its port, its database."""
+    info = conn.info
+    address = "|".join((info.host or "", str(info.port), info.dbname))
+    return hashlib.sha256(address.encode()).hexdigest()[:16]
+
+
+def sweep(admin: Connection, *, keeping: str = "") -> int:
+    """Drop twins that were never finished, and the least used ones; what is in use stays."""
+    rows = admin.execute(
+        "SELECT datname::text, shobj_description(oid, 'pg_database')"
+        "  FROM pg_catalog.pg_database WHERE starts_with(datname, %s)"
+        "    OR starts_with(datname, %s)",
+        [TWIN, BASE],
+    ).fetchall()
+    used: dict[str, float] = {}
+    for name, note in rows:
+        address = name.removeprefix(TWIN).removeprefix(BASE)
+        said = json.loads(note or "{}")
+        own = float(said.get("used", 0)) if said.get("complete") else 0.0
+        used[address] = min(own, used.get(address, own))
+    order = sorted(used, key=lambda address: used[address], reverse=True)
+    gone = 0
+    for number, address in enumerate(order):
+        name = TWIN + address
+        if name == keeping or (number < KEEP and used[address]):
+            continue
+        query = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
+        row = admin.execute(query, [name]).fetchone()
+        if row and row[0]:
+            try:
+                _drop(admin, name, BASE + address)
+                gone += 1
+            finally:
+                admin.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
+    return gone
+
+
+@contextmanager
+def copied(server: Scratch, source: str) -> Iterator[str]:
+    """A copy of a base under a name of its own, with short files; dropped at the end."""
+    name = _throwaway()
+    admin = server.connect(MAINTENANCE)
+    try:
+        _copy(admin, source, name)
+        try:
+            yield name
+        finally:
+            _drop(admin, name)
+    finally:
+        admin.close()
+
+
+@contextmanager
+def stretched(
+    server: Scratch, source: str, lengths: list[Length], own: Mapping[str, str]
+) -> Iterator[str]:
+    """A copy with long files: it can be asked for plans; dropped at the end."""
+    name = _throwaway()
+    admin = server.connect(MAINTENANCE)
+    try:
+        try:
+            _stretch(admin, data_folder(server, admin), source, name, lengths)
+            settings.apply(admin, name, dict(own))
+            yield name
+        finally:
+            _drop(admin, name)
+    finally:
+        admin.close()
+
+
+def data_folder(server: Scratch, admin: Connection) -> Path:
+    """The data directory of the scratch server. Raise RefusedError where it is not ours."""
+    refused = RefusedError(
+        "a statistics twin cannot be made on this server",
+        where=server.target.display,
+        why="its relation files are made longer from outside; that is done only to the files of "
+        "the embedded server, which are qb's own",
+        todo="use the embedded server for shadows: take `shadow` out of qb.toml, or leave "
+        "--scratch out",
+        code="no-shadow",
+    )
+    if not server.target.embedded or admin.info.server_version < OLDEST:
+        raise refused
+    row = admin.execute("SHOW data_directory").fetchone()
+    folder = Path(str(row[0]) if row else "")
+    if not os.access(folder / "base", os.R_OK | os.W_OK | os.X_OK):
+        raise refused
+    return folder
+
+
+# -- making it ---------------------------------------------------------------------------------
+
+
+def _make(
+    server: Scratch,
+    admin: Connection,
+    target: Target,
+    conn: Connection,
+    name: str,
+    base: str,
+    missing: tuple[str, ...],
+    *,
+    fingerprint: str,
+    values: bool,
+) -> Facts:
+    """Fill the base with statistics, then stretch a copy of it."""
+    gaps = [Gap("schema", text) for text in missing]
+    inner = server.connect(base)
+    try:
+        gaps += statistics.copy(conn, inner, values=values)
+        own, more = settings.differing(conn, inner)
+        gaps += more
+        gaps += _holes(inner)
+        rows = inner.execute("SELECT oid FROM qb.twin_relation WHERE oid IS NOT NULL").fetchall()
+        gaps += statistics.give(inner, [int(oid) for (oid,) in rows])
+        gaps += extended.give(inner)
+        lengths = sizes.lengths(inner)
+        counts = inner.execute(COUNTS).fetchone()
+        assert counts is not None
+    finally:
+        inner.close()
+    _stretch(admin, data_folder(server, admin), base, name, lengths)
+    gaps += settings.apply(admin, name, own)
+    tables, indexes, count, size, never = counts
+    facts = Facts(
+        target=target.display,
+        fingerprint=fingerprint,
+        made=time.time(),
+        values=values,
+        tables=tables,
+        indexes=indexes,
+        rows=int(count),
+        pretended=int(size),
+        on_disk=sum(_on_disk(server, admin, each) for each in (name, base)),
+        never_analysed=never,
+        settings=own,
+        gaps=tuple(gaps),
+    )
+    inner = server.connect(base)
+    try:
+        inner.execute("INSERT INTO qb.twin VALUES (%s)", [json.dumps(asdict(facts))])
+    finally:
+        inner.close()
+    return facts
+
+
+def _holes(base: Connection) -> list[Gap]:
+    """What the target has and the schema here has not, and what no catalog tells."""
+    found = [
+        Gap(f"{schema}.{name}", "could not be loaded here")
+        for schema, name in base.execute(ABSENT).fetchall()
+    ]
+    found += [
+        Gap(f"{schema}.{name}.{column}", "the column could not be loaded here")
+        for schema, name, column in base.execute(UNPLACED).fetchall()
+    ]
+    row = base.execute(GIN).fetchone()
+    if row and row[0]:
+        what = "its first page" if row[0] == 1 else "their first pages"
+        found.append(
+            Gap(f"GIN indexes ({row[0]})", f"what {what} tell the planner is not in the catalog")
+        )
+    return found
+
+
+def _stretch(admin: Connection, data: Path, source: str, name: str, lengths: list[Length]) -> None:
+    """Copy a database and lengthen the copy's files before anybody can have connected to it."""
+    old = _oid(admin, source)
+    _copy(admin, source, name, open_to_all=False)
+    new = _oid(admin, name)
+    row = admin.execute("SHOW data_checksums").fetchone()
+    moved = [
+        Length(each.path.replace(f"/{old}/", f"/{new}/"), each.pages, each.levels)
+        for each in lengths
+    ]
+    try:
+        extend(data, moved, checksums=bool(row and row[0] == "on"))
+    except OSError as error:
+        raise ServerError(
+            "the files of the statistics twin cannot be made",
+            where=str(error.filename or data),
+            why=error.strerror or str(error),
+            todo="see that the file system of the embedded server takes large sparse files",
+            code="disk-full",
+        ) from error
+    admin.execute(f"ALTER DATABASE {ident(name)} ALLOW_CONNECTIONS true".encode())
+
+
+def _copy(admin: Connection, source: str, name: str, *, open_to_all: bool = True) -> None:
+    """Copy file by file: nothing of the copy is in the server's memory then."""
+    allowed = "true" if open_to_all else "false"
+    command = (
+        f"CREATE DATABASE {ident(name)} TEMPLATE {ident(source)} STRATEGY file_copy"
+        f" ALLOW_CONNECTIONS {allowed}"
+    )
+    admin.execute(command.encode())
+
+
+def _kept(server: Scratch, admin: Connection, name: str, base: str) -> Facts | None:
+    """The facts of the twin that is there; None when there is none, or it is not whole."""
+    for each in (name, base):
+        row = admin.execute(
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database"
+            " WHERE datname = %s",
+            [each],
+        ).fetchone()
+        if row is None or not json.loads(row[0] or "{}").get("complete"):
+            return None
+    if not _whole(server, name):
+        return None
+    conn = server.connect(base)
+    try:
+        found = conn.execute("SELECT facts FROM qb.twin").fetchone()
+    except psycopg.errors.UndefinedTable:
+        return None
+    finally:
+        conn.close()
+    if found is None:
+        return None
+    said: dict[str, Any] = found[0]
+    gaps = tuple(Gap(**gap) for gap in said.pop("gaps"))
+    return Facts(**said, gaps=gaps)
+
+
+def _whole(server: Scratch, name: str) -> bool:
+    """Whether all files are as long as they were made: a crash cuts those of unlogged tables."""
+    conn = server.connect(name)
+    try:
+        row = conn.execute(
+            "SELECT coalesce(bool_and(pg_catalog.pg_relation_size(oid) >= bytes), true)"
+            "  FROM qb.twin_relation WHERE oid IS NOT NULL AND bytes IS NOT NULL"
+        ).fetchone()
+        return bool(row and row[0])
+    except psycopg.errors.UndefinedTable:
+        return False
+    finally:
+        conn.close()
+
+
+def _on_disk(server: Scratch, admin: Connection, name: str) -> int:
+    folder = data_folder(server, admin) / "base" / str(_oid(admin, name))
+    return sum(entry.stat(follow_symlinks=False).st_blocks * 512 for entry in os.scandir(folder))
+
+
+def _lock(admin: Connection, name: str) -> None:
+    """One at a time makes, uses or drops a twin; the others wait."""
+    admin.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
+
+
+def _exists(admin: Connection, name: str) -> bool:
+    query = "SELECT FROM pg_catalog.pg_database WHERE datname = %s"
+    return admin.execute(query, [name]).fetchone() is not None
+
+
+def _oid(admin: Connection, name: str) -> int:
+    query = "SELECT oid FROM pg_catalog.pg_database WHERE datname = %s"
+    row = admin.execute(query, [name]).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _drop(admin: Connection, *names: str) -> None:
+    for name in names:
+        admin.execute(f"DROP DATABASE IF EXISTS {ident(name)} WITH (FORCE)".encode())
+
+
+def _throwaway() -> str:
+    """A name that shadows sweep when a crash leaves it."""
+    return f"{CLONE}{int(time.time())}_{secrets.token_hex(4)}"
