@@ -156,6 +156,7 @@ class RunReport(Report):
     help="A statement outside a transaction that was cut off: run it again, or take it as done.",
 )
 @click.option("--no-verify", is_flag=True, help="Do not look at the constraints first.")
+@click.option("--without-rehearsal", metavar="REASON", help="Why production needs none this time.")
 def command(session: Session, **given: Any) -> Report:
     """Apply every pending migration in order (or only MIGRATION), each in its own transaction.
 
@@ -170,6 +171,8 @@ def command(session: Session, **given: Any) -> Report:
     if given["dry_run"]:
         return dry_run_of(session, migrations, request, given["here"], given["workload"])
     session.guard_production("running migrations", given["confirm"])
+    if session.target.production:
+        _guard_rehearsal(session, migrations, request, given["without_rehearsal"])
     _guard_blockers(session, given["terminate"], given["yes"])
     with (
         session.face.progress("running", None) as bar,
@@ -198,6 +201,22 @@ def command(session: Session, **given: Any) -> Report:
             ran = run(place, request)
             changed = any(r.seen for r in ran)
             return RunReport(session.target.name, ran, load.after(conn) if changed else None)
+
+
+def _guard_rehearsal(
+    session: Session, migrations: Migrations, request: Request, without: str | None
+) -> None:
+    """Have what runs on production been rehearsed, or a reason given; RefusedError otherwise."""
+    from qb_engine.database.connect import server_errors
+    from qb_engine.rehearsal import refuse_unrehearsed
+    from qb_engine.runner import to_run
+
+    with (
+        session.connect(application_name="qb status") as conn,
+        server_errors("reading the ledger", session.target),
+    ):
+        chosen = to_run(conn, migrations, request)
+        refuse_unrehearsed(conn, session.target, chosen, without)
 
 
 def _workload(

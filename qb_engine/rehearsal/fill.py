@@ -1,0 +1,53 @@
+"""a backfill run through the ledger in this process, without Temporal"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from qb_engine.backfill import checks, failures, records, segment, split
+from qb_engine.backfill.advance import advance
+from qb_engine.backfill.batch import Limits
+from qb_engine.backfill.measure import Progress, progress
+from qb_engine.backfill.payloads import ENDED
+from qb_engine.backfill.spec import describe
+
+if TYPE_CHECKING:
+    from qb_engine.database.connect import Connection
+    from qb_engine.migrations import LoadedMigration
+
+WORKER = "rehearsal"
+
+
+def fill(conn: Connection, migration: LoadedMigration, stop: threading.Event) -> Progress | None:
+    """Run a migration's backfill to its end, lane after lane; how it ended, None when stopped.
+
+    The ledger is written as by the workers: every batch with its cursor, every segment once.
+    """
+    checks.expanded(conn, migration)
+    spec = describe(conn, migration)
+    checks.writable(conn, spec)
+    with conn.transaction():
+        conn.execute("DELETE FROM qb.backfill WHERE id = %s", [spec.id])
+        records.make(conn, spec, split.estimate(conn, spec), "", "")
+
+    def wait(seconds: float) -> bool:
+        return not stop.wait(seconds)
+
+    try:
+        while not stop.is_set():
+            step = advance(conn, spec.id, lambda: not stop.is_set())
+            if step is None or step.state in ENDED:
+                break
+            for lane in range(step.lanes):
+                segment.run_lane(conn, spec.id, lane, worker=WORKER, limits=Limits(), wait=wait)
+    except segment.Stopped as stopped:
+        told = failures.told(stopped.error)
+        records.move(conn, spec.id, "failed", f"{told}, at {stopped.row}" if stopped.row else told)
+    except psycopg.Error as error:
+        if conn.closed:
+            raise
+        records.move(conn, spec.id, "failed", failures.told(error))
+    return progress(conn, spec.id)
