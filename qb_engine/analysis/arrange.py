@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from qb_engine.execution import Block
+from qb_engine.execution import Block, blocks
 from qb_engine.execution.blocks import Step
+from qb_engine.migrations import Part
 from qb_engine.sql import Statement
 from qb_engine.sql.script import transaction_word
 
@@ -42,6 +43,22 @@ class Arranged:
         """True when it must be committed to be looked at: it is more than one transaction."""
         return len(self.blocks) > 1 or any(not block.transactional for block in self.blocks)
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps, in order."""
+        return tuple(step for block in self.blocks for step in block.steps)
+
+
+def arrange_parts(parts: Iterable[Part]) -> Arranged:
+    """Put the statements of a migration into transactions as qb's runner does; pure."""
+    found = blocks(parts)
+    transactions = {
+        step.number: block.number if block.transactional else None
+        for block in found
+        for step in block.steps
+    }
+    return Arranged(found, transactions)
+
 
 def arrange(statements: Sequence[Statement], tx: Tx, part: str = "") -> Arranged:
     """Put the statements of one file into transactions; BEGIN and COMMIT are no steps; pure."""
@@ -61,7 +78,7 @@ def arrange(statements: Sequence[Statement], tx: Tx, part: str = "") -> Arranged
     for statement in statements:
         word = transaction_word(statement)
         if word:
-            if tx is Tx.EXPLICIT:
+            if tx is Tx.EXPLICIT and word != "savepoint":
                 close()
                 open_ = word == "begin"
                 transaction += 1

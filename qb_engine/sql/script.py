@@ -45,7 +45,7 @@ def read_script(text: str, source: Source | None = None) -> Script:
 
 
 def transaction_word(statement: Statement) -> str:
-    """`begin`, `commit` or `rollback` for transaction control of that kind; else empty."""
+    """`begin`, `commit`, `rollback` or `savepoint` for transaction control; else empty."""
     kinds = pb.TransactionStmtKind
     if not isinstance(statement.node, pb.TransactionStmt):
         return ""
@@ -54,6 +54,9 @@ def transaction_word(statement: Statement) -> str:
         kinds.TRANS_STMT_START: "begin",
         kinds.TRANS_STMT_COMMIT: "commit",
         kinds.TRANS_STMT_ROLLBACK: "rollback",
+        kinds.TRANS_STMT_SAVEPOINT: "savepoint",
+        kinds.TRANS_STMT_RELEASE: "savepoint",
+        kinds.TRANS_STMT_ROLLBACK_TO: "savepoint",
     }
     return words.get(statement.node.kind, "")
 
