@@ -1,0 +1,59 @@
+"""what must not run on a shadow: it would reach past it, into files, programs, other databases"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qb_engine.sql import Statement
+
+WHOLE_SERVER = {
+    "createdb": "CREATE DATABASE makes a database on the server",
+    "dropdb": "DROP DATABASE removes a database of the server",
+    "alter_database": "ALTER DATABASE may move a database of the server",
+    "alter_database_set": "ALTER DATABASE changes settings beyond the shadow",
+    "create_table_space": "a tablespace is a folder of the server",
+    "drop_table_space": "a tablespace is a folder of the server",
+    "alter_system": "ALTER SYSTEM changes the whole server",
+    "create_subscription": "a subscription connects to another server",
+    "alter_subscription": "a subscription connects to another server",
+    "drop_subscription": "a subscription connects to another server",
+    "create_role": "a role belongs to the whole server",
+    "alter_role": "a role belongs to the whole server",
+    "alter_role_set": "a role belongs to the whole server",
+    "drop_role": "a role belongs to the whole server",
+    "grant_role": "roles belong to the whole server",
+    "reassign_owned": "roles belong to the whole server",
+    "drop_owned": "roles belong to the whole server",
+    "load": "LOAD runs code of a file in the server",
+    "checkpoint": "CHECKPOINT works for the whole server",
+}
+# functions that reach outside whoever calls them, and COPY within the text of a function
+_CALLS = re.compile(
+    r"(?i)\b(?:(dblink\w*|lo_import|lo_export|pg_read_(?:binary_)?file|pg_ls_dir|pg_file_write"
+    r"|pg_terminate_backend|pg_cancel_backend|pg_reload_conf|pg_rotate_logfile|pg_promote)\s*\("
+    r"|copy\b[^;]*?\b((?:to|from)\s+program)\b)"
+)
+
+
+def reaches_outside(statement: Statement) -> str:
+    """Why a statement is not run on a shadow; empty when it is."""
+    kind = statement.kind
+    if kind in WHOLE_SERVER:
+        return WHOLE_SERVER[kind]
+    node = statement.node
+    if kind == "copy":
+        if node.is_program:
+            return "COPY with PROGRAM runs a program on the server's machine"
+        if node.filename:
+            return "COPY with a file reads or writes on the server's machine"
+        return ""
+    if kind in ("create_function", "comment", "unknown"):
+        return ""  # it names them, and calls them later
+    found = _CALLS.search(statement.sql)
+    if found is None:
+        return ""
+    if found[2]:
+        return f"COPY {found[2].upper()} runs a program on the server's machine"
+    return f"{found[1].lower()} reaches beyond the database"
