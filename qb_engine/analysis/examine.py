@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -223,16 +223,3 @@ def _examined(examiner: Examiner, block: Block, step: Step, seen: Observation | 
         facts = Facts(refuses_transaction=step.outside, provenance=Provenance.STATIC)
     transaction = block.number if block.transactional else None
     return Examined(step.number, step.statement, step.part, transaction, facts)
-
-
-def with_figures(
-    examined: Iterable[Examined], figures: Mapping[str, object]
-) -> tuple[Examined, ...]:
-    """The same steps, each with the target's figures of the relations that it touches."""
-    found = []
-    for each in examined:
-        names = {lock.relation for lock in each.facts.locks}
-        names |= {work.relation for work in each.facts.work} | set(each.facts.changes.kinds)
-        own = {name: figures[name] for name in names if name in figures}
-        found.append(replace(each, facts=replace(each.facts, figures=own)))  # type: ignore[arg-type]
-    return tuple(found)

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from qb_engine.analysis.examine import Examiner, examined_of
+from qb_engine.analysis.figures import circumstances
+from qb_engine.analysis.hazards import judge
+from qb_engine.analysis.on_target import joined
 from qb_engine.execution import Block, Executor, Observation, blocks, steps_where
 from qb_engine.execution.failure import StepFailed
 from qb_engine.shadow import like, scratch
@@ -16,6 +19,7 @@ from qb_engine.shadow import like, scratch
 if TYPE_CHECKING:
     from qb_engine.analysis.facts import Examined
     from qb_engine.analysis.hazards import Finding
+    from qb_engine.database.connect import Connection
     from qb_engine.execution.place import Place
     from qb_engine.migrations import LoadedMigration, Part
     from qb_engine.shadow import Shadow
@@ -59,7 +63,17 @@ def plan(
             found.append(planned)
             if planned.error:
                 break
-        return tuple(found), shadow.missing
+        missing = shadow.missing
+    with place.connected("qb plan") as conn:
+        return tuple(_judged(place, conn, each) for each in found), missing
+
+
+def _judged(place: Place, conn: Connection, planned: PlannedMigration) -> PlannedMigration:
+    """The same with the target's sizes, how long it may take, and what may go wrong."""
+    examined = joined(conn, planned.examined)
+    known = circumstances(conn, production=place.target.production)
+    found = judge(examined, known)
+    return replace(planned, examined=examined, findings=found)
 
 
 def observe(

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import click
 
 from qb_engine.commands import Session, qb_command
+from qb_engine.commands._findings import blocked_bars, counted, findings_table
 from qb_engine.commands._steps import steps_table
 from qb_engine.errors import InputError
-from qb_engine.report import Report, Table
+from qb_engine.report import Bars, Chart, Report, Table
 from qb_engine.secrets import mask
 
 if TYPE_CHECKING:
     from qb_engine.analysis import PlannedMigration
     from qb_engine.migrations import LoadedMigration
 
+SHOWN_S = 0.01  # a bar for less tells nothing
 README_LINES = 5  # of a migration's README.md in a note
 
 
@@ -42,10 +44,27 @@ class PlanReport(Report):
             return f"nothing is pending on {self.target}"
         steps = sum(len(p.seen) for p in self.planned)
         text = f"{_count(steps, 'step')} in {_count(len(self.planned), 'migration')} would run"
-        return f"{text} on {self.target}" if self.ok else f"{text}, and one fails"
+        if any(p.error for p in self.planned):
+            return f"{text}, and one fails"
+        hazards = counted([f for p in self.planned for f in p.findings])
+        return f"{text} on {self.target}" + (f": {hazards}" if hazards else "")
 
     def tables(self) -> Sequence[Table]:
-        return tuple(steps_table(p.migration.id, p.seen, timed=False) for p in self.planned)
+        found = []
+        for p in self.planned:
+            found.append(steps_table(p.migration.id, p.seen, timed=False, examined=p.examined))
+            if p.findings:
+                found.append(findings_table(p.findings, f"{p.migration.id}: what may go wrong"))
+        return found
+
+    def charts(self) -> Sequence[Chart]:
+        found: list[Chart] = []
+        for p in self.planned:
+            labels, seconds = blocked_bars(p.examined)
+            if any(second >= SHOWN_S for second in seconds):
+                title = f"{p.migration.name}: how long others may wait, at most"
+                found.append(Bars(title, labels, seconds))
+        return found
 
     def notes(self) -> Sequence[str]:
         found = [f"{p.migration.id}: {p.error}" for p in self.planned if p.error]
@@ -67,25 +86,9 @@ class PlanReport(Report):
     def as_dict(self) -> dict[str, Any]:
         steps = []
         for p in self.planned:
-            for o in p.seen:
-                one = o.as_dict()
-                steps.append(
-                    {
-                        "migration": p.migration.id,
-                        "sql": one["sql"],
-                        "place": one["place"],
-                        "part": one["part"],
-                        "transaction": one["transaction"],
-                        "locks": one["locks"],
-                        "index_locks": one["index_locks"],
-                        "rewrites": one["rewrites"],
-                        "index_rebuilds": one["index_rebuilds"],
-                        "scans": one["scans"],
-                        "messages": one["messages"],
-                        "error": one["error"],
-                        "provenance": "observed" if not o.skipped else "",
-                    }
-                )
+            for each in p.examined:
+                hazards = [f.as_dict() for f in p.findings if f.number == each.number]
+                steps.append({"migration": p.migration.id, **each.as_dict(), "hazards": hazards})
         return {
             "target": self.target,
             "migrations": [p.migration.id for p in self.planned],

@@ -47,7 +47,7 @@ class RehearsalReport(Report):
         found = [_stages(self.found)]
         for stage in self.found.stages:
             for ran in stage.ran:
-                if ran.seen:
+                if ran.seen and not (stage.name == "up again" and stage.ok):
                     found.append(
                         steps_table(f"{stage.name}: {ran.migration}", ran.seen, timed=True)
                     )

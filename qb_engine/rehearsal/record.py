@@ -38,7 +38,7 @@ def unrehearsed(
     if not ledger.exists(conn):
         return wanted
     rows = conn.execute(FOUND, [REHEARSED, [m.id for m in wanted]]).fetchall()
-    known = dict(rows)
+    known: dict[str, dict[str, Any]] = dict(rows)
     return tuple(
         m
         for m in wanted
