@@ -65,6 +65,7 @@ class Plan:
     indexes: tuple[str, ...] = ()
     tree: Node | None = None
     error: str = ""
+    rows: float = 0.0  # that the server expects the query to return or to write
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +264,20 @@ def _plan(conn: Connection, statement: Statement) -> Plan:
     nodes = tuple(_nodes(top))
     indexes = tuple(dict.fromkeys(_indexes(top)))
     return Plan(
-        statement, float(top["Total Cost"]), nodes, indexes, explained(row[0], ran=False).tree
+        statement,
+        float(top["Total Cost"]),
+        nodes,
+        indexes,
+        explained(row[0], ran=False).tree,
+        rows=_rows(top),
     )
+
+
+def _rows(top: dict[str, Any]) -> float:
+    """What a query returns or writes: a ModifyTable without RETURNING itself returns nothing."""
+    if top["Node Type"] == "ModifyTable" and top.get("Plans"):
+        return float(top["Plans"][0]["Plan Rows"])
+    return float(top["Plan Rows"])
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from qb_engine.shadow.twin.after import Settled
 from qb_engine.shadow.twin.gap import Gap
-from qb_engine.shadow.twin.twin import Facts, Twin, drop, twin
+from qb_engine.shadow.twin.twin import Facts, Twin, copied, drop, settled, stretched, twin
 
-__all__ = ["Facts", "Gap", "Twin", "drop", "twin"]
+__all__ = ["Facts", "Gap", "Settled", "Twin", "copied", "drop", "settled", "stretched", "twin"]

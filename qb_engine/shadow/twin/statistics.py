@@ -31,7 +31,7 @@ CREATE TABLE qb.twin (facts jsonb NOT NULL);
 CREATE TABLE qb.twin_setting (name text PRIMARY KEY, value text NOT NULL);
 CREATE TABLE qb.twin_relation (
     schema text, name text, kind "char", bytes bigint, relpages integer, reltuples real,
-    relallvisible integer, oid oid, filenode oid
+    relallvisible integer, oid oid, filenode oid, columns smallint
 );
 CREATE TABLE qb.twin_column (
     schema text, name text, kind "char", attname text, attnum smallint, inherited boolean,
@@ -100,7 +100,8 @@ HAVING bool_or(NOT readable) OR bool_or(c.relrowsecurity AND row_security_active
 """
 
 FOUND = """
-UPDATE qb.twin_relation t SET oid = c.oid, filenode = pg_catalog.pg_relation_filenode(c.oid)
+UPDATE qb.twin_relation t SET oid = c.oid, columns = c.relnatts,
+       filenode = pg_catalog.pg_relation_filenode(c.oid)
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = t.schema AND c.relname = t.name
 """
@@ -128,16 +129,20 @@ SELECT pg_catalog.pg_restore_relation_stats(
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE t.oid = ANY (%s)
 """
+# Materialized: what has statistics already must not be given any.
 GIVE_COLUMNS = """
-SELECT t.schema, t.name, t.attname
-  FROM qb.twin_column t JOIN pg_catalog.pg_class c ON c.oid = t.oid
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = t.attnum
- WHERE t.oid = ANY (%s) AND NOT a.attisdropped
-   AND NOT EXISTS (SELECT FROM pg_catalog.pg_statistic s WHERE s.starelid = t.oid
-                      AND s.staattnum = t.attnum AND s.stainherit = t.inherited)
-   AND NOT pg_catalog.pg_restore_attribute_stats(
-       'schemaname', n.nspname::text, 'relname', c.relname::text, 'attnum', t.attnum,
+WITH lacking AS MATERIALIZED (
+    SELECT t.*, n.nspname::text AS in_schema, c.relname::text AS relation
+      FROM qb.twin_column t JOIN pg_catalog.pg_class c ON c.oid = t.oid
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = t.attnum
+     WHERE t.oid = ANY (%s) AND NOT a.attisdropped
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_statistic s WHERE s.starelid = t.oid
+                          AND s.staattnum = t.attnum AND s.stainherit = t.inherited)
+)
+SELECT t.schema, t.name, t.attname FROM lacking t
+ WHERE NOT pg_catalog.pg_restore_attribute_stats(
+       'schemaname', t.in_schema, 'relname', t.relation, 'attnum', t.attnum,
        'inherited', t.inherited, 'null_frac', t.null_frac, 'avg_width', t.avg_width,
        'n_distinct', t.n_distinct, 'most_common_vals', t.most_common_vals,
        'most_common_freqs', t.most_common_freqs, 'histogram_bounds', t.histogram_bounds,

@@ -7,9 +7,9 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ from qb_engine.database.connect import server_errors
 from qb_engine.errors import RefusedError, ServerError
 from qb_engine.schema import snapshot
 from qb_engine.shadow.shadow import CLONE, MAINTENANCE, Scratch, like
-from qb_engine.shadow.twin import extended, settings, sizes, statistics
+from qb_engine.shadow.twin import after, extended, settings, sizes, statistics
+from qb_engine.shadow.twin.after import Settled
 from qb_engine.shadow.twin.files import Length, extend
 from qb_engine.shadow.twin.gap import Gap
 from qb_engine.sql import ident, literal
@@ -48,6 +49,11 @@ UNPLACED = """
 SELECT c.schema, c.name, c.attname FROM qb.twin_column c
   JOIN qb.twin_relation r ON r.schema = c.schema AND r.name = c.name
  WHERE c.oid IS NULL AND r.oid IS NOT NULL ORDER BY 1, 2, 3
+"""
+REFUSED = """
+DELETE FROM qb.twin_column k
+ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_statistic s WHERE s.starelid = k.oid
+                      AND s.staattnum = k.attnum AND s.stainherit = k.inherited)
 """
 GIN = """
 SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am am ON am.oid = c.relam
@@ -208,7 +214,7 @@ def copied(server: Scratch, source: str) -> Iterator[str]:
 
 @contextmanager
 def stretched(
-    server: Scratch, source: str, lengths: list[Length], own: Mapping[str, str]
+    server: Scratch, source: str, lengths: Sequence[Length], own: Mapping[str, str]
 ) -> Iterator[str]:
     """A copy with long files: it can be asked for plans; dropped at the end."""
     name = _throwaway()
@@ -222,6 +228,32 @@ def stretched(
             _drop(admin, name)
     finally:
         admin.close()
+
+
+def settled(own: Twin, dbname: str, emptied: frozenset[int]) -> Settled:
+    """Give a changed copy of a base its statistics; how long its files are to be.
+
+    Which rows a new partial index has, the planner says: it is asked on a copy of its own.
+    """
+    conn = own.server.connect(dbname)
+    try:
+        found, asked = after.settle(conn, emptied)
+    finally:
+        conn.close()
+    if not asked:
+        return found
+    with stretched(own.server, dbname, found.lengths, own.facts.settings) as asking:
+        inner = own.server.connect(asking)
+        try:
+            kept = after.kept_rows(inner, asked)
+        finally:
+            inner.close()
+    conn = own.server.connect(dbname)
+    try:
+        more, _ = after.settle(conn, emptied, kept)
+    finally:
+        conn.close()
+    return Settled(more.lengths, (*found.assumed, *more.assumed))
 
 
 def data_folder(server: Scratch, admin: Connection) -> Path:
@@ -269,6 +301,7 @@ def _make(
         gaps += _holes(inner)
         rows = inner.execute("SELECT oid FROM qb.twin_relation WHERE oid IS NOT NULL").fetchall()
         gaps += statistics.give(inner, [int(oid) for (oid,) in rows])
+        inner.execute(REFUSED)
         gaps += extended.give(inner)
         lengths = sizes.lengths(inner)
         counts = inner.execute(COUNTS).fetchone()
@@ -319,16 +352,15 @@ def _holes(base: Connection) -> list[Gap]:
     return found
 
 
-def _stretch(admin: Connection, data: Path, source: str, name: str, lengths: list[Length]) -> None:
+def _stretch(
+    admin: Connection, data: Path, source: str, name: str, lengths: Sequence[Length]
+) -> None:
     """Copy a database and lengthen the copy's files before anybody can have connected to it."""
     old = _oid(admin, source)
     _copy(admin, source, name, open_to_all=False)
     new = _oid(admin, name)
     row = admin.execute("SHOW data_checksums").fetchone()
-    moved = [
-        Length(each.path.replace(f"/{old}/", f"/{new}/"), each.pages, each.levels)
-        for each in lengths
-    ]
+    moved = [replace(each, path=each.path.replace(f"/{old}/", f"/{new}/")) for each in lengths]
     try:
         extend(data, moved, checksums=bool(row and row[0] == "on"))
     except OSError as error:
