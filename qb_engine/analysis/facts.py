@@ -140,7 +140,8 @@ class Examined:
     def as_dict(self) -> dict[str, Any]:
         """As JSON shows it."""
         facts = self.facts
-        figures = facts.figures.values()
+        touched = {lock.relation for lock in facts.locks} | {w.relation for w in facts.work}
+        figures = [of for name, of in facts.figures.items() if name in touched]
         rows = [f.rows for f in figures if f.rows is not None and f.kind != "index"]
         sizes = [f.bytes for f in figures if f.bytes is not None and f.kind != "index"]
         return {

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 
+from qb_engine.analysis.accept import accepted
+from qb_engine.analysis.calibrate import rates
+from qb_engine.analysis.estimate import with_seconds
 from qb_engine.analysis.examine import Examiner, examined_of
 from qb_engine.analysis.figures import circumstances
 from qb_engine.analysis.hazards import judge
 from qb_engine.analysis.on_target import joined
 from qb_engine.execution import Block, Executor, Observation, blocks, steps_where
 from qb_engine.execution.failure import StepFailed
+from qb_engine.migrations.model import read_text
 from qb_engine.shadow import like, scratch
 
 if TYPE_CHECKING:
+    from qb_engine.analysis.estimate import Rates
     from qb_engine.analysis.facts import Examined
-    from qb_engine.analysis.hazards import Finding
+    from qb_engine.analysis.hazards import Circumstances, Finding
     from qb_engine.database.connect import Connection
     from qb_engine.execution.place import Place
     from qb_engine.migrations import LoadedMigration, Part
@@ -65,15 +71,20 @@ def plan(
                 break
         missing = shadow.missing
     with place.connected("qb plan") as conn:
-        return tuple(_judged(place, conn, each) for each in found), missing
+        known = circumstances(conn, production=place.target.production)
+        speed = rates(conn, server, place.project.home)
+        return tuple(_judged(conn, each, known, speed) for each in found), missing
 
 
-def _judged(place: Place, conn: Connection, planned: PlannedMigration) -> PlannedMigration:
+def _judged(
+    conn: Connection, planned: PlannedMigration, known: Circumstances, speed: Rates
+) -> PlannedMigration:
     """The same with the target's sizes, how long it may take, and what may go wrong."""
-    examined = joined(conn, planned.examined)
-    known = circumstances(conn, production=place.target.production)
+    examined = with_seconds(joined(conn, planned.examined), speed)
     found = judge(examined, known)
-    return replace(planned, examined=examined, findings=found)
+    names = {each.statement.source.file for each in examined}
+    texts = {name: read_text(Path(name)) for name in names if name and Path(name).is_file()}
+    return replace(planned, examined=examined, findings=accepted(found, texts))
 
 
 def observe(
