@@ -62,7 +62,9 @@ class Examiner:
     def facts(self, step: Step, seen: Observation) -> Facts:
         """The facts of a step, from what was observed and what it changed."""
         found = self.changes.get(step.number, Changes())
-        new = found.new
+        new = found.new | {index.name for index in found.added_indexes} - {
+            index.name for index in found.rebuilt
+        }
         locks = tuple(
             lock
             for lock in seen.locks
