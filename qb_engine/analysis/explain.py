@@ -17,12 +17,14 @@ from qb_engine.analysis.workload import Look, Plan, PlanChange, look
 from qb_engine.execution import Block, Executor, Policy, Step
 from qb_engine.execution.failure import StepFailed
 from qb_engine.shadow import Shadow
-from qb_engine.shadow.twin import Settled, copied, settled, stretched
-from qb_engine.sql import Statement, ident, read_one
+from qb_engine.shadow.twin import Assignment, Settled, copied, imply, settled, stretched
+from qb_engine.sql import Statement, ident, qualified, read_one
+from qb_engine.sql.tree import expression_of, only, pb, strings
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.migrations import LoadedMigration
+    from qb_engine.migrations.declaration import Backfill
     from qb_engine.shadow.twin import Twin
 
 Batches = Callable[["Connection"], Sequence[Statement]]
@@ -81,6 +83,11 @@ def plans(conn: Connection, statements: Sequence[Statement]) -> tuple[Plan, ...]
     return look(conn, statements).plans
 
 
+def on(twin: Twin, statements: Sequence[Statement]) -> tuple[Plan, ...]:
+    """The plans of statements on a twin."""
+    return _look(Shadow(twin.server, twin.dbname), statements).plans
+
+
 def top_queries(conn: Connection, limit: int) -> tuple[tuple[Top, ...], str]:
     """The queries that took most time by pg_stat_statements, and why there are not more."""
     row = conn.execute(STATEMENTS_SCHEMA).fetchone()
@@ -137,6 +144,7 @@ def explain(
                 finally:
                     conn.close()
             own += [Own("backfill", plan) for plan in found]
+            course.fill(_filled(migration.backfill))
         for part in migration.after_backfill():
             for group in _groups(part.up):
                 number = course.go(group, part.file, number, own)
@@ -152,6 +160,39 @@ def explain(
             tuple(dict.fromkeys(course.assumed)),
             tuple(course.failed),
         )
+
+
+def assignments(statement: Statement) -> tuple[Assignment, ...]:
+    """What an UPDATE sets columns to: a constant, another column of the row, or a computation."""
+    node = statement.node
+    if not isinstance(node, pb.UpdateStmt):
+        return ()
+    table = qualified(node.relation.schemaname or None, node.relation.relname)
+    found = []
+    for target in map(only, node.target_list):
+        value = only(target.val)
+        while isinstance(value, pb.TypeCast):
+            value = only(value.arg)
+        if isinstance(value, pb.A_Const) and value.isnull:
+            continue  # as a new column is, anyway
+        if isinstance(value, pb.A_Const):
+            text = expression_of(target.val)
+            found.append(Assignment(table, target.name, "constant", text))
+        elif isinstance(value, pb.ColumnRef) and (names := strings(value.fields)):
+            found.append(Assignment(table, target.name, "column", names[-1]))
+        else:
+            found.append(Assignment(table, target.name, "computed"))
+    return tuple(found)
+
+
+def _filled(declared: Backfill) -> tuple[Assignment, ...]:
+    """What a backfill sets columns to, by the UPDATE that it amounts to."""
+    schema, dot, name = declared.table.partition(".")
+    table = qualified(schema, name) if dot else qualified(None, schema)
+    found: list[Assignment] = []
+    for column, value in declared.set.items():
+        found += assignments(read_one(f"UPDATE {table} SET {ident(column)} = ({value}\n)"))
+    return tuple(found)
 
 
 def worst(change: PlanChange) -> tuple[int, float]:
@@ -206,11 +247,23 @@ class Course:
                     self._emptied |= {oid for oid, file in files.items() if now.get(oid) != file}
                 if statement.kind == SESSION:
                     self._told.append(statement)
+                self.imply(admin, assignments(statement))
         finally:
             executor.close()
             for conn in (acting, watching, admin):
                 conn.close()
         return number
+
+    def fill(self, assigned: Sequence[Assignment]) -> None:
+        """Have every row filled as said: a backfill's work, as far as statistics tell of it."""
+        admin = self._twin.server.connect(self._shadow.dbname)
+        try:
+            self.imply(admin, assigned)
+        finally:
+            admin.close()
+
+    def imply(self, admin: Connection, assigned: Sequence[Assignment]) -> None:
+        self.assumed += [text for each in assigned if (text := imply(admin, each))]
 
     @contextmanager
     def view(self) -> Iterator[Shadow]:

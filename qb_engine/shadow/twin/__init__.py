@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from qb_engine.shadow.twin.after import Settled
 from qb_engine.shadow.twin.gap import Gap
+from qb_engine.shadow.twin.implied import Assignment, imply
 from qb_engine.shadow.twin.twin import Facts, Twin, copied, drop, settled, stretched, twin
 
-__all__ = ["Facts", "Gap", "Settled", "Twin", "copied", "drop", "settled", "stretched", "twin"]
+__all__ = [
+    "Assignment",
+    "Facts",
+    "Gap",
+    "Settled",
+    "Twin",
+    "copied",
+    "drop",
+    "imply",
+    "settled",
+    "stretched",
+    "twin",
+]

@@ -50,6 +50,8 @@ SELECT a.attrelid, a.attnum, n.nspname::text, c.relname::text, a.attname::text, 
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_statistic s
                     WHERE s.starelid = a.attrelid AND s.staattnum = a.attnum)
    AND EXISTS (SELECT FROM qb.twin_column k WHERE k.oid = t.oid)
+   AND NOT EXISTS (SELECT FROM qb.twin_implied i
+                    WHERE i.oid = a.attrelid AND i.attnum = a.attnum)
  ORDER BY 3, 4, 2
 """
 GIVE = """

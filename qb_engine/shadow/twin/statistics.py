@@ -40,6 +40,7 @@ CREATE TABLE qb.twin_column (
     most_common_elem_freqs real[], elem_count_histogram real[], range_length_histogram text,
     range_empty_frac real, range_bounds_histogram text, oid oid
 );
+CREATE TABLE qb.twin_implied (oid oid, attnum smallint, PRIMARY KEY (oid, attnum));
 CREATE TABLE qb.twin_extended (
     schema text, name text, of_schema text, of_name text, inherited boolean,
     ndistinct bytea, dependencies bytea, most_common integer, expressions integer
