@@ -20,11 +20,13 @@ from qb_engine.analysis.changes import (
 )
 from qb_engine.analysis.facts import Examined, Facts, Provenance, Work, WorkKind
 from qb_engine.analysis.messages import work_of
+from qb_engine.analysis.witnesses import claims
 from qb_engine.execution import Block, Executor, Observation
 from qb_engine.execution.failure import StepFailed
 from qb_engine.execution.outside import named_tables
 
 if TYPE_CHECKING:
+    from qb_engine.analysis.witnesses import Claim
     from qb_engine.database.connect import Connection
     from qb_engine.execution.blocks import Step
     from qb_engine.execution.stage import Policy
@@ -36,9 +38,12 @@ EMPTIES = "truncate"  # it gives new files, and copies nothing
 
 
 class Examiner:
-    """Looks, while an executor runs on a shadow, at what each step changes in the catalog."""
+    """Looks, while an executor runs on a shadow, at what each step changes in the catalog.
 
-    def __init__(self, acting: Connection, watching: Connection) -> None:
+    With `claiming` it also learns what each step requires of the rows that a target has.
+    """
+
+    def __init__(self, acting: Connection, watching: Connection, *, claiming: bool = False) -> None:
         self._acting = acting
         self._watching = watching
         self._known: dict[int, State] = {}  # tables as they were after the last look at them
@@ -46,6 +51,8 @@ class Examiner:
         self._tables: dict[str, str] = {}  # by the name of an index: its table
         self._rewritten: dict[int, tuple[str, ...]] = {}  # by the number of the step
         self.changes: dict[int, Changes] = {}  # likewise
+        self._claiming = claiming
+        self._claims: dict[int, tuple[Claim, ...]] = {}  # likewise
         acting.execute("SET client_min_messages = debug1")  # outside transactions, too
 
     def on_step(self, step: Step, state: str, seen: Observation | None) -> None:
@@ -79,6 +86,7 @@ class Examiner:
             error=seen.error,
             sqlstate=seen.sqlstate,
             detail=seen.detail,
+            claims=self._claims.get(step.number, ()),
         )
 
     # -- looking -------------------------------------------------------------------------------
@@ -107,7 +115,9 @@ class Examiner:
                 self._tables[f"{index['schema']}.{index['name']}"] = name_of(state)
         new = {name_of(self._known[oid]) for oid in self._made if oid in self._known}
         new |= {name_of(before[oid]) for oid in self._made if oid in before}
-        self.changes[step.number] = replace(found, new=frozenset(new))
+        self.changes[step.number] = found = replace(found, new=frozenset(new))
+        if self._claiming:
+            self._claims[step.number] = claims(self._acting, found, step.statement)
 
     def _named(self, step: Step) -> list[int]:
         with suppress(psycopg.Error):  # a name that is none: the server will say so
@@ -156,6 +166,13 @@ class Examiner:
                 work.append(Work(WorkKind.REBUILD, table, index=name))
                 built.add(name)
         read = {each.relation for each in work if each.kind is not WorkKind.PROVED}
+        looked_up = {w.constraint for w in work if w.kind is WorkKind.FOREIGN_KEY}
+        # whether the other table is read whole, or by its index, is the planner's choice there
+        read |= {
+            each.references
+            for each in (*found.added_constraints, *found.validated)
+            if each.name in looked_up
+        }
         for scan in seen.scans:
             if scan.relation not in read and scan.relation not in found.new:
                 work.append(Work(WorkKind.SCAN, scan.relation))
