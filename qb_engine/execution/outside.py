@@ -134,7 +134,7 @@ def pinned(table: str) -> tuple[str, ...]:
     """What a session says to hold a table twice, so that it can let go in two steps."""
     return (
         "BEGIN",
-        f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE",
+        f"LOCK TABLE ONLY {table} IN SHARE UPDATE EXCLUSIVE MODE",
         "SAVEPOINT stronger",
-        f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE",
+        f"LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE",
     )
