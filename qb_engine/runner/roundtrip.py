@@ -147,7 +147,7 @@ def _start(place: Place, server: Scratch, *, empty: bool) -> Iterator[_Start]:
             said = f"what stood in {place.target.name} before its first migration"
             yield _Start(shadow, said, holds)
     else:
-        with like(server, place.target) as shadow:
+        with like(server, place.target, owners=False) as shadow:
             yield _Start(
                 shadow, f"the schema of {place.target.name}, where no migration was run yet"
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -14,8 +14,8 @@ from qb_engine.execution import Executor, Step, blocks, steps_where
 from qb_engine.execution.failure import StepFailed
 from qb_engine.migrations import load_one
 from qb_engine.schema import Snapshot, snapshot
-from qb_engine.shadow.shadow import MAINTENANCE, Shadow, clone
-from qb_engine.sql import ident
+from qb_engine.shadow.roles import lent
+from qb_engine.shadow.shadow import Shadow, clone
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -165,19 +165,5 @@ def here(statement: Statement) -> bool:
 def roles(server: Scratch, migrations: Sequence[LoadedMigration]) -> Iterator[None]:
     """The roles that migrations create, while their databases are there; none can log in."""
     named = {s.node.role for m in migrations for s in m.up if s.kind == "create_role"}
-    if not named:
+    with lent(server, named):
         yield
-        return
-    made: list[str] = []
-    admin = server.connect(MAINTENANCE)
-    try:
-        for name in sorted(named):
-            with suppress(psycopg.errors.DuplicateObject):
-                admin.execute(f"CREATE ROLE {ident(name)} NOLOGIN".encode())
-                made.append(name)
-        yield
-    finally:
-        for name in made:  # somebody else may have come to need it
-            with suppress(psycopg.errors.DependentObjectsStillExist):
-                admin.execute(f"DROP ROLE IF EXISTS {ident(name)}".encode())
-        admin.close()

@@ -66,7 +66,10 @@ def validate(place: Place) -> Validation:
         now = snapshot(conn)
     server = scratch(place.project, place.scratch_url, place.opened)
     names = tuple(dict.fromkeys([*adopted, *(migration.id for migration, _ in ran)]))
-    with loaded(server, base) as replayed, like(server, place.target, schema=now) as found:
+    with (
+        loaded(server, base) as replayed,
+        like(server, place.target, schema=now, owners=False) as found,
+    ):
         for migration, arranged in ran:
             try:
                 replay(place, replayed, arranged)

@@ -186,7 +186,7 @@ def compared(
 ) -> tuple[Difference, ...]:
     """What the target's schema has otherwise than one that was read on a scratch server."""
     server = server or scratch(place.project, place.scratch_url, place.opened)
-    with like(server, place.target) as there:
+    with like(server, place.target, owners=False) as there:
         conn = there.connect()
         try:
             found = snapshot(conn)

@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 from qb_engine.shadow.dump import Dump, dump
-from qb_engine.shadow.shadow import Scratch, Shadow, from_sql, like, scratch
+from qb_engine.shadow.lacking import Lacking
+from qb_engine.shadow.server import Scratch, scratch
+from qb_engine.shadow.shadow import Shadow, from_file, from_sql, like
 
-__all__ = ["Dump", "Scratch", "Shadow", "dump", "from_sql", "like", "scratch"]
+__all__ = [
+    "Dump",
+    "Lacking",
+    "Scratch",
+    "Shadow",
+    "dump",
+    "from_file",
+    "from_sql",
+    "like",
+    "scratch",
+]

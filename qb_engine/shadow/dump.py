@@ -1,17 +1,17 @@
-"""a target's schema as SQL, by pg_dump, and loading it elsewhere"""
+"""a target's schema as SQL, by pg_dump; where the role may not read all of it, what it may read"""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import psycopg
-
 from qb_engine.errors import ServerError
-from qb_engine.sql import SqlError, ident, read
+from qb_engine.sql import ident, qualified
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -23,20 +23,81 @@ DUMP_S = 600  # pg_dump of a schema that takes longer than this waits for a lock
 _GUARD = re.compile(r"(?m)^\\(?:un)?restrict .*$")
 # settings that only newer servers know
 _SETTING = re.compile(r"(?m)^SET (?:transaction_timeout) = .*$")
-_ROLE = re.compile(r'role "(.+)" does not exist')
+# pg_dump writes privileges and what follows them last
+_LAST = re.compile(r"(?m)^-- Name: [^\n]*; Type: (?:DEFAULT )?ACL; Schema: ")
+
+# relations that pg_dump wants to lock and may not: it needs SELECT on them and USAGE of the schema
+CLOSED = """
+SELECT n.nspname::text, c.relname::text, c.oid::pg_catalog.int8, c.relkind::text
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm')
+   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'qb')
+   AND NOT starts_with(n.nspname, 'pg_toast') AND NOT starts_with(n.nspname, 'pg_temp')
+   AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+            AND pg_catalog.has_table_privilege(c.oid, 'SELECT'))
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                    WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
+                      AND d.deptype = 'e')
+ ORDER BY 1, 2
+"""
+
+# the catalog is open to everybody: what a closed table is made of
+COLUMNS = """
+SELECT pg_catalog.string_agg(
+           pg_catalog.quote_ident(a.attname) || ' '
+           || pg_catalog.format_type(a.atttypid, a.atttypmod)
+           || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END, ', ' ORDER BY a.attnum),
+       ARRAY(SELECT pg_catalog.quote_ident(x.conname) || ' '
+                    || pg_catalog.pg_get_constraintdef(x.oid)
+               FROM pg_catalog.pg_constraint x
+              WHERE x.conrelid = %(oid)s::pg_catalog.oid AND x.contype IN ('p', 'u', 'x', 'c')
+              ORDER BY x.contype DESC, x.conname),
+       ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid)
+               FROM pg_catalog.pg_index i
+              WHERE i.indrelid = %(oid)s::pg_catalog.oid
+                AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint x
+                                 WHERE x.conindid = i.indexrelid AND x.contype IN ('p', 'u', 'x'))
+              ORDER BY i.indexrelid)
+  FROM pg_catalog.pg_attribute a
+ WHERE a.attrelid = %(oid)s::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A relation whose definition a role may not dump, and statements for one that is alike."""
+
+    schema: str
+    name: str
+    stub: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """The DDL of a whole schema, without owners, privileges and rows."""
+    """The DDL of a whole schema, without owners and rows.
+
+    `privileges` is what comes last: grants, and what must come after them. `closed` was left out.
+    """
 
     sql: str
+    privileges: str = ""
+    closed: tuple[Closed, ...] = ()
 
 
-def dump(target: Target) -> Dump:
+def dump(
+    target: Target,
+    *,
+    privileges: bool = False,
+    extensions: bool = True,
+    closed: Sequence[Closed] = (),
+) -> Dump:
     """Read the schema of a target with the embedded server's own pg_dump (schema qb left out).
 
-    Takes ACCESS SHARE on every table for the moment. Raise ServerError with pg_dump's words.
+    Takes ACCESS SHARE on every table for the moment, bar those in `closed`. Raise ServerError with
+    pg_dump's words.
     """
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -47,10 +108,46 @@ def dump(target: Target) -> Dump:
     if password := part.pop("password", None):
         environment["PGPASSWORD"] = str(password)  # never on a command line, where all may read it
     command = [
-        str(pg_binary("pg_dump")), "--schema-only", "--no-owner", "--no-privileges",
+        str(pg_binary("pg_dump")), "--schema-only", "--no-owner",
         "--exclude-schema=qb", "--lock-wait-timeout=10s",
         "--dbname", make_conninfo("", **part) or "dbname=" + os.environ.get("PGDATABASE", ""),
     ]  # fmt: skip
+    if not privileges:
+        command.append("--no-privileges")
+    if not extensions:
+        command.append("--exclude-extension=*")
+    with tempfile.NamedTemporaryFile("w", suffix=".filter", encoding="utf-8") as filters:
+        if closed:
+            for each in closed:
+                filters.write(f"exclude table {_pattern(each.schema)}.{_pattern(each.name)}\n")
+            filters.flush()
+            command.append(f"--filter={filters.name}")
+        text = _SETTING.sub("", _GUARD.sub("", _run(command, environment, target)))
+    at = found.start() if (found := _LAST.search(text)) else len(text)
+    return Dump(text[:at], text[at:], tuple(closed))
+
+
+def closed_to(conn: Connection) -> tuple[Closed, ...]:
+    """The relations that a role may not dump, with what the catalog tells everybody of them."""
+    found = []
+    conn.execute("SET search_path = ''")
+    for schema, name, oid, kind in conn.execute(CLOSED).fetchall():
+        stub: list[str] = []
+        if kind in ("r", "p", "f"):
+            row = conn.execute(COLUMNS, {"oid": oid}).fetchone()
+            assert row is not None
+            columns, constraints, indexes = row
+            table = qualified(schema, name)
+            stub.append(f"CREATE SCHEMA IF NOT EXISTS {ident(schema)}")
+            stub.append(f"CREATE TABLE {table} ({columns or ''})")
+            stub += [f"ALTER TABLE {table} ADD CONSTRAINT {text}" for text in constraints]
+            stub += [text.replace(" ON ONLY ", " ON ") for text in indexes]
+        found.append(Closed(schema, name, tuple(stub)))
+    conn.execute("RESET search_path")
+    return tuple(found)
+
+
+def _run(command: list[str], environment: dict[str, str], target: Target) -> str:
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=DUMP_S, check=False
@@ -71,43 +168,9 @@ def dump(target: Target) -> Dump:
             todo="the role must be allowed to read the tables' definitions",
             code="no-shadow",
         )
-    return Dump(_SETTING.sub("", _GUARD.sub("", done.stdout)))
+    return done.stdout
 
 
-def load(conn: Connection, ddl: str) -> tuple[str, ...]:
-    """Load dumped DDL into an empty database; return what could not be loaded, as sentences.
-
-    All at once when it goes; else one by one, so that one missing extension costs only what needs
-    it. A role that is missing is made (it cannot log in).
-    """
-    try:
-        conn.execute(ddl.encode())
-        return ()
-    except psycopg.Error:
-        conn.execute("ROLLBACK")
-        conn.execute("RESET ALL")
-    missing: list[str] = []
-    try:
-        statements = [(s.sql, s.first_line) for s in read(ddl)]
-    except SqlError as error:
-        raise ServerError(
-            "the schema cannot be loaded into a scratch database",
-            why=error.why or error.what,
-            todo="name a scratch server of the same version with --scratch URL",
-            code="no-shadow",
-        ) from None
-    conn.execute("SET search_path = ''")
-    for sql, line in statements:
-        for _attempt in (1, 2):
-            try:
-                conn.execute(sql.encode())
-                break
-            except psycopg.Error as error:
-                text = error.diag.message_primary or str(error)
-                role = _ROLE.search(text)
-                if role is None or _attempt == 2:
-                    missing.append(f"{line}: {text}")
-                    break
-                conn.execute(f"CREATE ROLE {ident(role[1])} NOLOGIN".encode())
-    conn.execute("RESET ALL")
-    return tuple(missing)
+def _pattern(name: str) -> str:
+    """A name as pg_dump's patterns have it: in double quotes nothing else is special."""
+    return '"' + name.replace('"', '""') + '"'

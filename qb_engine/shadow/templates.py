@@ -1,0 +1,166 @@
+"""databases that are kept per schema and copied per use, and the sweeping of what is left"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from qb_engine.database.connect import lost, server_error
+from qb_engine.errors import ServerError
+from qb_engine.shadow.lacking import Lacking, read_lacking
+from qb_engine.shadow.roles import sweep_roles
+from qb_engine.shadow.server import MAINTENANCE, Scratch, actor
+from qb_engine.sql import ident, literal
+
+if TYPE_CHECKING:
+    from qb_engine.database.connect import Connection
+
+TEMPLATE = "qb_shadow_"  # + hash of the schema: kept, because the next look is then instant
+CLONE = "qb_scratch_"  # + seconds since the epoch + random: dropped after use
+FORMAT = 2  # how a template is filled; one that was filled otherwise is not found
+KEEP = 8  # templates kept; one of an ordinary schema costs about 8 MB
+KEEP_BYTES = 1 << 30  # ... and of large ones no more than this together
+STALE_S = 3600  # a clone older than this was left by a crash
+
+
+@contextmanager
+def clone(server: Scratch, template: str, *, owner: str = "") -> Iterator[str]:
+    """A copy of a database under a name of its own, dropped at the end whatever happens.
+
+    It belongs to `owner`, else to the server's ordinary role.
+    """
+    name = f"{CLONE}{int(time.time())}_{secrets.token_hex(4)}"
+    admin = server.connect(MAINTENANCE)
+    try:
+        sweep(admin)
+        owner = owner or actor(admin).name
+        create = f"CREATE DATABASE {ident(name)} OWNER {ident(owner)} TEMPLATE {ident(template)}"
+        admin.execute(create.encode())
+        drop = f"DROP DATABASE IF EXISTS {ident(name)} WITH (FORCE)".encode()
+        try:
+            yield name
+        except BaseException as error:
+            try:
+                admin.execute(drop)
+            except psycopg.Error as gone:  # what came first says more, if it says anything
+                if isinstance(error, psycopg.Error):
+                    raise went_away(server, gone) from error
+            raise
+        try:
+            admin.execute(drop)
+        except psycopg.Error as gone:
+            if lost(gone):
+                raise went_away(server, gone) from gone
+            raise
+    finally:
+        admin.close()
+
+
+def went_away(server: Scratch, error: psycopg.Error) -> ServerError:
+    """What is said when a scratch server stops, or a shadow is dropped, while it is used."""
+    return server_error("working on a shadow", error, where=server.target.display)
+
+
+@contextmanager
+def template(
+    server: Scratch,
+    identity: str,
+    fill: Callable[[str], tuple[Lacking, ...]],
+    *,
+    owner: str = "",
+) -> Iterator[tuple[str, tuple[Lacking, ...]]]:
+    """The database that is kept for an identity, filled when it is not there yet; kept while used.
+
+    `fill` is given the name of an empty database, and returns what it could not load.
+    """
+    digest = hashlib.sha256(f"{FORMAT}:{identity}".encode()).hexdigest()
+    name = TEMPLATE + digest[:20]
+    admin = server.connect(MAINTENANCE)
+    try:
+        # one maker at a time; the others find the template when the lock is theirs
+        admin.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
+        row = admin.execute(
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database"
+            " WHERE datname = %s",
+            [name],
+        ).fetchone()
+        if row and row[0]:
+            lacking = tuple(read_lacking(each) for each in json.loads(row[0])["lacking"])
+        else:
+            lacking = _filled(admin, name, fill, owner or actor(admin).name)
+        note = {"used": time.time(), "lacking": [each.as_dict() for each in lacking]}
+        text = literal(json.dumps(note))
+        admin.execute(f"COMMENT ON DATABASE {ident(name)} IS {text}".encode())
+        yield name, lacking
+    finally:
+        admin.close()  # and with it the lock
+
+
+def _filled(
+    admin: Connection, name: str, fill: Callable[[str], tuple[Lacking, ...]], owner: str
+) -> tuple[Lacking, ...]:
+    drop = f"DROP DATABASE IF EXISTS {ident(name)} WITH (FORCE)".encode()
+    admin.execute(drop)
+    create = f"CREATE DATABASE {ident(name)} OWNER {ident(owner)} TEMPLATE template0"
+    admin.execute(create.encode())
+    try:
+        return fill(name)
+    except BaseException:
+        if not admin.closed:
+            admin.execute(drop)
+        raise
+
+
+def sweep(admin: Connection) -> int:
+    """Drop what crashes left behind and the templates that were not used lately.
+
+    What somebody else is making or using is left alone. Roles that only they needed go with them.
+    """
+    rows = admin.execute(
+        "SELECT d.datname::text, shobj_description(d.oid, 'pg_database'),"
+        "       coalesce(pg_catalog.pg_database_size(d.oid), 0)"  # NULL: dropped meanwhile
+        "  FROM pg_catalog.pg_database d"
+        " WHERE (starts_with(d.datname, %s) OR starts_with(d.datname, %s))"
+        "   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid)",
+        [TEMPLATE, CLONE],
+    ).fetchall()
+    now, dropped, size = time.time(), [], 0
+    for name, _, _ in rows:
+        made = name.removeprefix(CLONE).partition("_")[0]
+        if name.startswith(CLONE) and made.isdigit() and now - int(made) > STALE_S:
+            dropped.append(name)
+    templates = [(_used(note), name, own) for name, note, own in rows if name.startswith(TEMPLATE)]
+    for number, (_, name, own) in enumerate(sorted(templates, reverse=True)):
+        size += own
+        if number >= KEEP or (number and size > KEEP_BYTES):
+            dropped.append(name)
+    gone = sum(_dropped(admin, name) for name in dropped)
+    return gone + (sweep_roles(admin) if gone else 0)
+
+
+def _dropped(admin: Connection, name: str) -> bool:
+    """Drop a database unless somebody is at it."""
+    row = admin.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name]).fetchone()
+    if not (row and row[0]):
+        return False
+    try:
+        admin.execute(f"DROP DATABASE IF EXISTS {ident(name)}".encode())
+    except psycopg.errors.ObjectInUse:
+        return False
+    finally:
+        admin.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
+    return True
+
+
+def _used(comment: str | None) -> float:
+    try:
+        return float(json.loads(comment or "{}").get("used", 0))
+    except ValueError:
+        return 0.0
