@@ -1,7 +1,8 @@
 """What one command does to one object: one file per operation.
 
-An operation is a frozen value with four methods, always these: `read` from a parse tree, `write`
-as SQL, its `inverse`, and what it `requires`. A new operation is a new file; it is found here.
+An operation is a frozen value with five methods, always these: `read` from a parse tree, `write`
+as SQL, its `inverse`, what it `requires`, and the steps that do it `safely`. A new operation is a
+new file; it is found here.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from qb_engine.operations.operation import (
     normalise,
     operation,
 )
+from qb_engine.operations.safely import Safely, Seen, Uncovered, place
 from qb_engine.sql.tree import expression, type_name
 
 
@@ -89,3 +90,12 @@ class AddColumn(TableOperation):
                 if name != self.column:
                     yield self.column_as_is(schema, name)
             yield from references(schema, f"c int {clause}")
+
+    def safely(self, schema: Schema, seen: Seen) -> Safely | Uncovered | None:
+        from qb_engine.operations import adding
+
+        at = place(self.schema, self.table)
+        valueless = not self.nullable and self.default is None and not self.constraints
+        if at in seen.works or (valueless and not adding.is_serial(self) and seen.filled(at)):
+            return adding.safely(self, schema, seen)
+        return None

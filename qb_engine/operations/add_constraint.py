@@ -18,6 +18,7 @@ from qb_engine.operations.operation import (
     names,
     operation,
 )
+from qb_engine.operations.safely import Safely, Seen, Uncovered, place
 from qb_engine.sql import ident, qualified, tree
 from qb_engine.sql.tree import pb
 
@@ -131,6 +132,25 @@ class AddConstraint(TableOperation):
         for name in own_columns(self.definition):
             yield self.column_as_is(schema, name)
         yield from references(schema, self.definition)
+
+    def safely(self, schema: Schema, seen: Seen) -> Safely | Uncovered | None:
+        from qb_engine.operations import constraining
+
+        node = _node(self.definition)
+        if not self._works(schema, seen, node):
+            return None
+        name = self.name or chosen.constraint(schema, self.table, self.schema, node)
+        return constraining.safely(self, name, schema, seen, node)
+
+    def _works(self, schema: Schema, seen: Seen, node: Any) -> bool:
+        """True when rows are read, or an index is built, that somebody would notice."""
+        if node.skip_validation:
+            return False
+        other = ""
+        if node.contype == pb.CONSTR_FOREIGN:
+            there, to = tree.relation(node.pktable)
+            other = place(there, to)
+        return bool(seen.works & {place(self.schema, self.table), other})
 
     def _nullable(self, schema: Schema, columns: Iterable[str]) -> Iterator[str]:
         table = self.before(schema)

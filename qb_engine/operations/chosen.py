@@ -19,6 +19,7 @@ def constraint(schema: Schema, table: str, space: str | None, node: Any) -> str:
     if node.contype == pb.CONSTR_PRIMARY:
         return _free(table, "", "pkey", taken | set(_relations(schema, space or "public")))
     if node.contype == pb.CONSTR_UNIQUE:
+        keys = "_".join((*strings(node.keys), *strings(node.including)))
         return _free(table, keys, "key", taken | set(_relations(schema, space or "public")))
     if node.contype == pb.CONSTR_EXCLUSION:
         elements = [only(only(e).items[0]) for e in node.exclusions]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, Self
 
-from qb_engine.operations import chosen
+from qb_engine.operations import chosen, partitions
 from qb_engine.operations.drop_index import DropIndex
 from qb_engine.operations.mentions import as_is, columns_below
 from qb_engine.operations.operation import (
@@ -20,6 +20,8 @@ from qb_engine.operations.operation import (
     normalise,
     operation,
 )
+from qb_engine.operations.safely import Safely, Seen, Step, place
+from qb_engine.schema import Table
 from qb_engine.sql import deparse, ident, qualified
 from qb_engine.sql.tree import (
     equal,
@@ -117,6 +119,50 @@ class CreateIndex(Operation):
             yield as_is(schema, self.table, self.schema, name)
         if self.name and not self.if_not_exists:
             yield Requirement(self.table, self.schema, index=self.name, must_exist=False)
+
+    def safely(self, schema: Schema, seen: Seen) -> Safely | None:
+        if self.concurrently or self.only or place(self.schema, self.table) not in seen.builds:
+            return None
+        return Safely(expand=concurrent(self, schema))
+
+
+def concurrent(create: CreateIndex, schema: Schema) -> tuple[Step, ...]:
+    """Make an index while others write; of a partitioned table, partition by partition."""
+    table = schema.table(create.table, create.schema or "public")
+    name = create.name or chosen.index(schema, create.table, create.schema, parse(create.write()))
+    create = replace(create, name=name)
+    if table is None or table.kind != "partitioned":
+        create = replace(create, concurrently=True)
+        return (Step(create, f"make the index {name}, while others read and write"),)
+    return (
+        Step(
+            replace(create, only=True),
+            f"an index {name} of the whole, invalid until each partition has its own",
+            apart=True,
+        ),
+        *_leaves(create, schema, table),
+    )
+
+
+def _leaves(create: CreateIndex, schema: Schema, table: Table) -> Iterator[Step]:
+    """Make the index on each partition, and hang it up in that of the whole."""
+    for part in partitions.parts(schema, table):
+        at = None if part.schema == "public" else part.schema
+        own = replace(create, table=part.name, schema=at, name=None, if_not_exists=False)
+        own = replace(own, name=chosen.index(schema, part.name, at, parse(own.write())))
+        if part.kind == "partitioned":
+            yield Step(replace(own, only=True), f"the same of {part.name}", apart=True, down=())
+            yield from _leaves(own, schema, part)
+        else:
+            own = replace(own, concurrently=True)
+            yield Step(own, f"make it on {part.name}, while others read and write", down=())
+        yield Step(
+            f"ALTER INDEX {qualified(create.schema, str(create.name))}"
+            f" ATTACH PARTITION {qualified(at, str(own.name))}",
+            f"that of {part.name} becomes a part of it",
+            apart=True,
+            down=(),
+        )
 
 
 def columns_below_index(node: Any) -> tuple[str, ...]:

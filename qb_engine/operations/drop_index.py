@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from qb_engine.operations import rebuild
 from qb_engine.operations.on_object import DropOperation
@@ -13,6 +14,7 @@ from qb_engine.operations.operation import (
     Schema,
     operation,
 )
+from qb_engine.operations.safely import Safely, Seen, Step, Uncovered
 
 
 @operation
@@ -44,3 +46,19 @@ class DropIndex(DropOperation):
             space = None if table.schema == "public" else table.schema
             yield Requirement(table.name, space)
             yield Requirement(table.name, space, index=index.name)
+
+    def safely(self, schema: Schema, seen: Seen) -> Safely | Uncovered | None:
+        found = rebuild.index(schema, self.name, self.schema)
+        if self.concurrently or found is None or not seen.big(found[0].qualified):
+            return None
+        if found[1].constraint is not None:
+            return None  # the server refuses it
+        if found[0].kind == "partitioned" or self.cascade:
+            what = "CASCADE" if self.cascade else "an index of a partitioned table"
+            return Uncovered(
+                f"{self.name} cannot be dropped concurrently: PostgreSQL does not allow it for "
+                f"{what}",
+                "it only waits for a lock; qb's lock_timeout keeps the queue short",
+            )
+        why = "drop the index without a lock that keeps writers waiting"
+        return Safely(contract=(Step(replace(self, concurrently=True), why),))

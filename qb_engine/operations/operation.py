@@ -6,9 +6,12 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, dataclass_transform
 
 from qb_engine.schema import ObjectId, Table
+
+if TYPE_CHECKING:
+    from qb_engine.operations.safely import Safely, Seen, Uncovered
 
 T = TypeVar("T")
 
@@ -64,7 +67,7 @@ class Irreversible:
 class Operation(ABC):
     """What one command of a statement does to one object.
 
-    Four methods, always these, always in this order.
+    Five methods, always these, always in this order; the last is left out where nothing is needed.
     """
 
     @classmethod
@@ -83,6 +86,13 @@ class Operation(ABC):
     @abstractmethod
     def requires(self, schema: Schema) -> Iterable[Requirement]:
         """What must and must not be there before it."""
+
+    def safely(self, schema: Schema, seen: Seen) -> Safely | Uncovered | None:
+        """The steps that do the same and block nobody for long; None where it does so itself.
+
+        `schema` is the one before the operation, `seen` what it was seen to do.
+        """
+        return None
 
     def __repr__(self) -> str:
         """Python that makes this value, arguments at their defaults left out."""

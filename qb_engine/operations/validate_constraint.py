@@ -14,6 +14,7 @@ from qb_engine.operations.operation import (
     Schema,
     operation,
 )
+from qb_engine.operations.safely import Safely, Seen, Step, place
 from qb_engine.sql import ident
 
 
@@ -55,3 +56,9 @@ class ValidateConstraint(TableOperation):
         found = table.constraints.get(self.name) if table else None
         for column in found.columns if found else ():
             yield self.column_as_is(schema, column)
+
+    def safely(self, schema: Schema, seen: Seen) -> Safely | None:
+        if seen.alone or place(self.schema, self.table) not in seen.scans:
+            return None
+        why = "read the rows in a transaction of its own, where no other lock is held meanwhile"
+        return Safely(contract=(Step(self, why, apart=True),))

@@ -1,0 +1,183 @@
+"""the safe steps of all commands, in an order that keeps their meaning, put into parts; pure"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from qb_engine.operations.safely import Fill, Safely, Step, Uncovered, place
+from qb_engine.sql import Statement, ident, read_one
+
+if TYPE_CHECKING:
+    from qb_engine.analysis.fixing.look import Command
+
+Answer = Safely | Uncovered | None
+
+
+@dataclass(frozen=True)
+class Left:
+    """A statement that stays as it is although it is not safe, and why."""
+
+    statement: str
+    reason: str
+    todo: str = ""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One file of the folder: its kind, and its steps in order."""
+
+    kind: Literal["migration", "post"]
+    steps: tuple[Step, ...]
+    transaction: bool = True  # all in one; else each statement commits by itself
+
+
+@dataclass(frozen=True)
+class Composed:
+    """The parts of the safe migration, its backfill, and what there is to say of them."""
+
+    pieces: tuple[Piece, ...]
+    fill: Fill | None = None
+    adds: dict[str, str] = field(default_factory=dict)
+    moves: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    left: tuple[Left, ...] = ()
+    kept: frozenset[str] = frozenset()  # statements that stand there as they stood
+
+    @property
+    def accepts(self) -> dict[tuple[str, str], str]:
+        """Why a hazard is none, by statement and hazard."""
+        return {
+            (read_one(step.sql).sql, hazard): reason
+            for piece in self.pieces
+            for step in piece.steps
+            for hazard, reason in step.accepts.items()
+        }
+
+
+def compose(answered: Sequence[tuple[Command, Answer]]) -> Composed:
+    """Put the answers of all commands together.
+
+    Everything that can stands before the backfill; what needs its rows, or comes after something
+    that does on the same table, stands behind it, in the order that it had.
+    """
+    expand: list[Step] = []
+    contract: list[Step] = []
+    fill: Fill | None = None
+    waiting: set[str] = set()  # tables on which something stands behind the backfill
+    adds: dict[str, str] = {}
+    notes: list[str] = []
+    moves: list[str] = []
+    left: list[Left] = []
+    kept: set[str] = set()
+    for group in _by_statement(answered):
+        statement = group[0][0].statement
+        touched = {place(schema, name) for schema, name in statement.relations}
+        for number, (command, answer) in enumerate(group):
+            if isinstance(answer, Safely) and answer.fill is not None:
+                together = _together(fill, answer.fill)
+                if together is None:
+                    answer = Uncovered(
+                        f"it needs a backfill of {answer.fill.table}, and the folder has one of "
+                        f"{fill.table if fill else ''} already",
+                        "put it into a migration of its own, and fix that",
+                    )
+                else:
+                    fill = together
+            if isinstance(answer, Safely):
+                late = bool(touched & waiting) and answer.fill is None
+                (contract if late else expand).extend(answer.expand)
+                contract.extend(answer.contract)
+                if late or answer.fill is not None or answer.contract:
+                    waiting |= touched
+                adds |= answer.adds
+                notes += answer.notes
+                moves += [answer.moves] if answer.moves else []
+                continue
+            if isinstance(answer, Uncovered):
+                left.append(Left(statement.sql, answer.reason, answer.todo))
+            unchanged = all(not isinstance(a, Safely) for _, a in group)
+            if unchanged and number:
+                continue  # the whole statement stands there already
+            sql = statement.sql if unchanged else command.operation.write()
+            kept.add(sql)
+            (contract if touched & waiting else expand).append(Step(sql, ""))
+    pieces = (*_pieces("migration", expand), *_pieces("post", contract))
+    return Composed(
+        pieces, fill, adds, tuple(dict.fromkeys(moves)), tuple(dict.fromkeys(notes)), tuple(left),
+        frozenset(kept),
+    )  # fmt: skip
+
+
+def _by_statement(
+    answered: Sequence[tuple[Command, Answer]],
+) -> Iterable[list[tuple[Command, Answer]]]:
+    groups: dict[int, list[tuple[Command, Answer]]] = {}
+    for command, answer in answered:
+        groups.setdefault(command.at, []).append((command, answer))
+    return groups.values()
+
+
+def _together(one: Fill | None, other: Fill) -> Fill | None:
+    """Two backfills of one table as one; None where that cannot be."""
+    if one is None:
+        return other
+    if place(one.schema, one.table) != place(other.schema, other.table):
+        return None
+    if set(one.set) & set(other.set):
+        return None
+    if one.where == other.where:
+        values, where = {**one.set, **other.set}, one.where
+    elif not one.where or not other.where:
+        values = {**_only(one), **_only(other)}
+        where = ""
+    else:
+        values = {**_only(one), **_only(other)}
+        where = f"({one.where}) OR ({other.where})"
+    proofs = [proof for proof in (one.proof, other.proof) if proof]
+    return replace(
+        one,
+        set=values,
+        where=where,
+        why=f"{one.why}; {other.why}",
+        proof=" UNION ALL ".join(f"({proof})" for proof in proofs) if proofs else "",
+    )
+
+
+def _only(fill: Fill) -> dict[str, str | None]:
+    """Its values, each only where it is wanted."""
+    if not fill.where:
+        return dict(fill.set)
+    return {
+        column: None
+        if value is None
+        else f"CASE WHEN {fill.where} THEN {value} ELSE {ident(column)} END"
+        for column, value in fill.set.items()
+    }
+
+
+def _pieces(kind: Literal["migration", "post"], steps: Sequence[Step]) -> Iterable[Piece]:
+    """Steps to files: those of one transaction together, those that commit alone together."""
+    together: list[Step] = []
+    before: tuple[bool, str] | None = None
+    for step in steps:
+        statement = read_one(step.sql)
+        alone = step.apart or bool(statement.refuses_transaction)
+        table = "" if alone else _table(statement)
+        if before is not None and (
+            step.begins or alone != before[0] or (table and before[1] and table != before[1])
+        ):
+            yield Piece(kind, tuple(together), not before[0])
+            together, before = [], None
+        together.append(step)
+        before = (alone, table or (before[1] if before else ""))
+    if before is not None:
+        yield Piece(kind, tuple(together), not before[0])
+
+
+def _table(statement: Statement) -> str:
+    """The table that a statement holds a strong lock on, as far as its text tells."""
+    if statement.kind not in ("alter_table", "index", "rename", "drop"):
+        return ""
+    return next((place(schema, name) for schema, name in statement.relations), "")

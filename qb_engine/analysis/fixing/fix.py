@@ -1,0 +1,166 @@
+"""from a migration to its safe form, with the proof"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qb_engine.analysis.fixing.compose import Answer, Composed, Left, compose
+from qb_engine.analysis.fixing.files import files
+from qb_engine.analysis.fixing.look import Command, look, seen_of, with_sizes
+from qb_engine.analysis.fixing.prove import Proof, Ran, prove, run
+from qb_engine.analysis.fixing.ways import Refused, fallback, ways_back
+from qb_engine.analysis.hazards import judge
+from qb_engine.errors import InputError
+from qb_engine.migrations import load_one
+
+if TYPE_CHECKING:
+    from qb_engine.analysis.fixing.ground import Ground
+    from qb_engine.drafting import WayBack
+    from qb_engine.migrations import LoadedMigration
+
+TRIED = "NULL"  # stands for what only the user knows while the fix is proved
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A migration made safe: its files by name in the order they run, and the proof.
+
+    Without `files` nothing needs to be changed, or nothing can be. `open` names the columns whose
+    values only the user knows.
+    """
+
+    migration: LoadedMigration
+    files: Mapping[str, str] = field(default_factory=dict)
+    proof: Proof = field(default_factory=Proof)
+    notes: tuple[str, ...] = ()
+    left: tuple[Left, ...] = ()
+    open: tuple[str, ...] = ()
+    irreversible: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.proof.ok
+
+
+def fix(
+    migration: LoadedMigration, ground: Ground, *, values: Mapping[str, str] | None = None
+) -> Fixed:
+    """Make a migration safe, as far as its operations know how, and prove it on copies of a shadow.
+
+    `values` are SQL expressions for columns that have no default, by `table.column` or `column`.
+    Raise InputError for a migration whose statements cannot be told, or that fails itself.
+    """
+    _refuse(migration)
+    with ground.copy() as shadow:
+        original = run(shadow, ground, migration)
+    if original.error:
+        raise InputError(
+            f"{migration.id} itself fails on the shadow",
+            where=str(migration.path),
+            why=original.error,
+            todo=f"mend it first: qb plan {migration.id}",
+            code="bad-sql",
+        )
+    with ground.copy() as shadow:
+        commands = with_sizes(ground, look(shadow, migration.up))
+    composed = compose(answers(commands, ground, values or {}))
+    if composed.fill is None and all(not s.why for p in composed.pieces for s in p.steps):
+        proof = Proof(before=judge(original.examined, ground.circumstances))
+        return Fixed(migration, proof=proof, left=composed.left)
+    try:
+        with ground.copy() as shadow:
+            ways = ways_back(shadow, composed)
+    except Refused as refused:
+        return Fixed(migration, proof=Proof(error=str(refused)), left=composed.left)
+    fixed, proof, ways = _proved(migration, ground, original, composed, ways)
+    return Fixed(
+        migration,
+        fixed,
+        proof,
+        composed.notes,
+        composed.left,
+        tuple(c for c, v in (composed.fill.set if composed.fill else {}).items() if v is None),
+        next((way.irreversible for way in ways if way.irreversible), ""),
+    )
+
+
+def answers(
+    commands: Sequence[Command], ground: Ground, values: Mapping[str, str]
+) -> list[tuple[Command, Answer]]:
+    """What each operation says of itself, in order."""
+    made: set[str] = set()
+    found: list[tuple[Command, Answer]] = []
+    for command in commands:
+        changes = command.facts.changes
+        here = frozenset(made | set(changes.created) | changes.new)
+        seen = seen_of(command, ground, here, alone=len(commands) == 1, values=values)
+        found.append((command, command.operation.safely(command.before, seen)))
+        made |= set(changes.created) | changes.new
+    return found
+
+
+def _proved(
+    migration: LoadedMigration,
+    ground: Ground,
+    original: Ran,
+    composed: Composed,
+    ways: tuple[WayBack, ...],
+) -> tuple[dict[str, str], Proof, tuple[WayBack, ...]]:
+    """The files and their proof; with the user's own way back where ours does not lead back."""
+    own = [s.sql for s in migration.down]
+    if own and any(way.irreversible for way in ways):
+        ways = fallback(ways, own)
+    texts, proof = _tried(migration, ground, original, composed, ways)
+    if proof.ok and proof.back:
+        if own and (other := fallback(ways, own)) != ways:
+            again, proved = _tried(migration, ground, original, composed, other)
+            if proved.ok and not proved.back:
+                return again, proved, other
+        first = replace(ways[0], down=(), irreversible=f"because {proof.back}")
+        ways = (first, *ways[1:])
+        texts, proof = _tried(migration, ground, original, composed, ways)
+    return texts, proof, ways
+
+
+def _tried(
+    migration: LoadedMigration,
+    ground: Ground,
+    original: Ran,
+    composed: Composed,
+    ways: tuple[WayBack, ...],
+) -> tuple[dict[str, str], Proof]:
+    expect = [each.said for each in migration.expect]
+    texts = files(composed, ways, migration.constraints, expect)
+    trial = composed
+    if composed.fill is not None:
+        known = {c: TRIED if v is None else v for c, v in composed.fill.set.items()}
+        trial = replace(composed, fill=replace(composed.fill, set=known))
+    with tempfile.TemporaryDirectory(prefix="qb-fix-") as scratch:
+        folder = Path(scratch) / (migration.id if migration.stamp else "20000101000000_fix")
+        folder.mkdir()
+        for name, text in files(trial, ways, migration.constraints, expect).items():
+            (folder / name).write_text(text, encoding="utf-8")
+        return texts, prove(ground, original, load_one(folder), composed)
+
+
+def _refuse(migration: LoadedMigration) -> None:
+    """Raise InputError for what qb cannot take apart."""
+    where, todo = str(migration.path), ""
+    if any(part.dynamic for part in migration.parts):
+        why = "its SQL is made by a method, and may depend on the target"
+        todo = "write its statements as text, then fix it"
+    elif migration.format == "folder":
+        why = "it is a folder with parts of its own already"
+        todo = "fix its statements as one file, or by hand with what qb lint says"
+    elif migration.format not in ("python", "sql"):
+        why = f"it is written for {migration.format}, which has no parts"
+        todo = "write it as a migration of qb's own: qb generate NAME --sql FILE"
+    else:
+        return
+    raise InputError(
+        f"{migration.id} cannot be taken apart", where=where, why=why, todo=todo, code="bad-draft"
+    )
