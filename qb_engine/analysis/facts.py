@@ -11,6 +11,7 @@ from qb_engine.analysis.changes import Changes
 from qb_engine.execution.observation import Lock, strength
 
 if TYPE_CHECKING:
+    from qb_engine.analysis.witnesses.claim import Claim
     from qb_engine.sql import Statement
 
 
@@ -80,7 +81,8 @@ class Facts:
     asked. `rows` is how many rows the target's planner expects a data change to touch; `seconds`
     an estimate as (low, high); both None where nobody could be asked. `error` is what the server
     said when it refused the statement on the shadow, with its SQLSTATE and detail.
-    `lacking` says what the shadow lacks that the statement touches.
+    `lacking` says what the shadow lacks that the statement touches. `claims` are what it requires
+    of the rows that are there, where that was asked for.
     """
 
     locks: tuple[Lock, ...] = ()
@@ -95,6 +97,7 @@ class Facts:
     rows: float | None = None
     seconds: tuple[float, float] | None = None
     lacking: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
     provenance: Provenance = Provenance.OBSERVED
 
     def mode(self, relation: str) -> str:
