@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -27,11 +27,15 @@ SELECT DISTINCT coalesce(i.indrelid, c.oid)::bigint
   LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
 """
 
+# a condition that is one IS NOT NULL and nothing more, which every lookup of a value implies
+GIVEN = r"'^\(?\{NULLTEST :arg \{VAR [^{}]*\} :nulltesttype 1 [^{}]*\}\)?$'"
+
 # Each of these tables as one JSON value. Expressions are compared by their trees: writing them out
 # would wait for the lock of a session that changes the table.
-STATES = """
+STATES = f"""
 SELECT c.oid::bigint, pg_catalog.json_build_object(
-    'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'partition', c.relispartition,
+    'namespace', n.oid::bigint, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
+    'partition', c.relispartition,
     'rls', c.relrowsecurity, 'file', c.relfilenode::bigint,
     'parent', (SELECT pn.nspname || '.' || p.relname FROM pg_catalog.pg_inherits h
                  JOIN pg_catalog.pg_class p ON p.oid = h.inhparent
@@ -46,7 +50,10 @@ SELECT c.oid::bigint, pg_catalog.json_build_object(
     'columns', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
             'number', a.attnum, 'name', a.attname,
             'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
-            'not_null', a.attnotnull, 'default', pg_catalog.md5(d.adbin::text),
+            'not_null', a.attnotnull, 'default', pg_catalog.md5(coalesce(d.adbin::text,
+                (SELECT t.typdefaultbin::text FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid
+                    AND t.typtype = 'd'))),
+            'collation', a.attcollation::bigint,
             'missing', a.atthasmissing, 'identity', a.attidentity, 'generated', a.attgenerated)
             ORDER BY a.attnum), '[]')
           FROM pg_catalog.pg_attribute a
@@ -54,7 +61,7 @@ SELECT c.oid::bigint, pg_catalog.json_build_object(
          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     'constraints', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
             'oid', k.oid::bigint, 'name', k.conname, 'kind', k.contype, 'valid', k.convalidated,
-            'numbers', coalesce(k.conkey, '{}'), 'index', k.conindid::bigint,
+            'numbers', coalesce(k.conkey, '{{}}'), 'index', k.conindid::bigint,
             'references', (SELECT rn.nspname || '.' || r.relname FROM pg_catalog.pg_class r
                              JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
                             WHERE r.oid = k.confrelid),
@@ -70,7 +77,8 @@ SELECT c.oid::bigint, pg_catalog.json_build_object(
             'file', x.relfilenode::bigint, 'unique', i.indisunique,
             'primary', i.indisprimary, 'exclusion', i.indisexclusion,
             'valid', i.indisvalid, 'numbers', i.indkey::int2[], 'keys', i.indnkeyatts,
-            'partial', i.indpred IS NOT NULL, 'expression', pg_catalog.md5(i.indexprs::text))
+            'partial', i.indpred IS NOT NULL AND i.indpred::text !~ {GIVEN},
+            'expression', pg_catalog.md5(i.indexprs::text))
             ORDER BY x.oid), '[]')
           FROM pg_catalog.pg_index i
           JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
@@ -82,8 +90,29 @@ SELECT c.oid::bigint, pg_catalog.json_build_object(
    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'qb')
 """
 
+# What is no table but is known to others by its name: schemas, values of enums, rules of domains.
+OTHERS = """
+SELECT 'schema', n.oid::bigint, '', n.nspname::text
+  FROM pg_catalog.pg_namespace n WHERE n.nspname !~ '^pg_(toast|temp)'
+ UNION ALL
+SELECT 'value', e.oid::bigint, tn.nspname || '.' || t.typname, e.enumlabel::text
+  FROM pg_catalog.pg_enum e JOIN pg_catalog.pg_type t ON t.oid = e.enumtypid
+  JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
+ UNION ALL
+SELECT 'domain', k.oid::bigint, tn.nspname || '.' || t.typname, k.convalidated::text
+  FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_type t ON t.oid = k.contypid
+  JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
+ UNION ALL
+SELECT 'not null', t.oid::bigint, tn.nspname || '.' || t.typname, t.typnotnull::text
+  FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
+ WHERE t.typtype = 'd' AND tn.nspname NOT IN ('pg_catalog', 'information_schema')
+"""
+
 State = Mapping[str, Any]
 """A table as STATES gives it."""
+
+Others = Mapping[tuple[str, int], tuple[str, str]]
+"""What OTHERS gives: by kind and oid its type and its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +126,7 @@ class ColumnState:
     default: str | None = None
     identity: str = ""
     generated: str = ""
+    collation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +152,8 @@ class ConstraintState:
 class IndexState:
     """An index; `columns` are those of its key, empty names where it has expressions.
 
-    `expression` tells expressions apart without saying what they are.
+    `expression` tells expressions apart without saying what they are. One that leaves out nothing
+    but NULL is not `partial`.
     """
 
     table: str
@@ -174,6 +205,11 @@ class Changes:
     default_partitions: Mapping[str, str] = field(default_factory=dict)  # by parent
     indexes: Mapping[str, tuple[IndexState, ...]] = field(default_factory=dict)  # after, by table
     new: frozenset[str] = frozenset()
+    parents: Mapping[str, str] = field(default_factory=dict)  # by partition, before or after
+    emptied: tuple[str, ...] = ()  # by TRUNCATE
+    renamed_schemas: tuple[Changed, ...] = ()  # names
+    renamed_values: tuple[Changed, ...] = ()  # of enums: (type, value)
+    ruled_domains: tuple[str, ...] = ()  # that were given a rule, or had one validated
 
 
 T = TypeVar("T", ConstraintState, IndexState)
@@ -185,6 +221,33 @@ def states(conn: Connection, oids: Iterable[int]) -> dict[int, State]:
     if not wanted:
         return {}
     return {int(oid): state for oid, state in conn.execute(STATES, [wanted]).fetchall()}
+
+
+def others(conn: Connection) -> Others:
+    """Schemas, values of enums and rules of domains as they are for this connection now."""
+    rows = conn.execute(OTHERS).fetchall()
+    return {(kind, int(oid)): (of, name) for kind, oid, of, name in rows}
+
+
+def with_others(found: Changes, before: Others, after: Others) -> Changes:
+    """The same changes with those of what is no table; pure."""
+    same = [(*key, before[key], after[key]) for key in after if key in before]
+    ruled = [
+        of
+        for (kind, oid), (of, state) in after.items()
+        if (kind == "domain" and state == "true" and before.get((kind, oid)) != (of, state))
+        or (kind == "not null" and state == "true" and before.get((kind, oid)) == (of, "false"))
+    ]
+    return replace(
+        found,
+        renamed_schemas=tuple(
+            Changed(b[1], a[1]) for kind, _, b, a in same if kind == "schema" and a[1] != b[1]
+        ),
+        renamed_values=tuple(
+            Changed(b, a) for kind, _, b, a in same if kind == "value" and a[1] != b[1]
+        ),
+        ruled_domains=tuple(dict.fromkeys(ruled)),
+    )
 
 
 def name_of(state: State) -> str:
@@ -206,11 +269,17 @@ def changes(before: Mapping[int, State], after: Mapping[int, State]) -> Changes:
         created=tuple(name_of(s) for s in fresh),
         dropped=tuple(name_of(s) for s in gone),
         kinds={name_of(s): s["kind"] for s in (*after.values(), *gone)},
-        renamed=tuple(Changed(name_of(b), name_of(a)) for b, a in both if name_of(b) != name_of(a)),
+        renamed=tuple(
+            Changed(name_of(b), name_of(a))
+            for b, a in both
+            if (b["name"], b["namespace"]) != (a["name"], a["namespace"])
+        ),
         added_columns=tuple(a[n] for b, a in old_columns for n in a if n not in b),
         dropped_columns=tuple(b[n] for b, a in old_columns for n in b if n not in a),
         renamed_columns=tuple(Changed(b, a) for b, a in kept if b.name != a.name),
-        retyped_columns=tuple(Changed(b, a) for b, a in kept if b.type != a.type),
+        retyped_columns=tuple(
+            Changed(b, a) for b, a in kept if (b.type, b.collation) != (a.type, a.collation)
+        ),
         set_not_null=tuple(a for b, a in kept if a.not_null and not b.not_null),
         added_constraints=tuple(a[n] for b, a in old_constraints for n in a if n not in b),
         dropped_constraints=tuple(b[n] for b, a in old_constraints for n in b if n not in a),
@@ -235,6 +304,9 @@ def changes(before: Mapping[int, State], after: Mapping[int, State]) -> Changes:
             name_of(s): s["default_partition"] for s in after.values() if s["default_partition"]
         },
         indexes={name_of(s): tuple(_indexes(s).values()) for s in after.values()},
+        parents={
+            name_of(s): s["parent"] for s in (*before.values(), *after.values()) if s["parent"]
+        },
     )
 
 
@@ -260,10 +332,19 @@ def _nothing(state: State) -> State:
 
 
 def _columns(state: State) -> dict[int, ColumnState]:
+    if state["kind"] == "S":
+        return {}  # a sequence's own, which nobody chose
     table = name_of(state)
     return {
         c["number"]: ColumnState(
-            table, c["name"], c["type"], c["not_null"], c["default"], c["identity"], c["generated"]
+            table,
+            c["name"],
+            c["type"],
+            c["not_null"],
+            c["default"],
+            c["identity"],
+            c["generated"],
+            c["collation"],
         )
         for c in state["columns"]
     }

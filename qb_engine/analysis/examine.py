@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -13,10 +14,13 @@ from qb_engine.analysis.changes import (
     NAMED,
     TOUCHED,
     Changes,
+    Others,
     State,
     changes,
     name_of,
+    others,
     states,
+    with_others,
 )
 from qb_engine.analysis.facts import Examined, Facts, Provenance, Work, WorkKind
 from qb_engine.analysis.messages import work_of
@@ -31,10 +35,28 @@ if TYPE_CHECKING:
     from qb_engine.execution.blocks import Step
     from qb_engine.execution.stage import Policy
     from qb_engine.shadow import Shadow
+    from qb_engine.sql import Statement
 
 # what a transaction has read would be counted with the next one's, too
 FLUSH = "SELECT pg_catalog.pg_stat_force_next_flush()"
 EMPTIES = "truncate"  # it gives new files, and copies nothing
+BESIDE_IT = r"_ccnew\d*$"  # what REINDEX CONCURRENTLY calls an index until it is done
+ANYTHING = ("do", "select", "call", "execute", "unknown")  # what they run is not in their trees
+# statements that make or change what is no table
+BESIDES = (
+    *ANYTHING, "rename", "create_schema", "create_enum", "alter_enum", "create_domain",
+    "alter_domain",
+)  # fmt: skip
+# a dump leaves materialized views without rows; what has none cannot be refreshed concurrently
+UNFILLED = """
+SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.oid = ANY (%s::pg_catalog.oid[]) AND c.relkind = 'm' AND NOT c.relispopulated
+"""
+# what functions of these names do
+BODIES = """
+SELECT p.prosrc FROM pg_catalog.pg_proc p WHERE p.oid >= 16384 AND p.proname = ANY (%s::text[])
+"""
 
 
 class Examiner:
@@ -51,14 +73,23 @@ class Examiner:
         self._tables: dict[str, str] = {}  # by the name of an index: its table
         self._rewritten: dict[int, tuple[str, ...]] = {}  # by the number of the step
         self.changes: dict[int, Changes] = {}  # likewise
+        self._others: Others | None = None  # as of the last step that may have changed them
+        self._alone: set[int] = set()  # tables that a step outside transactions names
+        self._emptying: set[int] = set()  # numbers of steps whose functions say TRUNCATE
         self._claiming = claiming
         self._claims: dict[int, tuple[Claim, ...]] = {}  # likewise
         acting.execute("SET client_min_messages = debug1")  # outside transactions, too
 
     def on_step(self, step: Step, state: str, seen: Observation | None) -> None:
         """Hear of a step as the executor tells of it."""
-        if state == "running" and step.outside:
-            self._remember(self._watching, self._named(step))
+        if state == "running":
+            if step.outside:
+                self._alone = set(self._named(step))
+                self._remember(self._watching, self._alone)
+            if step.statement.kind in BESIDES and self._others is None:
+                self._others = others(self._watching)
+            if step.statement.kind == "refresh_mat_view":
+                self._fill(self._named(step))
         elif state == "done":
             self._look(step)
 
@@ -77,9 +108,15 @@ class Examiner:
             for lock in seen.locks
             if lock.relation not in new and self._tables.get(lock.relation) not in new
         )
+        work = self._work(step, seen, found)
+        if emptied := self._emptied(step, seen, work):
+            found = replace(found, emptied=emptied)
+            work = [] if step.statement.kind == EMPTIES else [
+                each for each in work if each.relation not in emptied
+            ]  # fmt: skip
         return Facts(
             locks=locks,
-            work=tuple(self._work(step, seen, found)),
+            work=tuple(work),
             changes=found,
             refuses_transaction=step.outside,
             messages=seen.messages,
@@ -94,7 +131,7 @@ class Examiner:
     def _look(self, step: Step) -> None:
         touched = {int(row[0]) for row in self._acting.execute(TOUCHED).fetchall()}
         if step.outside:
-            touched |= set(self._named(step))
+            touched |= set(self._named(step)) | self._alone
         self._remember(self._watching, touched)
         after = states(self._acting, touched)
         before = {oid: self._known[oid] for oid in touched if oid in self._known}
@@ -115,9 +152,32 @@ class Examiner:
                 self._tables[f"{index['schema']}.{index['name']}"] = name_of(state)
         new = {name_of(self._known[oid]) for oid in self._made if oid in self._known}
         new |= {name_of(before[oid]) for oid in self._made if oid in before}
-        self.changes[step.number] = found = replace(found, new=frozenset(new))
+        found = replace(found, new=frozenset(new))
+        if step.statement.kind in BESIDES and self._others is not None:
+            now = others(self._acting)
+            found = with_others(found, self._others, now)
+            made = {key: what for key, what in now.items() if key not in self._others}
+            self._others = {key: now[key] for key in now if key not in made}
+        if step.statement.kind in ANYTHING and self._says_truncate(step):
+            self._emptying.add(step.number)
+        self.changes[step.number] = found
         if self._claiming:
             self._claims[step.number] = claims(self._acting, found, step.statement)
+
+    def _says_truncate(self, step: Step) -> bool:
+        """True when the text of a block, or of a function that is called, has a TRUNCATE."""
+        texts = [step.statement.sql]
+        if names := called(step.statement):
+            texts += [row[0] for row in self._acting.execute(BODIES, [names]).fetchall()]
+        return any("truncate" in text.lower() for text in texts)
+
+    def _fill(self, oids: Iterable[int]) -> None:
+        """Fill materialized views that a dump has left unfilled."""
+        for (view,) in self._watching.execute(UNFILLED, [sorted(oids)]).fetchall():
+            # what stands in its way, or cannot be computed, the statement itself will meet
+            with suppress(psycopg.Error), self._watching.transaction():
+                self._watching.execute("SET LOCAL lock_timeout = '200ms'")
+                self._watching.execute(f"REFRESH MATERIALIZED VIEW {view}".encode())
 
     def _named(self, step: Step) -> list[int]:
         with suppress(psycopg.Error):  # a name that is none: the server will say so
@@ -131,9 +191,25 @@ class Examiner:
 
     # -- work ----------------------------------------------------------------------------------
 
+    def _emptied(self, step: Step, seen: Observation, work: Iterable[Work]) -> tuple[str, ...]:
+        """The tables that were emptied: they have new files, and nothing was written anew."""
+        if step.statement.kind != EMPTIES and step.number not in self._emptying:
+            return ()
+        new = self.changes.get(step.number, Changes()).new
+        said = " ".join(seen.messages)
+        return tuple(
+            name
+            for name in dict.fromkeys((*seen.rewrites, *self._rewritten.get(step.number, ())))
+            if name not in self._sequences()
+            and name not in new
+            and f'rewriting table "{name.partition(".")[2]}"' not in said
+        )
+
+    def _sequences(self) -> set[str]:
+        return {name_of(state) for state in self._known.values() if state["kind"] == "S"}
+
     def _work(self, step: Step, seen: Observation, found: Changes) -> list[Work]:
-        if step.statement.kind == EMPTIES:
-            return []
+        sequences = self._sequences()
         known = {name_of(state) for state in self._known.values()}
         known |= {lock.relation for lock in seen.locks if not lock.index} | set(found.dropped)
         locked = {lock.relation for lock in seen.locks}
@@ -150,14 +226,19 @@ class Examiner:
                     return each.table if each.table not in found.new else None
             return None
 
-        work = list(dict.fromkeys(work_of(seen.messages, relation, of_constraint)))
+        heard = work_of(seen.messages, relation, of_constraint)
         rebuilt = {index.name for index in found.rebuilt}
-        for number, each in enumerate(work):
-            if each.kind is WorkKind.BUILD:
-                work[number] = self._built(each, found, rebuilt)
+        work = list(
+            dict.fromkeys(
+                self._built(each, found, rebuilt) if each.kind is WorkKind.BUILD else each
+                for each in heard
+            )
+        )
         said = {(each.kind, each.relation) for each in work}
         for name in (*seen.rewrites, *self._rewritten.get(step.number, ())):
-            if (WorkKind.REWRITE, name) not in said and name not in found.new:
+            if name in sequences or name in found.new:
+                continue
+            if (WorkKind.REWRITE, name) not in said:
                 work.append(Work(WorkKind.REWRITE, name))
         built = {each.index for each in work}
         for name in (*seen.rebuilds, *sorted(rebuilt)):
@@ -181,10 +262,19 @@ class Examiner:
     def _built(self, work: Work, found: Changes, rebuilt: set[str]) -> Work:
         """An index by its whole name, which a message does not give; rebuilt, if it was there."""
         schema = work.relation.partition(".")[0]
-        name = f"{schema}.{work.index}"
+        name = f"{schema}.{re.sub(BESIDE_IT, '', work.index)}"
         new = {index.name for index in found.added_indexes}
         kind = WorkKind.BUILD if name in new and name not in rebuilt else WorkKind.REBUILD
         return replace(work, index=name, kind=kind)
+
+
+def called(statement: Statement) -> list[str]:
+    """The names of the functions that a statement calls, as far as its tree tells."""
+    from qb_engine.sql.tree import pb, strings, walk
+
+    if statement.node is None:
+        return []
+    return [strings(n.funcname)[-1] for n in walk(statement.node) if isinstance(n, pb.FuncCall)]
 
 
 def examine(
