@@ -33,7 +33,7 @@ def fixed(server: EmbeddedPostgres, tmp_path: Path) -> Iterator[Fix]:
             ground = Ground(shadow, Circumstances(version=version))
             return fix(load_one(path), ground, values=values)
 
-    yield made
+    return made
 
 
 COVERED = {
