@@ -208,10 +208,9 @@ def _batches(oids: list[int]) -> Iterator[list[int]]:
 def _relations(target: Connection, base: Connection) -> list[Gap]:
     """Relations with the length of their files now, or as VACUUM saw them where one is locked."""
     try:
-        with target.transaction():
+        with target.transaction(), base.transaction():
             _pipe(target, base, RELATIONS.format(length=_NOW), "twin_relation", 7)
     except psycopg.errors.LockNotAvailable:
-        base.execute("TRUNCATE qb.twin_relation")
         _pipe(target, base, RELATIONS.format(length=_LAST), "twin_relation", 7)
         return [Gap("sizes of files", "a table is locked: sizes as the last VACUUM saw them")]
     return []

@@ -55,6 +55,7 @@ DELETE FROM qb.twin_column k
  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_statistic s WHERE s.starelid = k.oid
                       AND s.staattnum = k.attnum AND s.stainherit = k.inherited)
 """
+OWNER = "SELECT pg_get_userbyid(datdba)::text FROM pg_catalog.pg_database WHERE datname = %s"
 GIN = """
 SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am am ON am.oid = c.relam
  WHERE am.amname = 'gin' AND c.relkind = 'i' AND c.oid >= 16384
@@ -376,10 +377,11 @@ def _stretch(
 
 def _copy(admin: Connection, source: str, name: str, *, open_to_all: bool = True) -> None:
     """Copy file by file: nothing of the copy is in the server's memory then."""
-    allowed = "true" if open_to_all else "false"
+    row = admin.execute(OWNER, [source]).fetchone()
+    owner = f" OWNER {ident(row[0])}" if row else ""
     command = (
         f"CREATE DATABASE {ident(name)} TEMPLATE {ident(source)} STRATEGY file_copy"
-        f" ALLOW_CONNECTIONS {allowed}"
+        f" ALLOW_CONNECTIONS {'true' if open_to_all else 'false'}{owner}"
     )
     admin.execute(command.encode())
 
