@@ -53,6 +53,17 @@ SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.oid = ANY (%s::pg_catalog.oid[]) AND c.relkind = 'm' AND NOT c.relispopulated
 """
+# the partitions that this session's transaction has locked, and whose they are
+PARTS = """
+SELECT DISTINCT n.nspname || '.' || c.relname, pn.nspname || '.' || p.relname
+  FROM pg_catalog.pg_locks l
+  JOIN pg_catalog.pg_class c ON c.oid = l.relation AND c.relispartition AND c.relkind IN ('r', 'p')
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
+  JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+  JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+ WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.granted
+"""
 # what functions of these names do
 BODIES = """
 SELECT p.prosrc FROM pg_catalog.pg_proc p WHERE p.oid >= 16384 AND p.proname = ANY (%s::text[])
@@ -158,6 +169,9 @@ class Examiner:
             found = with_others(found, self._others, now)
             made = {key: what for key, what in now.items() if key not in self._others}
             self._others = {key: now[key] for key in now if key not in made}
+        if step.statement.is_dml or step.statement.kind in ANYTHING:
+            parts: dict[str, str] = dict(self._acting.execute(PARTS).fetchall())
+            found = replace(found, parents={**parts, **found.parents})
         if step.statement.kind in ANYTHING and self._says_truncate(step):
             self._emptying.add(step.number)
         self.changes[step.number] = found

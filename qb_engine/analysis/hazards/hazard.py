@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from qb_engine.operations import Operation
 
 EXCLUSIVE = "AccessExclusiveLock"
+TABLES = ("r", "p", "m", "f")  # relkinds of what holds rows
 BLOCKS_WRITES = strength("ShareLock")  # this and every stronger mode keep writers waiting
 
 
@@ -82,7 +83,8 @@ class Hazard:
     name. `meaning` says in a few sentences what happens and whom it hurts. `bad` is SQL that has it
     on the schema that `given` makes (the usual one when empty), with big tables; `good` does the
     same without it, empty when there is no such way. `fix` is what to do instead. The examples run
-    as `tx` says: `wrapped` in one transaction, `none`, `explicit`, or as qb's `runner` would.
+    as `tx` says: `wrapped` in one transaction, `none`, `explicit`, or as qb's `runner` would, on a
+    server of this `version` (None is the newest).
     """
 
     id: str
@@ -94,6 +96,7 @@ class Hazard:
     fix: str = ""
     given: str = ""
     tx: str = "runner"
+    version: int | None = None
 
     def at(
         self,
@@ -153,7 +156,7 @@ class Circumstances:
 class Situation:
     """A statement as a hazard sees it: its facts, what its transaction holds, what is around it.
 
-    `held` are the locks that earlier statements of the same transaction still hold, by relation,
+    `parents` tells of partitions whose they are. `held` are the locks that earlier statements of the same transaction still hold, by relation,
     on what existed before the migration; `first_of` gives the number of the statement that took
     each of them. `made` names the tables that the migration has made until now.
     """
@@ -165,6 +168,7 @@ class Situation:
     earlier: tuple[Examined, ...] = ()
     later: tuple[Examined, ...] = ()
     made: frozenset[str] = frozenset()
+    parents: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def facts(self) -> Facts:
@@ -236,3 +240,86 @@ class Situation:
     def big(self, relations: Iterable[str]) -> list[str]:
         """Those of relations that are big, each once."""
         return [name for name in dict.fromkeys(relations) if self.is_big(name)]
+
+    # -- partitions ----------------------------------------------------------------------------
+
+    def root(self, relation: str) -> str:
+        """The table that a partition is a part of in the end; any other table itself."""
+        seen = {relation}
+        while (parent := self.parents.get(relation)) and parent not in seen:
+            relation = parent
+            seen.add(parent)
+        return relation
+
+    def whole(self, relation: str) -> str:
+        """The table that the statement works on as a whole, when this is one of its partitions.
+
+        A parent that is locked less than its partition is not what the statement is about.
+        """
+        seen = {relation}
+        while (parent := self.parents.get(relation)) and parent not in seen:
+            if self.is_new(parent) or strength(self.lock(parent)) < strength(self.lock(relation)):
+                break
+            relation = parent
+            seen.add(parent)
+        return relation
+
+    def wholes(self, relations: Iterable[str]) -> list[str]:
+        """The big ones of these tables, partitions as the whole that they are part of, each once.
+
+        New partitions are left out, whatever they are part of.
+        """
+        found: dict[str, None] = {}
+        for relation in relations:
+            whole = self.whole(relation)
+            if not self.is_new(relation) and (self.is_big(whole) or self.is_big(relation)):
+                found[whole] = None
+        return list(found)
+
+    def kind_of(self, relation: str) -> str:
+        """The relkind of a relation as far as a statement has changed or strongly locked it."""
+        for each in (self.step, *reversed(self.earlier)):
+            if kind := each.facts.changes.kinds.get(relation):
+                return kind
+        return ""
+
+    def is_table(self, relation: str) -> bool:
+        """True for tables and materialized views that statements have touched."""
+        return self.kind_of(relation) in TABLES
+
+    @cached_property
+    def named(self) -> str:
+        """The first relation that the text names, as `schema.name`: of a statement that failed."""
+        for schema, name in self.step.statement.relations:
+            return f"{schema or 'public'}.{name}"
+        return ""
+
+    # -- what others rely on -------------------------------------------------------------------
+
+    def in_use(self, relation: str) -> bool:
+        """False where no application can rely on a table: the migration made it, or it is empty."""
+        return not (self.is_empty(relation) or self.is_empty(self.root(relation)))
+
+    def weighed(self, relation: str, severity: Severity) -> Severity:
+        """The severity of what breaks applications: of a small table it is worth knowing only."""
+        big = self.is_big(relation) or self.is_big(self.whole(relation))
+        return severity if big else Severity.NOTICE
+
+    @cached_property
+    def made_columns(self) -> frozenset[tuple[str, str]]:
+        """The columns, as (table, name), that earlier statements of the migration have made."""
+        found: set[tuple[str, str]] = set()
+        for each in self.earlier:
+            changes = each.facts.changes
+            found |= {(column.table, column.name) for column in changes.added_columns}
+            for change in changes.renamed_columns:
+                if (change.before.table, change.before.name) in found:
+                    found.add((change.after.table, change.after.name))
+        return frozenset(found)
+
+    @cached_property
+    def made_indexes(self) -> frozenset[str]:
+        """The indexes that earlier statements of the migration have made."""
+        return frozenset(
+            index.name for each in self.earlier for index in each.facts.changes.added_indexes
+        )

@@ -27,6 +27,11 @@ def situations(examined: Sequence[Examined], circumstances: Circumstances) -> It
     held: dict[str, str] = {}
     first_of: dict[str, int] = {}
     made: set[str] = set()
+    parents = {
+        partition: parent
+        for step in examined
+        for partition, parent in step.facts.changes.parents.items()
+    }
     transaction: int | None = None
     for number, step in enumerate(examined):
         if step.transaction is None or step.transaction != transaction:
@@ -40,6 +45,7 @@ def situations(examined: Sequence[Examined], circumstances: Circumstances) -> It
             tuple(examined[:number]),
             tuple(examined[number + 1 :]),
             frozenset(made),
+            parents,
         )
         changes = step.facts.changes
         made |= set(changes.created) | changes.new
