@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from qb_engine.analysis.hazards import Finding, all_hazards
-from qb_engine.analysis.remarks import REMARKS, UNUSED_ACCEPTANCE, remark
+from qb_engine.analysis.remarks import REMARKS, UNUSED_ACCEPTANCE, Spot, remark
 
 _ACCEPT = re.compile(r"(?:--|#)[ \t]*qb:accept\b[ \t]*(.*)")
 _SAID = re.compile(r"([\w-]+(?:[ \t]*,[ \t]*[\w-]+)*)(?:[ \t]+because\b[ \t]*(.*))?")
@@ -74,17 +74,17 @@ def accepted(findings: Iterable[Finding], texts: Mapping[str, str]) -> tuple[Fin
 
 
 def _unused(one: Acceptance, used: set[tuple[Acceptance, str]]) -> Iterator[Finding]:
-    place = {"file": one.file, "line": one.line}
+    at = Spot(one.file, one.line)
     if not one.ids:
         what = "an acceptance that cannot be read accepts nothing"
-        yield remark(UNUSED_ACCEPTANCE, **place, what=what)
+        yield remark(UNUSED_ACCEPTANCE, at, what=what)
     for id in one.ids:
         if not one.reason:
             what = f"the acceptance of {id} gives no reason, and does not count"
-            yield remark(UNUSED_ACCEPTANCE, **place, what=what)
+            yield remark(UNUSED_ACCEPTANCE, at, what=what)
         elif (one, id) not in used:
             what = f"the acceptance of {id} matches nothing in the statement below it"
-            yield remark(UNUSED_ACCEPTANCE, **place, what=what + _near(id))
+            yield remark(UNUSED_ACCEPTANCE, at, what=what + _near(id))
 
 
 def _near(id: str) -> str:

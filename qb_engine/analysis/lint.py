@@ -1,32 +1,55 @@
-"""the hazards of a file of SQL, looked at on a shadow"""
+"""the hazards of files, looked at on one shadow: each as if alone, or on top of those before it"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from qb_engine.analysis.arrange import Arranged, Tx, arrange
-from qb_engine.analysis.examine import examine
-from qb_engine.analysis.facts import Examined
-from qb_engine.analysis.hazards import Circumstances, Finding, judge
-from qb_engine.execution.stage import Policy
-from qb_engine.sql import Source, SqlError
-from qb_engine.sql.script import read_script, transaction_word
+from qb_engine.analysis.accept import accepted
+from qb_engine.analysis.arrange import Tx
+from qb_engine.analysis.examination import STATEMENT_S, Examination
+from qb_engine.analysis.facts import Examined, Facts, Provenance
+from qb_engine.analysis.hazards import Circumstances, Finding, Severity, judge
+from qb_engine.analysis.kept import Kept, Look, key_of
+from qb_engine.analysis.outside import reaches_outside
+from qb_engine.analysis.remarks import (
+    NOT_LOOKED_AT,
+    OBJECT_NOT_FOUND,
+    STATEMENT_FAILS,
+    SYNTAX_ERROR,
+    TAKES_TOO_LONG,
+    UNKNOWN_STATEMENT,
+    Spot,
+    remark,
+)
+from qb_engine.analysis.sheet import Sheet, sheet_of_text
+from qb_engine.analysis.standins import StandIn, StandIns, is_missing
+from qb_engine.execution.blocks import steps_where
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from qb_engine.execution.blocks import Step
     from qb_engine.shadow import Shadow
-    from qb_engine.sql import Statement
+    from qb_engine.sql import SqlError
 
-STATEMENT_S = 30.0  # on an empty shadow nothing honest takes longer
-POLICY = Policy(
-    lock_timeout=10.0,
-    statement_timeout=STATEMENT_S,
-    debug=True,
-    stepped=True,
-    going_on=True,
-)
+NO_SYNTAX, TOO_LONG, NOT_ALLOWED = "42601", "57014", "42501"  # SQLSTATEs
+
+Figured = Callable[[Sequence[Examined]], tuple[Sequence[Examined], Circumstances]]
+"""Joins steps with what the target says of the relations that they touch."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The schema that files are looked at on.
+
+    `identity` stands for it and for the server: equal ones are equal schemas. `open` gives a fresh
+    copy, dropped at the end. `known` is false where nobody has given one.
+    """
+
+    identity: str
+    open: Callable[[], AbstractContextManager[Shadow]]
+    known: bool = True
 
 
 @dataclass(frozen=True)
@@ -39,6 +62,35 @@ class Linted:
     problems: tuple[SqlError, ...] = ()
 
 
+def lint(
+    sheets: Sequence[Sheet],
+    ground: Ground,
+    *,
+    circumstances: Circumstances | None = None,
+    figured: Figured | None = None,
+    kept: Kept | None = None,
+) -> Iterator[Linted]:
+    """Look at files in their order; those that are wanted are given as they are done.
+
+    All of them share a shadow. Its server is only asked for what was not seen before.
+    """
+    kept = kept or Kept()
+    known = circumstances or Circumstances()
+    with _Looker(sheets, ground) as looker:
+        for at, sheet in enumerate(sheets):
+            if not sheet.wanted:
+                continue
+            if sheet.broken:
+                yield Linted(sheet.file, (), accepted(sheet.broken, sheet.texts))
+                continue
+            key = looker.key(at)
+            look = kept.get(key)
+            if look is None:
+                look = looker.look(at)
+                kept.put(key, look)
+            yield _judged(sheet, look, ground, known, figured)
+
+
 def lint_text(
     shadow: Shadow,
     text: str,
@@ -47,34 +99,210 @@ def lint_text(
     tx: Tx | None = None,
     circumstances: Circumstances | None = None,
 ) -> Linted:
-    """Look at the statements of a text on a shadow of their own, where they are committed.
+    """Judge the statements of a text on a shadow of their own, where they are committed.
 
     Without `tx` they are arranged as qb's runner would, or as the text says by BEGIN and COMMIT.
     """
-    script = read_script(text, Source(file))
-    own = any(transaction_word(s) == "begin" for s in script.statements)
-    tx = tx or (Tx.EXPLICIT if own else Tx.RUNNER)
-    return _linted(
-        shadow, file, script.statements, tuple(script.problems.values()), tx, circumstances
-    )
+    sheet = sheet_of_text(text, file, tx=tx)
+    with Examination(shadow) as examination:
+        facts = _facts(examination.run(sheet.arranged.blocks, commit=True))
+    examined = _placed(sheet, Look(facts))
+    known = _around(sheet, circumstances or Circumstances())
+    return Linted(file, examined, judge(examined, known), tuple(sheet.problems.values()))
 
 
-def _linted(
-    shadow: Shadow,
-    file: str,
-    statements: Sequence[Statement],
-    problems: tuple[SqlError, ...],
-    tx: Tx,
-    circumstances: Circumstances | None,
-) -> Linted:
-    arranged = arrange(statements, tx, file)
-    examined = placed(examine(shadow, arranged.blocks, POLICY), arranged)
-    known = replace(
-        circumstances or Circumstances(), wrapped=bool(arranged.wrapped), unended=arranged.unended
-    )
-    return Linted(file, examined, judge(examined, known), problems)
+# -- looking -----------------------------------------------------------------------------------
 
 
-def placed(examined: tuple[Examined, ...], arranged: Arranged) -> tuple[Examined, ...]:
+class _Looker:
+    """Holds the copies of the ground that files are looked at on; each is made when needed."""
+
+    def __init__(self, sheets: Sequence[Sheet], ground: Ground) -> None:
+        self._sheets = sheets
+        self._ground = ground
+        self._stack = ExitStack()
+        self._shared: Examination | None = None
+        self._chain: Examination | None = None
+        self._done = 0  # sheets of the chain that have run on its copy
+        self._chained = [at for at, sheet in enumerate(sheets) if sheet.chained]
+        self._keys: list[str] = []  # of each sheet: of the chain until then
+
+    def __enter__(self) -> _Looker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def key(self, at: int) -> str:
+        """All that the look at a sheet depends on."""
+        while len(self._keys) <= at:
+            sheet = self._sheets[len(self._keys)]
+            before = self._keys[-1] if self._keys else ""
+            own = [s.statement.sql for s in sheet.arranged.steps] if sheet.chained else []
+            self._keys.append(key_of([before, *own]) if own else before)
+        sheet = self._sheets[at]
+        arranged = sheet.arranged
+        chain = (self._keys[at - 1] if at else "") if sheet.chained else ""
+        blocks = [f"{b.transactional} {[s.number for s in b.steps]}" for b in arranged.blocks]
+        sql = [step.statement.sql for step in arranged.steps]
+        return key_of([self._ground.identity, str(self._ground.known), chain, *blocks, *sql])
+
+    def look(self, at: int) -> Look:
+        """Run a sheet, and take it back unless others come on top of it."""
+        sheet = self._sheets[at]
+        if sheet.chained:
+            last = at == self._chained[-1]
+            return self._look(self._advanced(at), sheet, keep=not last)
+        if sheet.arranged.keeps:
+            with self._ground.open() as shadow, Examination(shadow) as alone:
+                return self._look(alone, sheet, keep=True)
+        if self._shared is None:
+            self._shared = self._opened()
+        return self._look(self._shared, sheet, keep=False)
+
+    def _opened(self) -> Examination:
+        shadow = self._stack.enter_context(self._ground.open())
+        return self._stack.enter_context(Examination(shadow))
+
+    def _advanced(self, at: int) -> Examination:
+        """The copy of the chain, on which all sheets before this one have run."""
+        if self._chain is None:
+            self._chain = self._opened()
+        for number in self._chained:
+            if self._done <= number < at:
+                steps = self._sheets[number].arranged.steps
+                self._chain.plainly(s.statement for s in steps if not _left_out(s))
+        self._done = at + 1
+        return self._chain
+
+    def _look(self, on: Examination, sheet: Sheet, *, keep: bool) -> Look:
+        blocks = steps_where(sheet.arranged.blocks, lambda step: not _left_out(step))
+        steps = [step for block in blocks for step in block.steps]
+        commit = keep or sheet.arranged.keeps
+        made_up = StandIns(on.acting, steps, gently=self._ground.known)
+        if commit or not self._ground.known:
+            made_up.make()
+        examined = on.run(blocks, commit=commit)
+        if not commit and self._ground.known and any(map(_missed, examined)) and made_up.make():
+            examined = on.run(blocks, commit=False)
+        if made_up.made:
+            made_up.remove(on.acting)
+        return Look(_facts(examined, made_up.made), made_up.made)
+
+
+def _left_out(step: Step) -> bool:
+    """True for what is not run on a shadow: it reaches outside, or waits for a client's data."""
+    statement = step.statement
+    data = statement.kind == "copy" and not statement.node.filename
+    return data or bool(reaches_outside(statement))
+
+
+def _missed(step: Examined) -> bool:
+    return bool(step.facts.error) and is_missing(step.facts.sqlstate, step.facts.error)
+
+
+def _facts(examined: Sequence[Examined], made_up: Sequence[StandIn] = ()) -> dict[int, Facts]:
+    """The facts by number; those of what was made up are no better than a guess."""
+    names = {each.relation for each in made_up if each.relation}
+    found = {}
+    for each in examined:
+        facts = each.facts
+        touched = {lock.relation for lock in facts.locks} | {w.relation for w in facts.work}
+        touched |= set(facts.changes.kinds) & names
+        if lacking := tuple(sorted(touched & names)):
+            facts = replace(facts, provenance=Provenance.STATIC, lacking=lacking)
+        found[each.number] = facts
+    return found
+
+
+# -- judging -----------------------------------------------------------------------------------
+
+
+def _placed(sheet: Sheet, look: Look) -> tuple[Examined, ...]:
     """The steps in the transactions that they would run in, not those they were looked at in."""
-    return tuple(replace(each, transaction=arranged.transactions[each.number]) for each in examined)
+    nothing = Facts(provenance=Provenance.STATIC)
+    return tuple(
+        Examined(
+            step.number,
+            step.statement,
+            step.part,
+            sheet.arranged.transactions[step.number],
+            look.facts.get(step.number, nothing),
+        )
+        for step in sheet.arranged.steps
+    )
+
+
+def _around(sheet: Sheet, known: Circumstances) -> Circumstances:
+    arranged = sheet.arranged
+    return replace(known, wrapped=bool(arranged.wrapped), unended=arranged.unended)
+
+
+def _judged(
+    sheet: Sheet, look: Look, ground: Ground, known: Circumstances, figured: Figured | None
+) -> Linted:
+    examined = _placed(sheet, look)
+    if figured is not None:
+        found, known = figured(examined)
+        examined = tuple(found)
+    findings = judge(examined, _around(sheet, known))
+    whole = [*findings, *_remarks(sheet, look, examined, ground, findings)]
+    order = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTICE: 2}
+    whole.sort(key=lambda f: (f.number, order[f.severity]))
+    return Linted(
+        sheet.file,
+        examined,
+        accepted(whole, sheet.texts),
+        tuple(sheet.problems.values()),
+    )
+
+
+def _remarks(
+    sheet: Sheet,
+    look: Look,
+    examined: Sequence[Examined],
+    ground: Ground,
+    findings: Sequence[Finding],
+) -> Iterator[Finding]:
+    """What is to be said of the steps besides hazards."""
+    bad = {finding.number for finding in findings if finding.severity is Severity.ERROR}
+    unsure = None if ground.known else Severity.NOTICE
+    for each in examined:
+        facts, source = each.facts, each.statement.source
+        at = Spot(source.file, source.line, each.number, each.statement.sql)
+        problem = sheet.problems.get(each.number)
+        made_up = [one for one in look.stand_ins if one.number == each.number]
+        if made_up:
+            relation = next((one.relation for one in made_up if one.relation), "")
+            what = ", ".join(dict.fromkeys(one.what for one in made_up))
+            yield remark(OBJECT_NOT_FOUND, at, what=what, relation=relation, severity=unsure)
+        if why := reaches_outside(each.statement):
+            yield remark(NOT_LOOKED_AT, at, what=why)
+        elif problem is not None and facts.sqlstate in (NO_SYNTAX, ""):
+            yield _unread(problem, at, ran=not facts.error)
+        elif not facts.error:
+            continue
+        elif facts.sqlstate == TOO_LONG:
+            yield remark(TAKES_TOO_LONG, at, seconds=STATEMENT_S)
+        elif facts.sqlstate == NOT_ALLOWED:
+            yield remark(NOT_LOOKED_AT, at, what=facts.error, severity=Severity.NOTICE)
+        elif _missed(each):
+            yield remark(OBJECT_NOT_FOUND, at, what=facts.error, severity=unsure)
+        elif each.number not in bad:
+            yield remark(
+                STATEMENT_FAILS,
+                at,
+                what=facts.error,
+                provenance=facts.provenance,
+                severity=Severity.WARNING if look.stand_ins else None,
+            )
+
+
+def _unread(problem: SqlError, at: Spot, *, ran: bool) -> Finding:
+    """A statement that the grammar cannot read, whether or not the server could."""
+    if ran:
+        return remark(UNKNOWN_STATEMENT, at, what=problem.what)
+    line = problem.where.rpartition(":")[2].rpartition(" ")[2]
+    at = replace(at, line=int(line)) if line.isdigit() else at
+    why = f"{SYNTAX_ERROR.meaning}\n{problem.why}"
+    return remark(SYNTAX_ERROR, at, what=problem.what, why=why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from qb_engine.analysis.facts import Provenance
@@ -88,13 +89,20 @@ REMARKS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where something is found: the line of a file, and its statement, if it is of one."""
+
+    file: str
+    line: int
+    number: int = 0
+    statement: str = ""
+
+
 def remark(
     record: Hazard,
+    at: Spot,
     *,
-    file: str,
-    line: int,
-    number: int = 0,
-    statement: str = "",
     relation: str = "",
     severity: Severity | None = None,
     provenance: Provenance = Provenance.STATIC,
@@ -105,10 +113,10 @@ def remark(
     return Finding(
         hazard=record.id,
         severity=severity or record.severity,
-        number=number,
-        statement=statement,
-        file=file,
-        line=line,
+        number=at.number,
+        statement=at.statement,
+        file=at.file,
+        line=at.line,
         relation=relation,
         message=record.title.format(**words),
         why=why or record.meaning,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from qb_engine.analysis.arrange import Arranged, Tx, arrange, arrange_parts
-from qb_engine.analysis.remarks import BROKEN_FILE, SYNTAX_ERROR, remark
+from qb_engine.analysis.remarks import BROKEN_FILE, SYNTAX_ERROR, Spot, remark
 from qb_engine.sql import Source, SqlError
 from qb_engine.sql.script import read_script, transaction_word
 
@@ -76,9 +76,8 @@ def broken_sheet(file: str, error: QbError) -> Sheet:
     """A file that cannot be read at all, with the finding that says so."""
     found = _LINE.search(error.where)
     record = SYNTAX_ERROR if isinstance(error, SqlError) else BROKEN_FILE
-    finding = remark(
-        record, file=file, line=int(found[1]) if found else 1, what=error.what, why=error.why
-    )
+    spot = Spot(file, int(found[1]) if found else 1)
+    finding = remark(record, spot, what=error.what, why=f"{record.meaning}\n{error.why}".strip())
     return Sheet(file, arrange((), Tx.RUNNER), broken=(finding,))
 
 

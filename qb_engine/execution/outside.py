@@ -20,12 +20,13 @@ POLL_S = 0.002
 SAMPLE_S = 0.02  # between two looks at first; doubles
 LONGEST_SAMPLE_S = 1.0
 STEP_S = 2.0  # a statement that has not asked for a pinned table by now does not want it
+PIN_MS = 5000  # nobody else is on a shadow; what would wait for ever is a mistake
 
 # the tables behind the names of a statement: itself, or the table of an index
 TABLES = """
 SELECT DISTINCT n.nspname::text, t.relname::text
-  FROM unnest(%s::text[]) AS named(name)
-  JOIN pg_catalog.pg_class c ON c.oid = to_regclass(named.name)
+  FROM pg_catalog.unnest(%s::text[]) AS named(name)
+  JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(named.name)
   LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
   JOIN pg_catalog.pg_class t ON t.oid = coalesce(i.indrelid, c.oid)
   JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
@@ -133,7 +134,7 @@ def stepped(
 def pinned(table: str) -> tuple[str, ...]:
     """What a session says to hold a table twice, so that it can let go in two steps."""
     return (
-        "BEGIN",
+        f"BEGIN; SET LOCAL lock_timeout = {PIN_MS}",
         f"LOCK TABLE ONLY {table} IN SHARE UPDATE EXCLUSIVE MODE",
         "SAVEPOINT stronger",
         f"LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE",

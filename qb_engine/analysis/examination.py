@@ -1,0 +1,156 @@
+"""one pair of connections to a shadow, on which file after file is looked at"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from qb_engine.analysis.examine import Examiner, examined_of
+from qb_engine.database.connect import lost
+from qb_engine.execution import Block, Executor, Observation
+from qb_engine.execution.failure import StepFailed
+from qb_engine.execution.observer import PREPARE_LOOK, PREPARE_NOW
+from qb_engine.execution.stage import Policy
+
+if TYPE_CHECKING:
+    from qb_engine.analysis.facts import Examined
+    from qb_engine.database.connect import Connection
+    from qb_engine.execution.blocks import Step
+    from qb_engine.shadow import Shadow
+    from qb_engine.sql import Statement
+
+STATEMENT_S = 10.0  # on an empty shadow nothing honest takes longer
+GRACE_S = 2.0  # after which a statement is cancelled that has set its own limit
+POLICY = Policy(
+    commit=False,
+    lock_timeout=5.0,
+    lock_deadline=10.0,
+    statement_timeout=STATEMENT_S,
+    debug=True,
+    stepped=True,
+    going_on=True,
+)
+LASTING = ("variable_set", "select", "do", "call", "discard", "unknown")  # may set what stays set
+
+
+class Examination:
+    """Looks at files on a shadow, one after the other; close it at the end.
+
+    What a file does is taken back, unless it is to be kept for those after it.
+    """
+
+    def __init__(self, shadow: Shadow) -> None:
+        self._shadow = shadow
+        self._pair: tuple[Connection, Connection] | None = None
+        self._began = 0.0  # when the running statement began, monotonic; 0 when none runs
+        self._ended = threading.Event()
+        self._guard: threading.Thread | None = None
+
+    def __enter__(self) -> Examination:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def acting(self) -> Connection:
+        """The connection that statements run on."""
+        return self._connections()[0]
+
+    def run(self, arranged: Sequence[Block], *, commit: bool) -> tuple[Examined, ...]:
+        """Each step with its facts, in order; a statement that fails is noted, and it goes on.
+
+        Without `commit` nothing stays, and what refuses a transaction is not run.
+        """
+        acting, watching = self._connections()
+        examiner = Examiner(acting, watching)
+
+        def on_step(step: Step, state: str, seen: Observation | None) -> None:
+            self._began = time.monotonic() if state == "running" else 0.0
+            examiner.on_step(step, state, seen)
+
+        executor = Executor(
+            acting,
+            watching,
+            replace(POLICY, commit=commit),
+            opener=self._shadow.connect,
+            on_step=on_step,
+        )
+        executor.observer.look_prepared = executor.observer.now_prepared = True
+        seen: dict[int, Observation] = {}
+        try:
+            for block in arranged:
+                try:
+                    observations = executor.run(block)
+                except StepFailed as failed:
+                    if lost(failed.cause):
+                        raise failed.cause from None
+                    observations = failed.observations
+                seen.update({o.number: o for o in observations})
+                if commit:
+                    examiner.settle()
+        finally:
+            self._began = 0.0
+            executor.close()
+            steps = [step for block in arranged for step in block.steps]
+            if commit and any(step.statement.kind in LASTING for step in steps):
+                self._forget()
+        if not commit:
+            self.acting.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
+        return examined_of(examiner, arranged, seen.values())
+
+    def plainly(self, statements: Iterable[Statement]) -> None:
+        """Run statements one by one for those after them; what fails was said elsewhere."""
+        acting = self.acting
+        acting.execute(f"SET statement_timeout = '{STATEMENT_S:g}s'")
+        for statement in statements:
+            self._began = time.monotonic()
+            try:
+                acting.execute(statement.sql.encode())
+            except psycopg.Error as error:
+                if lost(error):
+                    raise
+        self._began = 0.0
+        self._forget()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._ended.set()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Close the pair: the next file begins with sessions in which nothing was set."""
+        for conn in self._pair or ():
+            conn.close()
+        self._pair = None
+
+    def _connections(self) -> tuple[Connection, Connection]:
+        if self._pair is None or any(conn.closed for conn in self._pair):
+            self._forget()
+            acting, watching = self._pair = (self._shadow.connect(), self._shadow.connect())
+            acting.execute(PREPARE_NOW.encode())
+            watching.execute(PREPARE_LOOK.encode())
+            watching.prepare_threshold = 1  # it asks the same of each statement
+            self._watch()
+        return self._pair
+
+    # -- what never ends -----------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Have somebody cancel a statement that has lifted its own limit."""
+        if self._guard is None:
+            self._guard = threading.Thread(target=self._patrol, daemon=True)
+            self._guard.start()
+
+    def _patrol(self) -> None:
+        while not self._ended.wait(GRACE_S / 2):
+            began, pair = self._began, self._pair
+            if began and pair and time.monotonic() - began > STATEMENT_S + GRACE_S:
+                with suppress(psycopg.Error):  # it has ended meanwhile
+                    pair[0].cancel_safe()
