@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -116,6 +116,31 @@ class Temporal(_Strict):
     task_queue: str | None = None
 
 
+SIZES = {"b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "tb": 1 << 40}
+
+
+class Hazards(_Strict):
+    """When something is a hazard: a table below both `small` figures is none, whatever is done.
+
+    `fail_on` is the severity at and above which `qb lint` exits with 1.
+    """
+
+    small_bytes: int | str = 10 << 20
+    small_rows: int = Field(default=10_000, ge=0)
+    fail_on: Literal["notice", "warning", "error", "never"] = "warning"
+
+    @field_validator("small_bytes")
+    @classmethod
+    def _size(cls, value: int | str) -> int:
+        """A size in bytes, from a number or from text such as `10MB`."""
+        text = str(value).strip().lower()
+        number = text.rstrip("abcdefghijklmnopqrstuvwxyz").rstrip()
+        unit = text[len(number) :].strip() or "b"
+        if not number.isdigit() or unit not in SIZES:
+            raise ValueError(f"{value!r} is not a size; write it as 500kB, 10MB or 2GB")
+        return int(number) * SIZES[unit]
+
+
 class Config(_Strict):
     """The whole of `qb.toml`."""
 
@@ -127,6 +152,7 @@ class Config(_Strict):
     aliases: dict[str, Alias] = Field(default_factory=dict)
     timeouts: Timeouts = Timeouts()
     temporal: Temporal = Temporal()
+    hazards: Hazards = Hazards()
 
     @field_validator("shadow")
     @classmethod
@@ -134,7 +160,11 @@ class Config(_Strict):
         return without_password(url)
 
 
-_SECTIONS: dict[str, type[BaseModel]] = {"timeouts": Timeouts, "temporal": Temporal}
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "timeouts": Timeouts,
+    "temporal": Temporal,
+    "hazards": Hazards,
+}
 
 
 def problems(data: dict[str, Any]) -> tuple[Config | None, list[tuple[str, str, list[str]]]]:

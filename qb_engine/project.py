@@ -38,6 +38,11 @@ max_blocked = "5s"              # others wait this long for a run; then it gives
 statement = "1h"                # one statement may run this long
 runner = "30s"                  # wait this long for another qb that runs migrations here
 
+[hazards]
+small_bytes = "10MB"            # on tables below both of these nothing is a hazard
+small_rows = 10000
+fail_on = "warning"             # qb lint exits with 1 at and above notice, warning, error; never
+
 [temporal]
 # address = "127.0.0.1:7233"    # left out: qb starts its own server on this machine
 # namespace = "default"

@@ -156,6 +156,10 @@ class Report:
         text = json.dumps(_masked(whole), default=str, ensure_ascii=False, indent=indent)
         return mask(text)
 
+    def written(self) -> str:
+        """The whole as a text in another format that was asked for; empty when none was."""
+        return ""
+
     @property
     def df(self) -> pd.DataFrame:
         """The first table as a pandas data frame, made on demand."""

@@ -30,6 +30,7 @@ ORDER = [
     "generate",
     "lint",
     "verify",
+    "lint",
     "plan",
     "fix",
     "impact",
@@ -257,7 +258,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             report = invoke(session, arguments)
             if report is not None:
                 code = report.exit_code
-                print(report.to_json()) if session.json else show(report)
+                if text := report.written():
+                    sys.stdout.write(text)
+                else:
+                    print(report.to_json()) if session.json else show(report)
         except BrokenPipeError:
             raise
         except (Exception, KeyboardInterrupt) as error:
