@@ -181,16 +181,22 @@ def _identity(add: AddColumn, node: Any, schema: Schema, seen: Seen) -> Safely:
             Step(
                 f"ALTER TABLE {table} ALTER COLUMN {column} DROP DEFAULT",
                 "in one moment the identity takes over",
-                begins=True,
+                together=helper,
                 down=(),
             ),
-            Step(f"ALTER TABLE {table} ALTER COLUMN {column} ADD {clause}", "", down=()),
+            Step(
+                f"ALTER TABLE {table} ALTER COLUMN {column} ADD {clause}",
+                "",
+                together=helper,
+                down=(),
+            ),
             Step(
                 f"SELECT setval({literal(made)}::regclass, nextval({literal(helper)}::regclass))",
                 "it goes on where the sequence that helped has stopped",
+                together=helper,
                 down=(),
             ),
-            Step(f"DROP SEQUENCE {helper}", "which has done its work", down=()),
+            Step(f"DROP SEQUENCE {helper}", "which has done its work", together=helper, down=()),
         ),
     )
 

@@ -21,6 +21,7 @@ from qb_engine.operations.operation import (
     normalise,
     operation,
 )
+from qb_engine.operations.safely import Safely, Seen, Uncovered, place
 from qb_engine.operations.set_default import SetDefault
 from qb_engine.sql import ident
 from qb_engine.sql.tree import (
@@ -119,6 +120,13 @@ class AlterColumnType(TableOperation):
         for name in columns_in(self.using) if self.using else ():
             if name != self.column:
                 yield self.column_as_is(schema, name)
+
+    def safely(self, schema: Schema, seen: Seen) -> Safely | Uncovered | None:
+        from qb_engine.operations import swapping
+
+        if place(self.schema, self.table) not in seen.works:
+            return None
+        return swapping.safely(self, schema, seen)
 
     def _casts(self) -> list[str] | None:
         """The types that USING casts the column itself to, one after the other; None for more."""

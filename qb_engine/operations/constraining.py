@@ -111,7 +111,7 @@ def _key(
                 "have its columns NOT NULL first, in a migration of their own",
             )
         return Safely(contract=tuple(_of_parts(add, name, schema, table, node)))
-    index = _index(add, name, node)
+    index = index_of(add.table, add.schema, name, node)
     steps.append(Step(index, f"make its index, {name}, while others read and write"))
     steps.append(Step(_using(add, name, node), "the index becomes the constraint", apart=True))
     # taking the constraint back takes its index along
@@ -125,12 +125,13 @@ def _key(
     return Safely(expand=tuple(before), contract=tuple(steps))
 
 
-def _index(add: AddConstraint, name: str, node: Any) -> CreateIndex:
+def index_of(table: str, schema: str | None, name: str, node: Any) -> CreateIndex:
+    """The index of a key, made while others write; `node` is the key's definition."""
     return CreateIndex(
-        add.table,
+        table,
         tree.strings(node.keys),
         name,
-        schema=add.schema,
+        schema=schema,
         unique=True,
         concurrently=True,
         include=tree.strings(node.including),
@@ -180,7 +181,7 @@ def _of_parts(
         if part.kind == "partitioned":
             yield from _of_parts(mine, own, schema, part, node)
         else:
-            index = _index(mine, own, node)
+            index = index_of(mine.table, mine.schema, own, node)
             yield Step(index, f"make it on {part.name}, while others read and write", down=())
             yield Step(_using(mine, own, node), "it becomes a constraint", apart=True, down=())
         yield Step(

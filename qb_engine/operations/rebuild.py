@@ -44,7 +44,7 @@ def column(schema: Schema, table: Table, name: str) -> tuple[Step, ...] | Irreve
     steps += _owned(schema, table, name)
     back: list[Step] = []  # foreign keys come last: they may point at this very table
     for each in table.constraints.values():
-        if name in each.columns or name in _named_in(each):
+        if name in each.columns or name in named_in(each):
             if odd := obstacles.of_part(schema, "constraint", table, each.name):
                 return Irreversible(odd)
             (back if each.kind == "foreign key" else steps).extend(constraint(table, each))
@@ -54,7 +54,7 @@ def column(schema: Schema, table: Table, name: str) -> tuple[Step, ...] | Irreve
                 return Irreversible(odd)
             steps += index_steps(schema, table, found)
     steps += back
-    steps += _statistics(schema, table, name)
+    steps += statistics(schema, table, name)
     steps += _comment("column", name, table.columns[name].comment, table)
     for part in partitions.below(schema, table):
         own = _of_part(schema, table, part, name)
@@ -84,7 +84,7 @@ def _of_part(
         else:
             steps.append(SetDefault(part.name, name, mine.default, schema=at))
     for each in part.constraints.values():
-        if not each.inherited and (name in each.columns or name in _named_in(each)):
+        if not each.inherited and (name in each.columns or name in named_in(each)):
             if odd := obstacles.of_part(schema, "constraint", part, each.name):
                 return Irreversible(odd)
             steps += constraint(part, each)
@@ -134,7 +134,7 @@ def table(schema: Schema, found: Table) -> tuple[Step, ...] | Irreversible:
         if index.constraint is None:
             steps += index_steps(schema, found, index)
     steps += back
-    steps += _statistics(schema, found)
+    steps += statistics(schema, found)
     steps += [trigger.definition for trigger in found.triggers.values()]
     steps += _comment("table", found.name, found.comment, found)
     for each_column in found.columns.values():
@@ -173,7 +173,7 @@ def expressions(schema: Schema, table: Table, column: str) -> tuple[list[Operati
         at = space(each.schema)
         for check in each.constraints.values():
             odd = check.inherited or obstacles.of_part(schema, "constraint", each, check.name)
-            if column in _named_in(check) and not odd:
+            if column in named_in(check) and not odd:
                 before.append(DropConstraint(each.name, check.name, schema=at))
                 after += constraint(each, check)
         for index in partitions.own_indexes(schema, each):
@@ -333,13 +333,14 @@ def _column(schema: Schema, table: Table, info: ColumnInfo) -> Any:
         default = None
     if info.identity:
         fact = schema.find("column", table.schema, table.name, info.name) or {}
-        options = _sequence_options(fact.get("sequence", {}))
+        options = sequence_options(fact.get("sequence", {}))
         kind = "ALWAYS" if info.identity == "a" else "BY DEFAULT"
         clauses.append(f"GENERATED {kind} AS IDENTITY" + (f" ({options})" if options else ""))
     return Column(info.name, info.type, info.nullable, default, collation(info), tuple(clauses))
 
 
-def _sequence_options(payload: Mapping[str, Any]) -> str:
+def sequence_options(payload: Mapping[str, Any]) -> str:
+    """What a snapshot says of a sequence, as SQL writes it."""
     words = {"start": "START", "increment": "INCREMENT", "min": "MINVALUE", "max": "MAXVALUE"}
     parts = [f"{word} {payload[key]}" for key, word in words.items() if key in payload]
     parts += [f"CACHE {payload['cache']}"] if "cache" in payload else []
@@ -358,7 +359,7 @@ def _sequences(schema: Schema, table: Table, column: str | None = None) -> Itera
     from qb_engine.operations.create_sequence import CreateSequence
 
     for id, payload in _owned_sequences(schema, table, column):
-        options = f"AS {payload['type']} {_sequence_options(payload)}"
+        options = f"AS {payload['type']} {sequence_options(payload)}"
         yield CreateSequence(id.name, options, schema=space(id.schema))
 
 
@@ -368,7 +369,7 @@ def _owned(schema: Schema, table: Table, column: str | None = None) -> Iterator[
         yield f"ALTER SEQUENCE {qualified(space(id.schema), id.name)} OWNED BY {owner}"
 
 
-def _statistics(schema: Schema, table: Table, column: str | None = None) -> Iterator[Step]:
+def statistics(schema: Schema, table: Table, column: str | None = None) -> Iterator[Step]:
     """Extended statistics on a table; those that go with one of its columns."""
     from qb_engine.operations.mentions import columns_below
 
@@ -398,7 +399,8 @@ def _comment(kind: str, name: str, text: str | None, table: Table) -> Iterator[S
         yield Comment(kind, name, text, of, schema=space(table.schema))
 
 
-def _named_in(found: ConstraintInfo) -> tuple[str, ...]:
+def named_in(found: ConstraintInfo) -> tuple[str, ...]:
+    """The columns that a CHECK or EXCLUDE names."""
     from qb_engine.operations.mentions import own_columns
 
     return own_columns(found.definition) if found.kind in ("check", "exclusion") else ()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from qb_engine.operations.chosen import LONGEST
 
 if TYPE_CHECKING:
-    from qb_engine.operations.operation import Operation
+    from qb_engine.operations.operation import Operation, Schema
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Seen:
     `version` is the target's server_version_num. `alone` is True for the only statement of a
     migration. `values` are what the user wants in columns that have no default, by `table.column`
     or `column`. `bounds` are the constraints that partitions have once it has run, by partition.
+    `after` is the schema that it leaves.
     """
 
     version: int = 180000
@@ -32,6 +33,7 @@ class Seen:
     alone: bool = False
     values: Mapping[str, str] = field(default_factory=dict)
     bounds: Mapping[str, str] = field(default_factory=dict)
+    after: Schema | None = None
     big: Callable[[str], bool] = lambda table: True
     filled: Callable[[str], bool] = lambda table: True
 
@@ -45,16 +47,18 @@ class Seen:
 class Step:
     """One statement of the safe way, and what it is for.
 
-    `apart` puts it into a transaction of its own, `begins` into a new one with those behind it.
-    `down` is its way back, None where that is its operation's inverse. `accepts` says of hazards
+    `apart` puts it into a transaction of its own, `together` into one with the others that say the
+    same, which must not be torn apart. `down` is its way back, None where that is its operation's
+    inverse; `irreversible` says why there is none. `accepts` says of hazards
     that it is known to have why they are none here.
     """
 
     run: str | Operation
     why: str
     apart: bool = False
-    begins: bool = False
+    together: str = ""
     down: tuple[str, ...] | None = None
+    irreversible: str = ""
     accepts: Mapping[str, str] = field(default_factory=dict)
 
     @property

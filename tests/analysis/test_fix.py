@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ Fix = Callable[..., Fixed]
 
 
 @pytest.fixture
-def fixed(server: EmbeddedPostgres, tmp_path: Path) -> Iterator[Fix]:
+def fixed(server: EmbeddedPostgres, tmp_path: Path) -> Fix:
     """Fix SQL on a schema of big tables: `fixed(sql, given=..., version=..., values=...)`."""
 
     def made(

@@ -165,8 +165,13 @@ def _pieces(kind: Literal["migration", "post"], steps: Sequence[Step]) -> Iterab
         statement = read_one(step.sql)
         alone = step.apart or bool(statement.refuses_transaction)
         table = "" if alone else _table(statement)
+        other = together[-1].together if together else ""
         if before is not None and (
-            step.begins or alone != before[0] or (table and before[1] and table != before[1])
+            step.together != other
+            or (
+                not step.together
+                and (alone != before[0] or (table and before[1] and table != before[1]))
+            )
         ):
             yield Piece(kind, tuple(together), not before[0])
             together, before = [], None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from qb_engine.errors import InputError
 from qb_engine.execution import Executor, blocks
 from qb_engine.execution.failure import StepFailed
 from qb_engine.execution.stage import Policy
-from qb_engine.shadow.shadow import Shadow, clone
+from qb_engine.shadow.shadow import clone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qb_engine.analysis.facts import Figures
     from qb_engine.analysis.hazards import Circumstances
     from qb_engine.migrations import LoadedMigration
+    from qb_engine.shadow import Shadow
 
 STATEMENT_S = 30.0  # on a shadow without rows nothing honest takes longer
 POLICY = Policy(lock_timeout=10.0, statement_timeout=STATEMENT_S, debug=True, stepped=True)
@@ -41,7 +42,7 @@ class Ground:
         """A copy of its own, dropped at the end."""
         with ExitStack() as stack:
             name = stack.enter_context(clone(self.base.scratch, self.base.dbname))
-            yield Shadow(self.base.scratch, name, self.base.missing)
+            yield replace(self.base, dbname=name)
 
 
 def advance(shadow: Shadow, migrations: Sequence[LoadedMigration]) -> None:

@@ -52,6 +52,7 @@ class Command:
     before: Snapshot
     examined: Examined
     bounds: Mapping[str, str] = field(default_factory=dict)
+    after: Snapshot | None = None
 
     @property
     def facts(self) -> Facts:
@@ -85,10 +86,13 @@ def look(shadow: Shadow, statements: Sequence[Statement]) -> tuple[Command, ...]
 
     executor = Executor(acting, watching, POLICY, opener=shadow.connect, on_step=on_step)
     seen: list[Observation] = []
+    last = 0
     try:
         for block in arranged.blocks:
             seen += executor.run(block)
             examiner.settle()
+            last = block.steps[-1].number
+        before[last + 1] = snapshot(reading)
     except StepFailed as failed:
         seen += failed.observations
     finally:
@@ -99,7 +103,7 @@ def look(shadow: Shadow, statements: Sequence[Statement]) -> tuple[Command, ...]
     return tuple(
         Command(
             at, statement, operation, whole, before[number], examined[number],
-            bounds.get(number, {}),
+            bounds.get(number, {}), before.get(number + 1),
         )
         for number, (at, statement, operation, whole, _) in enumerate(each, 1)
         if number in before
@@ -161,6 +165,7 @@ def seen_of(
         alone=alone,
         values=values,
         bounds=command.bounds,
+        after=command.after,
         big=big,
         filled=lambda name: not at.is_empty(name),
     )

@@ -47,7 +47,9 @@ def _way(conn: Connection, piece: Piece) -> WayBack:
     loses: list[str] = []
     trouble = ""
     for step in piece.steps:
-        if step.down is not None:
+        if step.irreversible:
+            back, gone, why = [], "", f"because {step.irreversible}"
+        elif step.down is not None:
             back, gone, why = list(step.down), "", ""
         else:
             back, gone, why = _inverse(conn, step)
