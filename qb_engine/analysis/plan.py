@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +13,11 @@ from qb_engine.analysis.accept import accepted
 from qb_engine.analysis.calibrate import rates
 from qb_engine.analysis.estimate import with_seconds
 from qb_engine.analysis.examine import Examiner, examined_of
+from qb_engine.analysis.facts import Provenance
 from qb_engine.analysis.figures import circumstances
 from qb_engine.analysis.hazards import judge
-from qb_engine.analysis.on_target import joined
+from qb_engine.analysis.on_target import joined, relations_of
+from qb_engine.analysis.witnesses.judging import findings
 from qb_engine.execution import Block, Executor, Observation, blocks, steps_where
 from qb_engine.execution.failure import StepFailed
 from qb_engine.migrations.model import read_text
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from qb_engine.execution.place import Place
     from qb_engine.migrations import LoadedMigration, Part
     from qb_engine.shadow import Shadow
+    from qb_engine.shadow.lacking import Lacking
 
 STATEMENT_S = 60  # on an empty shadow nothing honest takes longer
 
@@ -69,19 +72,42 @@ def plan(
             found.append(planned)
             if planned.error:
                 break
-        missing = shadow.missing
+        missing, doubts = shadow.missing, shadow.uncertain
     with place.connected("qb plan") as conn:
         known = circumstances(conn, production=place.target.production)
         speed = rates(conn, server, place.project.home)
+        found = [doubted(each, doubts) for each in found]
         return tuple(_judged(conn, each, known, speed) for each in found), missing
+
+
+def doubted(planned: PlannedMigration, doubts: Sequence[Lacking]) -> PlannedMigration:
+    """The same, with what the shadow has only a stand-in for said of the steps that touch it."""
+    return replace(planned, examined=tuple(_doubted(each, doubts) for each in planned.examined))
+
+
+def _doubted(step: Examined, doubts: Sequence[Lacking]) -> Examined:
+    touched = relations_of([step])
+    lacking = tuple(each.name for each in doubts if touched.intersection(each.objects))
+    if not lacking:
+        return step
+    facts = replace(step.facts, lacking=lacking, provenance=Provenance.STATIC)
+    return replace(step, facts=facts)
 
 
 def _judged(
     conn: Connection, planned: PlannedMigration, known: Circumstances, speed: Rates
 ) -> PlannedMigration:
-    """The same with the target's sizes, how long it may take, and what may go wrong."""
+    """The same with the target's sizes, how long it may take, and what may go wrong.
+
+    Whether rows of the target break what a statement requires is asked of the target.
+    """
     examined = with_seconds(joined(conn, planned.examined), speed)
-    found = judge(examined, known)
+    fill = planned.migration.backfill
+    filled = () if fill is None else (fill.table if "." in fill.table else f"public.{fill.table}",)
+    broken = findings(conn, examined, filled=filled)
+    asked = {(each.number, each.hazard) for each in broken}
+    judged = [each for each in judge(examined, known) if (each.number, each.hazard) not in asked]
+    found = sorted((*judged, *broken), key=lambda each: (each.number, -each.severity.rank))
     names = {each.statement.source.file for each in examined}
     texts = {name: read_text(Path(name)) for name in names if name and Path(name).is_file()}
     return replace(planned, examined=examined, findings=accepted(found, texts))
@@ -100,7 +126,7 @@ def observe(
     arranged = steps_where(blocks(parts, refused=refused), lambda step: step.number not in done)
     policy = place.policy(debug=True, stepped=True, statement_timeout=STATEMENT_S)
     acting, watching = shadow.connect(), shadow.connect()
-    examiner = Examiner(acting, watching)
+    examiner = Examiner(acting, watching, claiming=True)
     executor = Executor(acting, watching, policy, opener=shadow.connect, on_step=examiner.on_step)
     seen: list[Observation] = []
     error = ""

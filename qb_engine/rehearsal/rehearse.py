@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from psycopg.conninfo import make_conninfo
-
 from qb_engine.analysis.plan import observe
 from qb_engine.backfill.measure import Progress
 from qb_engine.errors import QbError
@@ -108,9 +106,8 @@ def rehearse(
             sampled = sample(
                 conn, shadow, rows=rows, percent=percent, only=touched, tell=place.tell
             )
-        info = make_conninfo(server.target.conninfo, dbname=shadow.dbname)
-        target = replace(place.target, name="shadow", conninfo=info, production=False)
-        elsewhere = _elsewhere(place, target, migration, shadow)
+        target = replace(shadow.target, name="shadow", production=False)
+        elsewhere = _elsewhere(place, target, migration)
         return _rehearsed(elsewhere, migration, sampled, shadow.missing)
 
 
@@ -126,9 +123,7 @@ def _touched(place: Place, shadow: Shadow, migration: LoadedMigration) -> list[s
     return list(dict.fromkeys(found))
 
 
-def _elsewhere(
-    place: Place, target: Target, migration: LoadedMigration, shadow: Shadow | None = None
-) -> Place:
+def _elsewhere(place: Place, target: Target, migration: LoadedMigration) -> Place:
     """The same place with another database, on which the runner runs as it would on the target."""
     from qb_engine.database.connect import Connection, connect
 

@@ -74,7 +74,7 @@ def asked(
                 continue
             relations = (claim.relation, *claim.needs)
             depends = any(_changes(e, name) for e in examined[:number] for name in relations)
-            depends = depends or (step.part == "post" and claim.relation in filled)
+            depends = depends or (step.part.startswith("post") and claim.relation in filled)
             new = {(claim.relation, name) for name in claim.columns} & (added.keys() | own.keys())
             if new and claim.kind != "new column":
                 if claim.kind != "not null" or depends or not all(added.get(c) for c in new):
