@@ -156,9 +156,10 @@ class Circumstances:
 class Situation:
     """A statement as a hazard sees it: its facts, what its transaction holds, what is around it.
 
-    `parents` tells of partitions whose they are. `held` are the locks that earlier statements of the same transaction still hold, by relation,
+    `held` are the locks that earlier statements of the same transaction still hold, by relation,
     on what existed before the migration; `first_of` gives the number of the statement that took
-    each of them. `made` names the tables that the migration has made until now.
+    each of them. `made` names the tables that the migration has made until now, and `parents` tells
+    of partitions whose they are.
     """
 
     step: Examined

@@ -12,7 +12,7 @@ from qb_engine.analysis.lint import lint_text
 from qb_engine.database.embedded import EmbeddedPostgres
 from qb_engine.database.target import Target
 from qb_engine.shadow import Scratch
-from qb_engine.shadow.shadow import loaded
+from qb_engine.shadow.shadow import from_sql
 
 GIVEN = """
 CREATE TABLE users (
@@ -39,7 +39,7 @@ def lint(server: EmbeddedPostgres) -> Lint:
         sql: str, given: str = "", tx: str | None = None, **known: object
     ) -> tuple[Finding, ...]:
         scratch = Scratch(Target("scratch", server.ensure()))
-        with loaded(scratch, given or GIVEN) as shadow:
+        with from_sql(scratch, given or GIVEN) as shadow:
             circumstances = Circumstances(**known)  # type: ignore[arg-type]
             return lint_text(
                 shadow, sql, tx=Tx(tx) if tx else None, circumstances=circumstances

@@ -12,7 +12,7 @@ HAZARDS = [record for record, _ in all_hazards()]
 
 @pytest.mark.parametrize("hazard", HAZARDS, ids=lambda h: h.id)
 def test_the_bad_example_has_it(hazard: Hazard, lint: Lint) -> None:
-    found = lint(hazard.bad, given=hazard.given, tx=_tx(hazard, hazard.bad))
+    found = lint(hazard.bad, given=hazard.given, tx=_tx(hazard), version=hazard.version)
     assert hazard.id in {f.hazard for f in found}
 
 
@@ -20,7 +20,8 @@ def test_the_bad_example_has_it(hazard: Hazard, lint: Lint) -> None:
 def test_the_good_example_does_not(hazard: Hazard, lint: Lint) -> None:
     """Its statements commit one by one, where it does not say BEGIN itself."""
     own = "BEGIN" in hazard.good
-    found = lint(hazard.good, given=hazard.given, tx="explicit" if own else "none")
+    tx = "explicit" if own else "none"
+    found = lint(hazard.good, given=hazard.given, tx=tx, version=hazard.version)
     assert hazard.id not in {f.hazard for f in found}
     assert not [f.message for f in found if f.hazard.startswith("data-")]
 
@@ -30,5 +31,5 @@ def test_it_says_what_it_means_and_what_to_do(hazard: Hazard) -> None:
     assert hazard.title and hazard.meaning.endswith(".") and hazard.fix and hazard.bad
 
 
-def _tx(hazard: Hazard, sql: str) -> str | None:
+def _tx(hazard: Hazard) -> str | None:
     return None if hazard.tx == "runner" else hazard.tx
