@@ -102,6 +102,8 @@ class _Reader:
 
     def visit(self, node: Any, scopes: tuple[Scope, ...]) -> None:
         node = only(node)
+        if node is None:  # such as what a plain SELECT DISTINCT is distinct on
+            return
         if isinstance(node, _QUERIES):
             own = self.scope(_sources(node))
             scopes = (own, *scopes)
