@@ -14,9 +14,10 @@ from qb_engine.errors import RefusedError
 from qb_engine.report import Column, Report, Table
 
 FACTS = """
-SELECT current_setting('server_version'), current_database()::text, current_user::text,
-       pg_catalog.pg_database_size(current_database()),
-       (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n
+SELECT pg_catalog.current_setting('server_version'), pg_catalog.current_database()::text,
+       current_user::text,
+       pg_catalog.pg_database_size(pg_catalog.current_database()),
+       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n
             ON n.oid = c.relnamespace
          WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
            AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'qb')),

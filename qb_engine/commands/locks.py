@@ -20,17 +20,18 @@ if TYPE_CHECKING:
 WAITS = """
 SELECT w.pid, coalesce(nullif(w.application_name, ''), '?'),
        coalesce(l.relation::regclass::text, l.locktype), l.mode,
-       extract(epoch FROM clock_timestamp() - coalesce(l.waitstart, w.query_start))::float8,
+       extract(epoch FROM pg_catalog.clock_timestamp()
+               - coalesce(l.waitstart, w.query_start))::float8,
        coalesce(w.query, ''), blocking.pid
   FROM pg_catalog.pg_stat_activity w
   JOIN pg_catalog.pg_locks l ON l.pid = w.pid AND NOT l.granted
- CROSS JOIN LATERAL unnest(pg_catalog.pg_blocking_pids(w.pid)) AS blocking(pid)
+ CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS blocking(pid)
  WHERE w.datname = pg_catalog.current_database()
  ORDER BY 5 DESC, w.pid, blocking.pid
 """
 
 PREPARED = """
-SELECT gid, owner::text, extract(epoch FROM clock_timestamp() - prepared)::float8
+SELECT gid, owner::text, extract(epoch FROM pg_catalog.clock_timestamp() - prepared)::float8
   FROM pg_catalog.pg_prepared_xacts
  WHERE database = pg_catalog.current_database() ORDER BY prepared
 """

@@ -27,7 +27,8 @@ Pooling = Literal["none", "session", "transaction", "statement"]
 
 PID = "SELECT pg_catalog.pg_backend_pid()"
 UNTOUCHED = (
-    "SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE pid = {pid} AND query = '{mark}'"
+    "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity"
+    " WHERE pid = {pid} AND query = '{mark}'"
 )
 LOOKS = 12  # by chance a busy pool may give a client the same server session again and again
 ANSWER_S = 10.0  # a pool with no session to spare keeps a client waiting for minutes

@@ -25,11 +25,11 @@ POLL_S = 0.02
 # every session that waits for another, from the asked ones on, with the one that it waits for
 CHAIN = """
 WITH RECURSIVE chain (pid, blocker) AS (
-  SELECT first.pid, b.pid FROM unnest(%(pids)s::int[]) AS first(pid)
-   CROSS JOIN LATERAL unnest(pg_catalog.pg_blocking_pids(first.pid)) AS b(pid)
+  SELECT first.pid, b.pid FROM pg_catalog.unnest(%(pids)s::int[]) AS first(pid)
+   CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(first.pid)) AS b(pid)
    UNION
   SELECT c.blocker, b.pid FROM chain c
-   CROSS JOIN LATERAL unnest(pg_catalog.pg_blocking_pids(c.blocker)) AS b(pid)
+   CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(c.blocker)) AS b(pid)
    WHERE c.blocker <> 0
 )
 SELECT pid, blocker FROM chain ORDER BY 1, 2
@@ -37,8 +37,9 @@ SELECT pid, blocker FROM chain ORDER BY 1, 2
 
 SESSIONS = """
 SELECT a.pid, coalesce(nullif(a.application_name, ''), '?'), coalesce(a.usename::text, '?'),
-       coalesce(host(a.client_addr), ''), coalesce(a.state, ''),
-       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, coalesce(a.query, ''),
+       coalesce(pg_catalog.host(a.client_addr), ''), coalesce(a.state, ''),
+       extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::float8,
+       coalesce(a.query, ''),
        coalesce(a.backend_type, ''), r.rolsuper, a.backend_start::text, a.xact_start::text
   FROM pg_catalog.pg_stat_activity a
   LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
@@ -48,7 +49,7 @@ SELECT a.pid, coalesce(nullif(a.application_name, ''), '?'), coalesce(a.usename:
 # prepared transactions that hold what one of these sessions waits for, or a part of it
 PREPARED = """
 SELECT DISTINCT w.pid, p.gid, p.owner::text,
-       extract(epoch FROM clock_timestamp() - p.prepared)::float8
+       extract(epoch FROM pg_catalog.clock_timestamp() - p.prepared)::float8
   FROM pg_catalog.pg_locks w
   JOIN pg_catalog.pg_locks h
     ON h.granted AND h.pid IS NULL AND h.locktype = w.locktype

@@ -39,12 +39,13 @@ WRITING = (
 # or of the database; their partitions and TOAST tables with them. Names as `conn` resolves them.
 TABLES = """
 WITH named AS (
-  SELECT coalesce(i.indrelid, c.oid) AS oid FROM unnest(%(names)s::text[]) AS n(name)
-    JOIN pg_catalog.pg_class c ON c.oid = to_regclass(n.name)
+  SELECT coalesce(i.indrelid, c.oid) AS oid FROM pg_catalog.unnest(%(names)s::text[]) AS n(name)
+    JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(n.name)
     LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
    UNION
   SELECT oid FROM pg_catalog.pg_class
-   WHERE relkind IN ('r', 'm') AND (%(all)s OR relnamespace = to_regnamespace(%(schema)s))
+   WHERE relkind IN ('r', 'm')
+     AND (%(all)s OR relnamespace = pg_catalog.to_regnamespace(%(schema)s))
 ), parts AS (
   SELECT oid FROM named
    UNION SELECT p.relid FROM named CROSS JOIN LATERAL pg_catalog.pg_partition_tree(named.oid) AS p
@@ -94,7 +95,7 @@ SELECT DISTINCT pid FROM pg_catalog.pg_locks
 """
 PREPARED = """
 SELECT DISTINCT p.gid, p.owner::text,
-       extract(epoch FROM clock_timestamp() - p.prepared)::float8
+       extract(epoch FROM pg_catalog.clock_timestamp() - p.prepared)::float8
   FROM pg_catalog.pg_prepared_xacts p
   JOIN pg_catalog.pg_locks own
     ON own.locktype = 'transactionid' AND own.pid IS NULL AND own.transactionid = p.transaction
@@ -110,7 +111,7 @@ EVERY_MODE = ("AccessShareLock", "RowShareLock", "ShareLock", *WRITING)
 # a partition on its way out: False while it is attached, True when only the last step is left
 DETACHING = """
 SELECT inhdetachpending FROM pg_catalog.pg_inherits
- WHERE inhparent = to_regclass(%s) AND inhrelid = to_regclass(%s)
+ WHERE inhparent = pg_catalog.to_regclass(%s) AND inhrelid = pg_catalog.to_regclass(%s)
 """
 
 # the index of that name, on that table
@@ -119,7 +120,7 @@ SELECT i.indisvalid, n.nspname::text, c.relname::text, {BUILDING}
   FROM pg_catalog.pg_index i
   JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relname = %s AND i.indrelid = to_regclass(%s)
+ WHERE c.relname = %s AND i.indrelid = pg_catalog.to_regclass(%s)
 """
 
 
@@ -344,16 +345,16 @@ def _unlimited(conn: Connection, kept: bool) -> Iterator[None]:
         yield
         return
     names = ("lock_timeout", "statement_timeout")
-    query = "SELECT current_setting(%s), current_setting(%s)"
+    query = "SELECT pg_catalog.current_setting(%s), pg_catalog.current_setting(%s)"
     before = conn.execute(query, names).fetchone() or ()
     for name in names:
-        conn.execute("SELECT set_config(%s, '0', false)", [name])
+        conn.execute("SELECT pg_catalog.set_config(%s, '0', false)", [name])
     try:
         yield
     finally:
         with suppress(psycopg.OperationalError):  # the session may be gone
             for name, value in zip(names, before):
-                conn.execute("SELECT set_config(%s, %s, false)", [name, value])
+                conn.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
 
 
 @contextmanager

@@ -32,7 +32,7 @@ SELECT p.command, c.relname::text, p.phase, p.blocks_done, p.blocks_total, p.tup
            NULL, NULL, NULL, NULL, NULL, NULL, NULL
       FROM pg_catalog.pg_stat_progress_analyze WHERE pid = %(pid)s
      UNION ALL
-    SELECT command, relid, lower(type), NULL, NULL, tuples_processed, NULL,
+    SELECT command, relid, pg_catalog.lower(type), NULL, NULL, tuples_processed, NULL,
            NULL, NULL, NULL, bytes_processed, nullif(bytes_total, 0)
       FROM pg_catalog.pg_stat_progress_copy WHERE pid = %(pid)s
   ) AS p
@@ -44,7 +44,7 @@ SELECT p.command, c.relname::text, p.phase, p.blocks_done, p.blocks_total, p.tup
 PID = """
 SELECT pid FROM pg_catalog.pg_stat_activity
  WHERE datname = pg_catalog.current_database() AND application_name = %(application)s
-   AND state = 'active' AND query <> '' AND starts_with(%(sql)s, query)
+   AND state = 'active' AND query <> '' AND pg_catalog.starts_with(%(sql)s, query)
  ORDER BY query_start DESC LIMIT 1
 """
 

@@ -24,13 +24,13 @@ SAME_WAIT_S = 0.5  # two looks at one wait agree about its beginning within this
 # I/O as the server counts it. It adds up what a session did when its transaction ends, not before;
 # only PostgreSQL 18 and later know it for a single session.
 SESSION_IO = """
-(SELECT pg_catalog.json_build_array('session', sum(io.read_bytes),
-        sum(io.write_bytes) + sum(io.extend_bytes))
+(SELECT pg_catalog.json_build_array('session', pg_catalog.sum(io.read_bytes),
+        pg_catalog.sum(io.write_bytes) + pg_catalog.sum(io.extend_bytes))
    FROM pg_catalog.pg_stat_get_backend_io(%(pid)s) AS io)
 """
 CLIENTS_IO = """
-(SELECT pg_catalog.json_build_array('all sessions', sum(io.reads * io.op_bytes),
-        sum((io.writes + io.extends) * io.op_bytes))
+(SELECT pg_catalog.json_build_array('all sessions', pg_catalog.sum(io.reads * io.op_bytes),
+        pg_catalog.sum((io.writes + io.extends) * io.op_bytes))
    FROM pg_catalog.pg_stat_io io WHERE io.backend_type = 'client backend')
 """
 DATABASE_IO = """
@@ -49,16 +49,17 @@ WITH RECURSIVE locks AS MATERIALIZED (
     SELECT DISTINCT l.pid FROM locks l WHERE NOT l.granted
 ), edges AS MATERIALIZED (
     SELECT w.pid, b.pid AS blocker FROM waiting w
-     CROSS JOIN LATERAL unnest(pg_catalog.pg_blocking_pids(w.pid)) AS b(pid)
+     CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS b(pid)
 ), behind (pid) AS (
     SELECT e.pid FROM edges e WHERE e.blocker = %(pid)s
      UNION
     SELECT e.pid FROM edges e JOIN behind b ON e.blocker = b.pid
 ), blocked AS (
-    SELECT coalesce(a.leader_pid, a.pid) AS pid, max(a.application_name) AS application,
-           max(coalesce(extract(epoch FROM clock_timestamp() - l.waitstart), 0)) AS seconds,
-           max(pg_catalog.left(a.query, 1000)) AS query,
-           max(CASE l.locktype WHEN 'transactionid' THEN 'a row that it changed'
+    SELECT coalesce(a.leader_pid, a.pid) AS pid, pg_catalog.max(a.application_name) AS application,
+           pg_catalog.max(coalesce(extract(
+               epoch FROM pg_catalog.clock_timestamp() - l.waitstart), 0)) AS seconds,
+           pg_catalog.max(pg_catalog.left(a.query, 1000)) AS query,
+           pg_catalog.max(CASE l.locktype WHEN 'transactionid' THEN 'a row that it changed'
                                WHEN 'virtualxid' THEN 'its end'
                                ELSE l.mode || coalesce(' on ' || n.nspname || '.' || c.relname,
                                                        ' (' || l.locktype || ')') END) AS wants
@@ -72,7 +73,8 @@ WITH RECURSIVE locks AS MATERIALIZED (
             OR a.backend_type IS NULL AND a.usesysid IS NOT NULL)
      GROUP BY 1
 )
-SELECT (SELECT coalesce(json_agg(json_build_array(n.nspname || '.' || c.relname, l.mode)), '[]')
+SELECT (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(
+                   n.nspname || '.' || c.relname, l.mode)), '[]')
           FROM locks l
           JOIN pg_catalog.pg_class c ON c.oid = l.relation
           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -81,16 +83,17 @@ SELECT (SELECT coalesce(json_agg(json_build_array(n.nspname || '.' || c.relname,
            AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
                               WHERE d.datname = pg_catalog.current_database())
            AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'qb')),
-       (SELECT coalesce(json_agg(json_build_array(b.pid, b.application, b.seconds, b.query, b.wants)
+       (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(
+                   b.pid, b.application, b.seconds, b.query, b.wants)
                                  ORDER BY b.seconds DESC, b.pid), '[]') FROM blocked b),
        EXISTS (SELECT FROM waiting w WHERE w.pid = %(pid)s),
-       (SELECT json_build_array(n.nspname, c.relname, l.mode) FROM locks l
+       (SELECT pg_catalog.json_build_array(n.nspname, c.relname, l.mode) FROM locks l
           JOIN pg_catalog.pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p')
           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE l.pid = %(pid)s AND NOT l.granted AND l.locktype = 'relation' LIMIT 1),
        CASE WHEN pg_catalog.pg_is_in_recovery() THEN 0 ELSE pg_catalog.pg_wal_lsn_diff(
             pg_catalog.pg_current_wal_insert_lsn(), '0/0') END::bigint,
-       (SELECT concat_ws(': ', a.wait_event_type, a.wait_event)
+       (SELECT pg_catalog.concat_ws(': ', a.wait_event_type, a.wait_event)
           FROM pg_catalog.pg_stat_activity a WHERE a.pid = %(pid)s),
 """
 

@@ -32,7 +32,8 @@ WITH given AS (
            status, who, host, qb_version, started_at, finished_at, seconds)
     SELECT migration, name, checksum, raw_checksum, down_checksum, 'up', status,
            coalesce(nullif(who, ''), session_user), %(host)s, %(version)s,
-           coalesce(at, clock_timestamp()), coalesce(at, clock_timestamp()), seconds
+           coalesce(at, pg_catalog.clock_timestamp()), coalesce(at, pg_catalog.clock_timestamp()),
+           seconds
       FROM given ORDER BY n
     RETURNING run, migration
 ), told AS (
@@ -41,20 +42,20 @@ WITH given AS (
            %(detail)s::jsonb || pg_catalog.jsonb_build_object('note', g.note)
       FROM made m JOIN given g USING (migration) ORDER BY m.run
 )
-SELECT max(run) FROM made
+SELECT pg_catalog.max(run) FROM made
 """
 
 # the schema as it stands is where replays begin; what ran before is in it
 BASELINE = """
 WITH moved AS (UPDATE qb.meta SET baseline_sql = %(sql)s, baseline_snapshot = %(snapshot)s)
 INSERT INTO qb.event (host, what, run, reason, detail)
-SELECT %(host)s, 'baseline', max(run), %(reason)s, %(detail)s FROM qb.history
+SELECT %(host)s, 'baseline', pg_catalog.max(run), %(reason)s, %(detail)s FROM qb.history
 """
 
 # of every run since the last way back, so that neither direction is taken for edited
 ACCEPT = """
 WITH since AS (
-    SELECT coalesce(max(run), 0) AS run FROM qb.history
+    SELECT coalesce(pg_catalog.max(run), 0) AS run FROM qb.history
      WHERE migration = %(migration)s AND direction = 'down'
 ), changed AS (
     UPDATE qb.history h SET checksum = %(checksum)s, down_checksum = %(down_checksum)s,
@@ -140,7 +141,9 @@ def adopt(
 
 def inherited(conn: Connection) -> Inherited:
     """The runs whose work the baseline holds."""
-    row = conn.execute("SELECT max(run) FROM qb.event WHERE what = 'baseline'").fetchone()
+    row = conn.execute(
+        "SELECT pg_catalog.max(run) FROM qb.event WHERE what = 'baseline'"
+    ).fetchone()
     covered = int(row[0]) if row and row[0] is not None else 0
     runs = conn.execute(
         "SELECT run FROM qb.event WHERE what IN ('adopted', 'imported') AND run > %s", [covered]

@@ -25,7 +25,7 @@ CREATE TABLE qb.backfill (
     workflow_id text NOT NULL DEFAULT '',
     note text NOT NULL DEFAULT '',                      -- what it waits for
     error text NOT NULL DEFAULT '',
-    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     finished_at timestamptz
 );
 
@@ -61,7 +61,7 @@ CREATE TABLE qb.batch (
     seen bigint NOT NULL,
     ms double precision NOT NULL,
     wal_bytes bigint,                                   -- of the whole server while it ran
-    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     PRIMARY KEY (backfill, segment, number),
     FOREIGN KEY (backfill, segment) REFERENCES qb.segment ON DELETE CASCADE
 );

@@ -27,7 +27,7 @@ SETTLE = """
 UPDATE qb.history SET status = %(status)s, error = '', checksum = coalesce(%(checksum)s, checksum),
        raw_checksum = coalesce(%(raw_checksum)s, raw_checksum),
        down_checksum = coalesce(%(down_checksum)s, down_checksum),
-       finished_at = clock_timestamp()
+       finished_at = pg_catalog.clock_timestamp()
  WHERE run = %(run)s
 """
 

@@ -135,7 +135,7 @@ TOOLS = {
             "sqitch",
             "sqitch.changes",
             ("change", "planned_at", "committed_at"),
-            "SELECT change, to_char(planned_at AT TIME ZONE 'UTC',"
+            "SELECT change, pg_catalog.to_char(planned_at AT TIME ZONE 'UTC',"
             ' \'YYYY-MM-DD"T"HH24:MI:SS"Z"\'), committed_at,'
             " committer_name || ' <' || committer_email || '>' FROM {} ORDER BY committed_at",
             _sqitch,
@@ -159,7 +159,7 @@ def read(conn: Connection, tool: Tool, table: str | None = None) -> tuple[Record
     quoted = identifier.as_string(conn)
     columns = conn.execute(
         "SELECT attname::text FROM pg_catalog.pg_attribute"
-        " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
+        " WHERE attrelid = pg_catalog.to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
         [quoted],
     ).fetchall()
     found = {column for (column,) in columns}

@@ -31,9 +31,9 @@ SELECT h.run, h.migration, h.name, h.checksum, h.direction, h.status, h.who, h.s
   FROM qb.history h
 """
 _STEPS = """
-SELECT run, count(*) FILTER (WHERE status = 'done') AS kept,
-       count(*) FILTER (WHERE status = 'running' AND NOT transactional) AS cut_off,
-       (array_agg(part ORDER BY number))[1] AS first_part
+SELECT run, pg_catalog.count(*) FILTER (WHERE status = 'done') AS kept,
+       pg_catalog.count(*) FILTER (WHERE status = 'running' AND NOT transactional) AS cut_off,
+       (pg_catalog.array_agg(part ORDER BY number))[1] AS first_part
   FROM qb.step
 """
 
@@ -75,7 +75,8 @@ SECONDS = """
 worked + extract(epoch FROM pg_catalog.clock_timestamp() - coalesce(continued_at, started_at))
 """
 FINISH = f"""
-UPDATE qb.history SET status = %s, error = %s, finished_at = clock_timestamp(), seconds = {SECONDS}
+UPDATE qb.history SET status = %s, error = %s, finished_at = pg_catalog.clock_timestamp(),
+       seconds = {SECONDS}
 """
 
 # a try of the same run changes nothing of its time; of one whose end nobody saw its steps are known
@@ -228,9 +229,9 @@ def begin(
 def reserve(conn: Connection, count: int) -> list[int]:
     """The numbers of runs that are about to start; none for a role that may only insert."""
     rows = conn.execute(
-        "SELECT nextval(s.name) FROM generate_series(1, %s),"
-        " (SELECT pg_get_serial_sequence('qb.history', 'run')) AS s(name)"
-        " WHERE has_sequence_privilege(s.name, 'USAGE')",
+        "SELECT pg_catalog.nextval(s.name) FROM pg_catalog.generate_series(1, %s),"
+        " (SELECT pg_catalog.pg_get_serial_sequence('qb.history', 'run')) AS s(name)"
+        " WHERE pg_catalog.has_sequence_privilege(s.name, 'USAGE')",
         [count],
     ).fetchall()
     return sorted(int(row[0]) for row in rows)
@@ -439,7 +440,7 @@ def close_stale(conn: Connection) -> None:
     """Record that runs whose runner is gone have ended. Call it with the runner's lock held."""
     conn.execute(
         "UPDATE qb.history SET status = 'stopped', error = 'its runner ended without a word',"
-        " finished_at = clock_timestamp() WHERE status = 'running'"
+        " finished_at = pg_catalog.clock_timestamp() WHERE status = 'running'"
     )
 
 

@@ -32,7 +32,7 @@ class Baseline:
 
 def exists(conn: Connection) -> bool:
     """True when this database has a ledger. Raise ServerError when it is of a newer qb."""
-    row = conn.execute("SELECT to_regclass('qb.meta') IS NOT NULL").fetchone()
+    row = conn.execute("SELECT pg_catalog.to_regclass('qb.meta') IS NOT NULL").fetchone()
     if not row or not row[0]:
         return False
     found = conn.execute("SELECT version FROM qb.meta").fetchone()
@@ -59,8 +59,8 @@ def ensure(conn: Connection, target: Target) -> None:
     ddl = dump(target).sql
     try:
         with conn.transaction():
-            conn.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-            row = conn.execute("SELECT to_regclass('qb.meta') IS NOT NULL").fetchone()
+            conn.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s)", [LOCK])
+            row = conn.execute("SELECT pg_catalog.to_regclass('qb.meta') IS NOT NULL").fetchone()
             if row and row[0]:
                 return  # somebody was faster
             for file in FILES:

@@ -6,7 +6,7 @@ COMMENT ON SCHEMA qb IS 'qb''s ledger: which migrations ran here, how, and what 
 CREATE TABLE qb.meta (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),   -- a single row
     version integer NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now(),
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     baseline_sql text NOT NULL,                         -- the schema before the first migration
     baseline_snapshot text NOT NULL
 );
@@ -25,7 +25,7 @@ CREATE TABLE qb.history (
     who text NOT NULL DEFAULT session_user,
     host text NOT NULL DEFAULT '',
     qb_version text NOT NULL,
-    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     finished_at timestamptz,
     seconds double precision,                           -- at work: not while it lay half applied
     worked double precision NOT NULL DEFAULT 0,         -- of these, before it went on the last time
@@ -46,7 +46,7 @@ CREATE TABLE qb.step (
     place text NOT NULL DEFAULT '',
     status text NOT NULL CHECK (status IN ('running', 'done', 'failed')),
     transactional boolean NOT NULL,
-    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     seconds double precision,
     rows bigint,
     wal_bytes bigint,
@@ -65,7 +65,7 @@ CREATE TABLE qb.part (
     kind text NOT NULL CHECK (kind IN ('pre', 'migration', 'post')),
     state text NOT NULL CHECK (state IN ('applied', 'undone')),
     transaction text NOT NULL CHECK (transaction IN ('one', 'each statement', 'mixed')),
-    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     PRIMARY KEY (run, file)
 );
 
@@ -89,7 +89,7 @@ CREATE TABLE qb.sample (
 -- what people decided about the state: repaired, accepted, adopted; only ever added to
 CREATE TABLE qb.event (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     who text NOT NULL DEFAULT session_user,
     host text NOT NULL DEFAULT '',
     what text NOT NULL,

@@ -40,10 +40,12 @@ AT_WORK = """
  WHERE a.application_name = {worker} AND a.state <> 'idle' AND a.backend_type = 'client backend'
    AND a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
 """
+# from where and since when is hidden from roles that may not see what others do
 HOLDER = """
 SELECT a.pid, coalesce(nullif(a.application_name, ''), '?'), coalesce(a.usename::text, '?'),
-       coalesce(host(a.client_addr), 'local'),
-       extract(epoch FROM clock_timestamp()
+       CASE WHEN a.backend_start IS NOT NULL
+            THEN coalesce(pg_catalog.host(a.client_addr), 'local') END,
+       extract(epoch FROM pg_catalog.clock_timestamp()
                - CASE WHEN a.state = 'idle' THEN a.backend_start
                       ELSE coalesce(a.xact_start, a.backend_start) END)::int
   FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
@@ -52,12 +54,13 @@ SELECT a.pid, coalesce(nullif(a.application_name, ''), '?'), coalesce(a.usename:
    AND l.database = (SELECT oid FROM pg_catalog.pg_database
                       WHERE datname = pg_catalog.current_database())
    AND a.pid <> pg_catalog.pg_backend_pid()
- ORDER BY (l.classid::bigint << 32 | l.objid::bigint), 5 DESC
+ ORDER BY (l.classid::bigint << 32 | l.objid::bigint), 5 DESC NULLS LAST
 """
 LEFT = f"""
 SELECT a.pid, a.application_name, coalesce(a.usename::text, '?'),
-       coalesce(host(a.client_addr), 'local'),
-       extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start))::int
+       CASE WHEN a.backend_start IS NOT NULL
+            THEN coalesce(pg_catalog.host(a.client_addr), 'local') END,
+       extract(epoch FROM pg_catalog.clock_timestamp() - coalesce(a.xact_start, a.query_start))::int
 {AT_WORK}"""
 
 # Each asks once, and leaves nothing behind when the answer is no; CASE keeps the order.
@@ -89,15 +92,15 @@ SELECT FROM pg_catalog.pg_locks
 # A role's or database's own limits on sessions and transactions (the latter since 17) are meant for
 # an application: one would end a run in the middle.
 UNLIMITED = """
-set_config('idle_session_timeout', '0', {local}),
-CASE WHEN current_setting('server_version_num')::int >= 170000
-     THEN set_config('transaction_timeout', '0', {local}) END
+pg_catalog.set_config('idle_session_timeout', '0', {local}),
+CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 170000
+     THEN pg_catalog.set_config('transaction_timeout', '0', {local}) END
 """
 
 # The server ends a statement whose client is gone, where it can tell (it cannot on Windows).
 ENDS_WITH_CLIENT = """
-set_config('client_connection_check_interval',
-           CASE WHEN version() ~ 'Visual C|mingw' THEN '0' ELSE '1s' END, {local})
+pg_catalog.set_config('client_connection_check_interval',
+           CASE WHEN pg_catalog.version() ~ 'Visual C|mingw' THEN '0' ELSE '1s' END, {local})
 """
 
 
@@ -112,15 +115,20 @@ def _composed(text: str, **names: object) -> sql.Composed:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A session that keeps a runner from starting; `age` in seconds, of its connection or work."""
+    """A session that keeps a runner from starting; `age` in seconds, of its connection or work.
+
+    Its `host` and age are None where they may not be seen.
+    """
 
     pid: int
     application: str
     user: str
-    host: str
-    age: int
+    host: str | None
+    age: int | None
 
     def __str__(self) -> str:
+        if self.host is None or self.age is None:
+            return f"{self.application} (pid {self.pid}, user {self.user})"
         place = "this machine" if self.host == "local" else self.host
         return (
             f"{self.application} (pid {self.pid}, user {self.user}, from {place}, for {self.age} s)"

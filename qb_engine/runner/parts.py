@@ -23,7 +23,8 @@ SELECT DISTINCT ON (p.file) p.file, p.kind, p.state, p.transaction, p.at, p.run
 """
 
 STEPS = """
-SELECT s.run, s.part, count(*) FILTER (WHERE s.status = 'done'), sum(s.seconds)
+SELECT s.run, s.part, pg_catalog.count(*) FILTER (WHERE s.status = 'done'),
+       pg_catalog.sum(s.seconds)
   FROM qb.step s JOIN qb.history h ON h.run = s.run
  WHERE h.migration = %s GROUP BY s.run, s.part
 """

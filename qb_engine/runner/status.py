@@ -216,7 +216,7 @@ def _fill(shape: Shape, fill: str) -> str:
 
 def backfill_states(conn: Connection) -> dict[str, str]:
     """The state of each backfill by the migration it belongs to."""
-    row = conn.execute("SELECT to_regclass('qb.backfill') IS NOT NULL").fetchone()
+    row = conn.execute("SELECT pg_catalog.to_regclass('qb.backfill') IS NOT NULL").fetchone()
     if not row or not row[0]:
         return {}
     return dict(conn.execute("SELECT id, state FROM qb.backfill").fetchall())

@@ -32,7 +32,8 @@ SELECT n.nspname::text, c.relname::text, c.oid::pg_catalog.int8, c.relkind::text
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm')
    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'qb')
-   AND NOT starts_with(n.nspname, 'pg_toast') AND NOT starts_with(n.nspname, 'pg_temp')
+   AND NOT pg_catalog.starts_with(n.nspname, 'pg_toast')
+   AND NOT pg_catalog.starts_with(n.nspname, 'pg_temp')
    AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE')
             AND pg_catalog.has_table_privilege(c.oid, 'SELECT'))
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d

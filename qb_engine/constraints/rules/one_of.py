@@ -24,7 +24,7 @@ WITH RECURSIVE t AS (
   UNION ALL
   SELECT y.oid, y.typtype, y.typbasetype FROM t
     JOIN pg_catalog.pg_type y ON y.oid = t.typbasetype)
-SELECT coalesce(bool_or(typtype = 'e'), false) FROM t
+SELECT coalesce(pg_catalog.bool_or(typtype = 'e'), false) FROM t
 """
 
 

@@ -29,9 +29,9 @@ OWN = """
 WITH RECURSIVE all_of AS (
   SELECT %s::oid AS oid UNION SELECT i.inhrelid FROM all_of JOIN pg_catalog.pg_inherits i
       ON i.inhparent = all_of.oid)
-SELECT coalesce(sum(pg_catalog.pg_stat_get_xact_tuples_inserted(oid)
+SELECT coalesce(pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_inserted(oid)
                     - pg_catalog.pg_stat_get_xact_tuples_deleted(oid)), 0)::bigint,
-       array_agg(coalesce(pg_catalog.pg_relation_filenode(oid), 0)::bigint ORDER BY oid),
+       pg_catalog.array_agg(coalesce(pg_catalog.pg_relation_filenode(oid), 0)::bigint ORDER BY oid),
        pg_catalog.pg_backend_pid(), pg_catalog.now()::text,
        pg_catalog.current_setting('track_counts')::bool
   FROM all_of

@@ -21,7 +21,7 @@ INDEX = """
 SELECT array(SELECT c.relname::text FROM pg_catalog.pg_partition_tree(i.indexrelid) p
                JOIN pg_catalog.pg_class c ON c.oid = p.relid) || x.relname::text,
        pg_catalog.pg_table_size(i.indrelid)
-         + coalesce((SELECT sum(pg_catalog.pg_table_size(p.relid))
+         + coalesce((SELECT pg_catalog.sum(pg_catalog.pg_table_size(p.relid))
                        FROM pg_catalog.pg_partition_tree(i.indrelid) p), 0)::bigint,
        i.indisvalid
   FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid

@@ -20,7 +20,10 @@ SELECT true FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d
  WHERE s.subname = %s AND d.datname = pg_catalog.current_database()
 """
 PREPARED = "SELECT true FROM pg_catalog.pg_prepared_xacts WHERE gid = %s"
-LABEL = "SELECT true FROM pg_catalog.pg_enum WHERE enumtypid = to_regtype(%s) AND enumlabel = %s"
+LABEL = """
+SELECT true FROM pg_catalog.pg_enum
+ WHERE enumtypid = pg_catalog.to_regtype(%s) AND enumlabel = %s
+"""
 
 Words = Callable[[Any], tuple[str, list[str]]]
 """What a statement's node is about: in words, and as the query's parameters."""

@@ -43,7 +43,7 @@ def _before_build(conn: Connection, statement: Statement) -> Note:
     row = conn.execute(
         "SELECT c.oid::bigint, ARRAY(SELECT indexrelid::bigint FROM pg_catalog.pg_index"
         " WHERE indrelid = c.oid ORDER BY 1)"
-        " FROM pg_catalog.pg_class c WHERE c.oid = to_regclass(%s)",
+        " FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass(%s)",
         [_table(statement.node)],
     ).fetchone()
     return {"table": row[0], "indexes": row[1]} if row else {"table": 0, "indexes": []}
@@ -117,7 +117,8 @@ def _asked(conn: Connection, statement: Statement, table: int) -> str | None:
             conn.execute(columns.encode())
             conn.execute(deparse(node).encode())
             said = conn.execute(
-                "SELECT pg_catalog.pg_get_indexdef(to_regclass(%s))", [f"pg_temp.{LIKE}_index"]
+                "SELECT pg_catalog.pg_get_indexdef(pg_catalog.to_regclass(%s))",
+                [f"pg_temp.{LIKE}_index"],
             ).fetchone()
     except psycopg.Error:  # no right to make temporary tables, or a name that is not found
         return None
@@ -135,7 +136,7 @@ def _drops(statement: Statement) -> bool:
 def _before_drop(conn: Connection, statement: Statement) -> Note:
     schema, name = statement.relations[0]
     row = conn.execute(
-        "SELECT to_regclass(%s)::oid::bigint", [qualified(schema or None, name)]
+        "SELECT pg_catalog.to_regclass(%s)::oid::bigint", [qualified(schema or None, name)]
     ).fetchone()
     return {"index": row[0] or 0 if row else 0}
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 ATTACHED = """
 SELECT inhparent::bigint, inhrelid::bigint FROM pg_catalog.pg_inherits
- WHERE inhparent = to_regclass(%s) AND inhrelid = to_regclass(%s)
+ WHERE inhparent = pg_catalog.to_regclass(%s) AND inhrelid = pg_catalog.to_regclass(%s)
 """
 PENDING = """
 SELECT inhdetachpending FROM pg_catalog.pg_inherits WHERE inhparent = %s AND inhrelid = %s

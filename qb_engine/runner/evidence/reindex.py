@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qb_engine.execution.concurrently import tables_of
+from qb_engine.execution.concurrently import BUILDING, tables_of
 from qb_engine.runner.evidence.kind import Found, Kind, Note
 from qb_engine.sql import Statement, qualified
 from qb_engine.sql.tree import pb
@@ -19,17 +19,18 @@ SELECT i.indexrelid::bigint, i.indisvalid
  WHERE c.relkind = 'i'
    AND CASE WHEN %(index)s::text IS NULL THEN i.indrelid::bigint = ANY (%(tables)s::bigint[])
             ELSE c.oid IN (SELECT relid
-                             FROM pg_catalog.pg_partition_tree(to_regclass(%(index)s)))
-                 OR c.oid = to_regclass(%(index)s) END
+                             FROM pg_catalog.pg_partition_tree(pg_catalog.to_regclass(%(index)s)))
+                 OR c.oid = pg_catalog.to_regclass(%(index)s) END
  ORDER BY 1
 """
 
 # of those that were there: not replaced; and what it made for the time being
-LEFT = """
+LEFT = f"""
 SELECT n.nspname::text, c.relname::text, i.indisvalid, c.relname ~ '_cc(new|old)[0-9]*$',
        i.indexrelid::bigint = ANY (%(indexes)s::bigint[]),
-       EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
-                WHERE p.relid = i.indrelid AND p.datname = pg_catalog.current_database())
+       {BUILDING}
+       OR EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
+                   WHERE p.relid = i.indrelid AND p.datname = pg_catalog.current_database())
   FROM pg_catalog.pg_index i
   JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
