@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,13 @@ Rule = tuple[str, Callable[[Any], bool]]
 """What is expected, in words, and whether a value is that."""
 
 TEXT: Rule = ("a text", lambda value: isinstance(value, str))
+# what other tools call the two directions
+ELSEWHERE = {
+    "upgrade": "up", "forward": "up", "forwards": "up", "change": "up",
+    "downgrade": "down", "backward": "down", "backwards": "down",
+}  # fmt: skip
+NEAR = 0.7  # of a method's name to one that counts; `setup` is none
+
 OPTIONAL_TEXT: Rule = ("a text", lambda value: value is None or isinstance(value, str))
 COUNT: Rule = (
     "a whole number of at least 1",
@@ -109,6 +117,18 @@ def _check(
                 todo=f"did you mean {near[0]!r}?" if near else "remove it, or begin it with _",
                 code="broken-file",
             )
+    for name in _methods(cls, base):
+        near = [ELSEWHERE[name]] if name in ELSEWHERE else difflib.get_close_matches(
+            name.lower(), rules, n=1, cutoff=NEAR
+        )  # fmt: skip
+        if name not in rules and near and near[0] in rules and f".{name}" not in text:
+            raise InputError(
+                f"{cls.__name__} has a method {name}, which nothing calls",
+                where=f"{path}:{_line(text, cls.__name__, name)}",
+                why=f"a {base.__name__} knows {', '.join(rules)}",
+                todo=f"did you mean {near[0]!r}? else begin it with _",
+                code="broken-file",
+            )
     for name, rule in rules.items():
         value = getattr(declared, name)
         line = _line(text, cls.__name__, name)
@@ -133,6 +153,17 @@ def _given(cls: type, base: type) -> list[str]:
         if owner not in base.__mro__
         for name, value in vars(owner).items()
         if not name.startswith("_") and not callable(value) and not hasattr(value, "__get__")
+    ]
+
+
+def _methods(cls: type, base: type) -> list[str]:
+    """The public methods of a class."""
+    return [
+        name
+        for owner in cls.__mro__
+        if owner not in base.__mro__
+        for name, value in vars(owner).items()
+        if not name.startswith("_") and inspect.isfunction(value)
     ]
 
 

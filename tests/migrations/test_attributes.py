@@ -48,6 +48,26 @@ def test_a_misspelt_attribute_of_a_migration_is_refused(
     assert f"{near!r}" in caught.value.todo
 
 
+@pytest.mark.parametrize(
+    ("method", "near"), [("dwon", "down"), ("Down", "down"), ("downgrade", "down"), ("upp", "up")]
+)
+def test_a_misspelt_method_is_refused(tmp_path: Path, method: str, near: str) -> None:
+    path = migration(tmp_path, f"    def {method}(self, q): q('SELECT 2')\n")
+    with pytest.raises(InputError, match="which nothing calls") as caught:
+        load_one(path)
+    assert caught.value.where == f"{path}:5"
+    assert f"{near!r}" in caught.value.todo
+
+
+def test_methods_of_a_users_own_are_left_alone(tmp_path: Path) -> None:
+    path = migration(
+        tmp_path,
+        "    def setup(self): return 1\n    def downs(self): return 'SELECT 2'\n"
+        "    def down(self, q): q(self.downs())\n    def _upp(self): return 1\n",
+    )
+    assert [s.sql for s in load_one(path).down] == ["SELECT 2"]
+
+
 @pytest.mark.parametrize(("name", "near"), [("wher", "where"), ("batchsize", "batch_size")])
 def test_a_misspelt_attribute_of_a_backfill_is_refused(
     tmp_path: Path, name: str, near: str
