@@ -70,6 +70,18 @@ def blocks(
     return tuple(found)
 
 
+def without_effect(arranged: Iterable[Block]) -> tuple[Step, ...]:
+    """The SET LOCAL statements with which nothing else shares a transaction."""
+    return tuple(
+        step for block in arranged if all(map(_is_local, block.steps)) for step in block.steps
+    )
+
+
+def _is_local(step: Step) -> bool:
+    statement = step.statement
+    return statement.kind == "variable_set" and bool(statement.node.is_local)
+
+
 def steps_where(arranged: Iterable[Block], wanted: Callable[[Step], bool]) -> tuple[Block, ...]:
     """The blocks with only the steps that are wanted; empty blocks are left out."""
     found = []

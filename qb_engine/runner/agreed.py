@@ -1,7 +1,7 @@
 """a plan that was read and approved: kept in a file, and nothing else is run
 
-The file binds what will run to what it was looked at with: the migrations, by their checksums, and
-the schema of the target, by its fingerprint.
+The file binds what will run to what it was looked at with: the migrations, by their checksums (and
+by their statements, where a method makes them), and the schema of the target, by its fingerprint.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qb_engine.errors import InputError, RefusedError
+from qb_engine.secrets import mask
 
 if TYPE_CHECKING:
     from qb_engine.migrations import LoadedMigration
@@ -22,7 +23,7 @@ FORMAT = 1
 def written(
     target: str, fingerprint: str, migrations: Sequence[LoadedMigration], steps: list[Any]
 ) -> str:
-    """A plan as the text of a file. `steps` are shown to whoever reads it, and not compared."""
+    """A plan as the text of a file. `steps` are what whoever reads it sees."""
     found = {
         "qb_plan": FORMAT,
         "target": target,
@@ -76,6 +77,25 @@ def insist(
             "what would run is not what was planned",
             why="\n".join(differs),
             todo="look at it again: qb plan --out FILE, then run with the new file",
+            code="plan-differs",
+        )
+
+
+def insist_on(agreed: dict[str, Any], migration: LoadedMigration) -> None:
+    """Raise RefusedError when a migration, read again before it runs, is not the one agreed on.
+
+    Of one whose SQL is made by a method the statements are compared; its checksum is the method's.
+    """
+    steps = [each for each in agreed.get("steps", ()) if isinstance(each, dict)]
+    wanted = [each.get("sql") for each in steps if each.get("migration") == migration.id]
+    now = [mask(s.sql) for part in migration.before_backfill() for s in part.up]
+    if wanted not in (now, [mask(s.sql) for s in migration.up]):
+        raise RefusedError(
+            f"what {migration.id} would run is not what was planned",
+            where=str(migration.path),
+            why="its SQL is made from what the target holds, and after the migrations before it "
+            "that is something else",
+            todo="plan and run up to it first (--to), then plan it: qb plan --out FILE",
             code="plan-differs",
         )
 

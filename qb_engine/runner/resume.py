@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.ledger import StepRow
     from qb_engine.migrations import LoadedMigration
+    from qb_engine.sql import Statement
 
 CLEAR_S = 300  # what is half made is dropped within this, or the next run tries again
 
@@ -65,11 +66,23 @@ def remaining(
 
 
 def settings_of(kept: Iterable[Step]) -> tuple[str, ...]:
-    """The SET statements among steps that will not run again: their session is gone."""
-    return tuple(
-        step.statement.sql
-        for step in kept
-        if step.statement.kind == "variable_set" and not step.statement.node.is_local
+    """What steps that will not run again have left in their session, which is gone.
+
+    SET, set_config and prepared statements; a temporary table and its rows cannot be made again.
+    """
+    return tuple(step.statement.sql for step in kept if _of_session(step.statement))
+
+
+def _of_session(statement: Statement) -> bool:
+    """True for a statement that changes nothing but its session, and may do so again."""
+    if statement.kind == "variable_set":
+        return not statement.node.is_local
+    if statement.kind != "select" or len(statement.node.from_clause):
+        return statement.kind in ("prepare", "deallocate")
+    calls = [target.res_target.val for target in statement.node.target_list]
+    return bool(calls) and all(
+        call.HasField("func_call") and call.func_call.funcname[-1].string.sval == "set_config"
+        for call in calls
     )
 
 

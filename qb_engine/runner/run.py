@@ -12,6 +12,7 @@ from qb_engine.analysis.verify import verify
 from qb_engine.constraints.rules import rules_of
 from qb_engine.errors import QbError, RefusedError
 from qb_engine.execution import StepFailed, blocks
+from qb_engine.execution.blocks import without_effect
 from qb_engine.runner import agreed
 from qb_engine.runner.crew import at_work
 from qb_engine.runner.ran import Ran
@@ -148,6 +149,8 @@ def _one(crew: Crew, migration: LoadedMigration, state: Status, request: Request
     if state.state == "pending":
         if any(part.dynamic for part in migration.parts):
             migration = crew.place.reload(migration)
+            if request.agreed is not None:
+                agreed.insist_on(request.agreed, migration)
         if request.verify_first and migration.constraints:
             verified = verify(crew.control, migration)
             if not verified.ok:
@@ -248,6 +251,11 @@ def arranged(
     down = status == "rolled back"
     order = blocks(parts, down=down, refused=refused)
     kept: tuple[Step, ...] = ()
+    for step in without_effect(order):
+        crew.place.tell(
+            f"statement {step.number}, {step.statement.first_line}: SET LOCAL ends with its "
+            "transaction, and nothing else runs in it; SET lasts for the whole migration"
+        )
     if resumed:
         kept, order = remaining(crew.control, number, migration, order, cut_off)
         ledger.resume(crew.control, number, migration, tell=not crew.decides)

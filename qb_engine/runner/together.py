@@ -48,7 +48,8 @@ def run_together(
     """
     order = [(m, blocks(m.before_backfill())) for m in migrations]
     for migration, arranged in order:
-        _refuse(migration, arranged, last=migration is migrations[-1])
+        ends = migration is migrations[0], migration is migrations[-1]
+        _refuse(migration, arranged, first=ends[0], last=ends[1])
     root = crew.place.project.root
     held = [rules_of(m, root, m.before_backfill()) for m in migrations]  # a broken one raises
     crew.ensure_ledger()
@@ -100,7 +101,9 @@ def _ran(recording: Recording, migration: LoadedMigration) -> Ran:
     )
 
 
-def _refuse(migration: LoadedMigration, arranged: Sequence[Block], *, last: bool) -> None:
+def _refuse(
+    migration: LoadedMigration, arranged: Sequence[Block], *, first: bool, last: bool
+) -> None:
     """Raise RefusedError, with the line, for what cannot be part of one transaction."""
     for block in arranged:
         if not block.transactional:
@@ -119,6 +122,15 @@ def _refuse(migration: LoadedMigration, arranged: Sequence[Block], *, last: bool
             where=str(migration.path),
             why="it is a backfill alone",
             todo="run it by itself: qb run",
+            code="not-together",
+        )
+    if not first and any(part.dynamic for part in migration.parts):
+        raise RefusedError(
+            f"the SQL of {migration.id} is made from what the target holds",
+            where=str(migration.path),
+            why="the migrations before it have not run when it is made, and in one transaction "
+            "with them it cannot be made later",
+            todo="run what comes before it with --to, or all of it without --atomic all",
             code="not-together",
         )
     if migration.backfill is not None and not last:

@@ -347,3 +347,97 @@ def test_blockers_are_ended_only_with_a_yes(
         blocker.execute("SELECT 1")
     blocker.close()
     connection.execute(f"REVOKE ALL ON a FROM {role}; DROP ROLE {role}".encode())
+
+
+# -- what is said, and refused, of sessions and transactions ------------------------------------
+
+
+def test_a_set_local_that_nothing_shares_its_transaction_with_is_told(
+    session: Session, write: Any, tables: Tables
+) -> None:
+    said: list[str] = []
+    session.face.say = said.append  # type: ignore[method-assign]
+    write("20240101_a.sql", "SET LOCAL work_mem = '8MB';\nCREATE TABLE a (id int);\n")
+    invoke(session, ["run"])
+    assert said == []
+    write("20240102_b.sql", "SET LOCAL work_mem = '8MB';\nCREATE TABLE b (id int);\n")
+    invoke(session, ["run", "--atomic", "none"])
+    assert [text.partition(",")[0] for text in said] == ["statement 1"]
+    assert "SET LOCAL ends with its transaction" in said[0]
+    assert tables() == ["a", "b"]
+
+
+READS = """
+from qb_engine import Migration
+
+class C(Migration):
+    def up(self, q):
+        for (name,) in q.rows("SELECT relname::text FROM pg_class WHERE relname = 'b'"):
+            q(f"COMMENT ON TABLE {name} IS 'seen'")
+        q("CREATE TABLE c ()")
+"""
+
+
+@pytest.fixture
+def reads(write: Any) -> None:
+    """A migration whose SQL depends on what the one before it makes."""
+    write("20240101_b.sql", "CREATE TABLE b ();\n")
+    write("20240102_c.py", READS)
+
+
+@pytest.mark.usefixtures("reads")
+def test_what_reads_the_target_is_not_part_of_a_transaction_with_what_it_reads(
+    qb: Any, tables: Tables, connection: Connection
+) -> None:
+    with pytest.raises(RefusedError, match="made from what the target holds"):
+        qb("run", "--atomic", "all")
+    assert tables() == []
+    assert qb("run").ok
+    row = connection.execute("SELECT obj_description('b'::regclass)").fetchone()
+    assert row == ("seen",)
+
+
+@pytest.mark.usefixtures("reads")
+def test_what_is_read_again_must_still_be_what_was_planned(
+    qb: Any, tables: Tables, project: Project
+) -> None:
+    plan = str(project.root / "plan.json")
+    qb("plan", "--out", plan)
+    with pytest.raises(RefusedError, match="20240102_c would run is not what was planned"):
+        qb("run", "--plan-file", plan)
+    assert tables() == ["b"]
+    qb("plan", "--out", plan)
+    assert qb("run", "--plan-file", plan).ok
+    assert tables() == ["b", "c"]
+
+
+@pytest.mark.usefixtures("three")
+def test_a_redo_that_fails_says_that_the_way_back_stays(
+    qb: Any, write: Any, tables: Tables, connection: Connection
+) -> None:
+    qb("run")
+    write("20240103_c.sql", "-- qb:up\nCREATE TABLE c (id nowhere);\n-- qb:down\nDROP TABLE c;\n")
+    with pytest.raises(StepFailed, match="20240103_c was rolled back"):
+        qb("redo")
+    assert tables() == ["a", "b"]
+    assert states(qb) == ["applied", "applied", "pending"]
+    kept = connection.execute("SELECT snapshot FROM qb.snapshot ORDER BY run DESC").fetchone()
+    assert kept is not None
+    assert '"table","public","c"' not in kept[0]
+    assert '"table","public","b"' in kept[0]
+
+
+def test_a_run_that_goes_on_has_the_settings_of_its_session_again(
+    qb: Any, write: Any, connection: Connection
+) -> None:
+    text = (
+        "SELECT set_config('qb_test.name', 'kept', false);\n"
+        "PREPARE p AS SELECT current_setting('qb_test.name') AS name;\n"
+        "CREATE TABLE a (name text);\nVACUUM a;\nINSERT INTO a SELECT {};\n"
+    )
+    write("20240101_a.sql", text.format("nowhere"))
+    with pytest.raises(StepFailed):
+        qb("run")
+    write("20240101_a.sql", text.format("current_setting('qb_test.name')") + "EXECUTE p;\n")
+    assert qb("run").ok
+    assert connection.execute("SELECT name FROM a").fetchall() == [("kept",)]
