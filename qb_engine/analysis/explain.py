@@ -236,11 +236,14 @@ class Course:
                 outside = statement.refuses_transaction
                 step = Step(number, statement, part, outside)
                 try:
-                    executor.run(Block(number, (step,), not outside))
+                    (seen,) = executor.run(Block(number, (step,), not outside))
+                    error = seen.error
                 except StepFailed as failed:
                     if acting.closed:
                         raise
-                    self.failed.append(f"statement {number} did not run: {failed.why}")
+                    error = failed.why
+                if error:
+                    self.failed.append(f"statement {number} did not run: {error}")
                     continue
                 if files:
                     now = _files(admin)

@@ -200,6 +200,21 @@ def test_the_trees_that_are_written_are_sound(twinned: Session, connection: Conn
         assert rows(conn, "SELECT v FROM t WHERE id = 2") == [("y",)]
 
 
+def test_between_equal_costs_the_twin_chooses_as_the_target_does(
+    twinned: Session, connection: Connection
+) -> None:
+    connection.execute(
+        "CREATE TABLE t AS SELECT n AS a, n AS b, n % 2 = 0 AS c FROM generate_series(1, 9000) n;"
+        "CREATE INDEX z ON t (a) WHERE c; CREATE INDEX m ON t (a); CREATE INDEX b ON t (a) WHERE c;"
+        "ANALYZE t"
+    )
+    with twin_of(twinned) as made, inside(made) as conn:
+        for query in ("SELECT * FROM t WHERE a = 6 AND c", "SELECT * FROM t WHERE a = 7"):
+            assert explained(conn, query) == explained(connection, query)
+        names = "SELECT relname::text FROM pg_class WHERE relname IN ('z', 'm', 'b') ORDER BY oid"
+        assert rows(conn, names) == [("z",), ("m",), ("b",)]
+
+
 def test_a_file_is_lengthened_in_segments_and_takes_no_space(tmp_path: Path) -> None:
     (tmp_path / "16384").write_bytes(b"")
     pages = 2 * files.SEGMENT_PAGES + 10

@@ -11,7 +11,8 @@ from qb_engine.shadow.twin import sizes, statistics
 from qb_engine.shadow.twin.btree import PAGE, aligned
 from qb_engine.shadow.twin.files import Length
 from qb_engine.shadow.twin.sizes import UNKNOWN_WIDTH, Index
-from qb_engine.sql import qualified
+from qb_engine.sql import qualified, read_one
+from qb_engine.sql.tree import only, pb
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -30,22 +31,22 @@ SELECT c.oid, n.nspname::text || '.' || c.relname::text, c.relkind::text,
  ORDER BY 2
 """
 WIDTHS = """
-SELECT sum(CASE WHEN a.attlen > 0 THEN a.attlen::real
-                ELSE coalesce(s.stawidth * (1 - s.stanullfrac), %s) END)
+SELECT a.attlen, a.attalign::text, s.stawidth, coalesce(s.stanullfrac, 0)
   FROM pg_catalog.pg_attribute a
   LEFT JOIN pg_catalog.pg_statistic s ON s.starelid = a.attrelid AND s.staattnum = a.attnum
        AND NOT s.stainherit
- WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
+ WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
 """
 # Columns that were not there when the statistics were read, and what they hold in every row.
 NEW_COLUMNS = """
 SELECT a.attrelid, a.attnum, n.nspname::text, c.relname::text, a.attname::text, a.attlen,
-       a.attmissingval::text, a.atthasdef AND NOT a.atthasmissing, a.attidentity <> '',
+       a.attmissingval::text, pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '',
        a.attgenerated <> '', c.relkind = 'p' OR c.relhassubclass
   FROM pg_catalog.pg_attribute a
   JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   JOIN qb.twin_relation t ON t.oid = c.oid
+  LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
  WHERE a.attnum > t.columns AND NOT a.attisdropped AND c.relkind IN ('r', 'p')
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_statistic s
                     WHERE s.starelid = a.attrelid AND s.staattnum = a.attnum)
@@ -194,6 +195,19 @@ def settle(
     return Settled(tuple(lengths), tuple(assumed)), tuple(asked)
 
 
+def _constant(conn: Connection, default: str) -> str | None:
+    """A default as an array's text; None when it is computed for each row."""
+    value = only(read_one(f"SELECT {default}").node.target_list[0]).val
+    inner = only(value)
+    while isinstance(inner, pb.TypeCast):
+        inner = only(inner.arg)
+    if not isinstance(inner, pb.A_Const) or inner.isnull:
+        return None
+    # printed by the server, with its type
+    row = conn.execute(f"SELECT ARRAY[{default}]::text".encode()).fetchone()
+    return str(row[0]) if row else None
+
+
 def _built(conn: Connection, relation: Relation, index: Index, pages: int) -> str:
     text = f"index {relation.name}: about {pages:,} pages, estimated"
     if not index.known:
@@ -208,10 +222,19 @@ def _built(conn: Connection, relation: Relation, index: Index, pages: int) -> st
 
 def _rewritten(conn: Connection, table: Relation) -> int:
     """The pages of a table that was just written anew, by the widths of its columns."""
-    row = conn.execute(WIDTHS, [UNKNOWN_WIDTH, table.oid]).fetchone()
-    width = float(row[0]) if row and row[0] is not None else UNKNOWN_WIDTH
-    size = table.rows * (aligned(24 + width) + 4)
-    return math.ceil(size / ((PAGE - 24) * table.fill / 100))
+    columns = conn.execute(WIDTHS, [table.oid]).fetchall()
+    nulls = any(share for *_, share in columns)
+    end = 23.0 + (-(-len(columns) // 8) if nulls else 0)
+    start = end = aligned(end)
+    for length, align, known, null in columns:
+        width = length if length > 0 else UNKNOWN_WIDTH if known is None else known
+        # a short value of varying length stands where the one before it ends
+        step = {"d": 8, "i": 4, "s": 2}.get(align, 1) if length > 0 or width > 126 else 1
+        placed = -(-end // step) * step + width
+        end += (placed - end) * (1 - null)
+    tuple_bytes = aligned(max(end, start)) + 4
+    on_a_page = max(1, int((PAGE - 24) * table.fill / 100 / tuple_bytes))
+    return math.ceil(table.rows / on_a_page)
 
 
 def _columns(conn: Connection) -> list[str]:
@@ -225,7 +248,7 @@ def _columns(conn: Connection) -> list[str]:
         column,
         length,
         value,
-        computed,
+        default,
         identity,
         generated,
         parent,
@@ -236,7 +259,7 @@ def _columns(conn: Connection) -> list[str]:
         if identity:
             facts |= {"distinct": -1.0, "correlation": 1.0}
             said.append(f"{name} is new: statistics as of a number of its own in each row")
-        elif generated or computed:
+        elif generated or (default and (value := value or _constant(conn, default)) is None):
             said.append(f"{name} is new: no statistics, its values are computed")
             continue
         elif value is not None:

@@ -123,7 +123,7 @@ def index_pages(index: Index, rows: float, heap_pages: int) -> int:
     if index.method == "btree":
         return _btree(index, rows)
     if index.method == "hash":
-        return _full(rows * 20, (index.fill or 75) / 100) + 3
+        return _hash(rows * 20 / (PAGE * (index.fill or 75) / 100))
     if index.method == "brin":
         ranges = -(-heap_pages // 128)
         return 3 + math.ceil(ranges * (aligned(index.width * 2 + 10) + 4) / PAGE)
@@ -144,6 +144,13 @@ def _btree(index: Index, rows: float) -> int:
     leaves = _full(size, (index.fill or 90) / 100, special=16)
     inner = math.ceil(leaves / max(2, int((PAGE - 40) * 0.7 / entry))) if leaves > 1 else 0
     return 1 + leaves + inner
+
+
+def _hash(buckets: float) -> int:
+    """A hash index begins with a page per bucket; their number grows in steps."""
+    whole = 1 << max(1, math.ceil(math.log2(max(buckets, 2))))
+    step = whole // 8 if whole > 1024 else whole
+    return math.ceil(buckets / step) * step + 2
 
 
 def _distinct(index: Index, rows: float) -> float | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from qb_engine.shadow.twin import order
 from qb_engine.shadow.twin.gap import Gap
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ CREATE TABLE qb.twin (facts jsonb NOT NULL);
 CREATE TABLE qb.twin_setting (name text PRIMARY KEY, value text NOT NULL);
 CREATE TABLE qb.twin_relation (
     schema text, name text, kind "char", bytes bigint, relpages integer, reltuples real,
-    relallvisible integer, oid oid, filenode oid, columns smallint
+    relallvisible integer, place bigint, oid oid, filenode oid, columns smallint
 );
 CREATE TABLE qb.twin_column (
     schema text, name text, kind "char", attname text, attnum smallint, inherited boolean,
@@ -55,7 +56,7 @@ RELATIONS = f"""
 SELECT n.nspname, c.relname, c.relkind,
        CASE WHEN c.relkind IN ('r', 'm', 'i') THEN {{length}} END,
        c.relpages::bigint * current_setting('block_size')::integer / 8192, c.reltuples,
-       c.relallvisible::bigint * current_setting('block_size')::integer / 8192
+       c.relallvisible::bigint * current_setting('block_size')::integer / 8192, c.oid
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'm', 'i', 'p', 'I', 'f') AND c.relpersistence <> 't' AND {_OURS}
 """
@@ -177,6 +178,7 @@ def copy(target: Connection, base: Connection, *, values: bool) -> list[Gap]:
         _pipe(target, base, COLUMNS.format(**parts), "twin_column", 19)
         _pipe(target, base, EXTENDED, "twin_extended", 9)
         gaps += _unreadable(target)
+        order.restore(base)
         base.execute(FOUND)
         base.execute(PLACED)
         base.execute(INDEXED)
@@ -209,9 +211,9 @@ def _relations(target: Connection, base: Connection) -> list[Gap]:
     """Relations with the length of their files now, or as VACUUM saw them where one is locked."""
     try:
         with target.transaction(), base.transaction():
-            _pipe(target, base, RELATIONS.format(length=_NOW), "twin_relation", 7)
+            _pipe(target, base, RELATIONS.format(length=_NOW), "twin_relation", 8)
     except psycopg.errors.LockNotAvailable:
-        _pipe(target, base, RELATIONS.format(length=_LAST), "twin_relation", 7)
+        _pipe(target, base, RELATIONS.format(length=_LAST), "twin_relation", 8)
         return [Gap("sizes of files", "a table is locked: sizes as the last VACUUM saw them")]
     return []
 
