@@ -28,7 +28,8 @@ def test_the_good_example_does_not(hazard: Hazard, lint: Lint) -> None:
 
 @pytest.mark.parametrize("hazard", HAZARDS, ids=lambda h: h.id)
 def test_it_says_what_it_means_and_what_to_do(hazard: Hazard) -> None:
-    assert hazard.title and hazard.meaning.endswith(".") and hazard.fix and hazard.bad
+    assert all([hazard.title, hazard.fix, hazard.bad])
+    assert hazard.meaning.endswith(".")
 
 
 def _tx(hazard: Hazard) -> str | None:
