@@ -14,13 +14,14 @@ import psycopg
 
 from qb_engine.database.connect import lost
 from qb_engine.database.message import ask, told, value
+from qb_engine.execution.ahead import Ahead, may_go_ahead
 from qb_engine.execution.alone import concurrently, run_alone
 from qb_engine.execution.blockers import sentence, terminate
 from qb_engine.execution.blocks import MAY_COMMIT, Block, Step
 from qb_engine.execution.explain import explained
 from qb_engine.execution.failure import StepFailed
 from qb_engine.execution.observation import Lock, Observation, strength
-from qb_engine.execution.observer import WAL, Observer
+from qb_engine.execution.observer import FLUSH, WAL, Observer
 from qb_engine.execution.stage import OnStep, Policy, Stage, Tell, milliseconds
 from qb_engine.sql import qualified
 
@@ -128,7 +129,7 @@ class Executor:
             try:
                 if not units[0].block.transactional:
                     self.settle()
-                    return run_alone(self._stage, units[0].block.steps[0], attempt)
+                    return self._alone(units[0].block.steps[0], attempt)
                 return self._transaction(units, attempt)
             except StepFailed as failed:
                 waited = time.monotonic() - started
@@ -185,14 +186,11 @@ class Executor:
                 if self.policy.commit and unit.first is not None:
                     with self.beside(block.steps[0], block, "what is asked before it"):
                         unit.first()
-                before: Step | None = None
-                for step in block.steps:
-                    try:
-                        self._step(block, step, before, attempt, found, begun=begun)
-                    except StepFailed as failed:
-                        self._go_on(block, failed)
-                        found += failed.observations
-                    before, begun = step, False
+                if may_go_ahead(block, self.policy):
+                    Ahead(self._stage, self.observer, block, attempt, found).run(begun=begun)
+                else:
+                    self._one_by_one(block, attempt, found, begun=begun)
+                begun = False
                 found = self._close(unit, found, last=unit is units[-1])
                 done += tuple(found)
             return done
@@ -203,6 +201,25 @@ class Executor:
         except BaseException:
             self._rollback()
             raise
+
+    def _alone(self, step: Step, attempt: int) -> tuple[Observation, ...]:
+        try:
+            return run_alone(self._stage, step, attempt)
+        finally:
+            if self.policy.commit and not (self.policy.pooled or self._stage.acting.closed):
+                ask(self._stage.acting, [FLUSH])
+
+    def _one_by_one(
+        self, block: Block, attempt: int, found: list[Observation], *, begun: bool
+    ) -> None:
+        before: Step | None = None
+        for step in block.steps:
+            try:
+                self._step(block, step, before, attempt, found, begun=begun)
+            except StepFailed as failed:
+                self._go_on(block, failed)
+                found += failed.observations
+            before, begun = step, False
 
     def _go_on(self, block: Block, failed: StepFailed) -> None:
         """Take one statement back and leave the rest, where the policy says so; else raise it."""
@@ -246,7 +263,11 @@ class Executor:
             script += [("", each) for each in closing]
         first = len(script) - len(closing)
         if commit:
-            script += [("COMMIT", "COMMIT")] if last else [("", each) for each in self._anew()]
+            script += (
+                [("", FLUSH), ("COMMIT", "COMMIT")]
+                if last
+                else [("", each) for each in self._anew()]
+            )
         answers = self._send(block, script)
         if commit and last:
             self._open = False
@@ -311,14 +332,17 @@ class Executor:
             stage.wal = stage.wal_now()
         else:
             stage.pid = stage.pid or stage.ask_pid()
-            before = ["BEGIN", *self._unsettled, WAL, "COMMIT"]
+            asks = [] if may_go_ahead(block, self.policy) else [WAL]  # else it says so itself
+            before = [*self._unsettled, *asks]
+            before = ["BEGIN", *before, "COMMIT"] if before else []
             try:
                 answers = ask(stage.acting, [*before, *opening])
             except psycopg.Error:
                 self._rollback()
                 raise
             self._open, self._unsettled = True, ()
-            stage.wal = int(value(answers[len(before) - 2]) or 0)
+            if asks:
+                stage.wal = int(value(answers[len(before) - 2]) or 0)
         self.observer.begin(stage.pid)
         stage.watch.begin(stage.pid)
         self._lock_first(block)
@@ -455,9 +479,9 @@ class Executor:
         self._stage.watch.end()
         if not self._stage.acting.closed:
             try:
-                self._stage.acting.execute("ROLLBACK")
+                ask(self._stage.acting, ["ROLLBACK", FLUSH])
             except psycopg.Error as error:
-                if not lost(error):
+                if not (lost(error) or self._stage.acting.closed):
                     raise
 
     # -- waiting ---------------------------------------------------------------------------------

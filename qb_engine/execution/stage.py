@@ -112,6 +112,10 @@ class Stage:
     def start(self, step: Step) -> float:
         """Say that a step begins; when, in monotonic seconds."""
         self.on_step(step, "running", None)
+        return self.begin(step)
+
+    def begin(self, step: Step) -> float:
+        """Listen and watch for a step from now on; when that is, in monotonic seconds."""
         self._messages.clear()
         now = time.monotonic()
         self.origin = self.origin or now

@@ -28,7 +28,7 @@ TIDY = (
     marked_working().replace("SELECT ", "SELECT pg_catalog.pg_advisory_unlock_all(), ", 1),
 )  # fmt: skip
 # what the session of the statements is asked again and again is planned once
-PREPARE = (observer.PREPARE_NOW, *ledger.PREPARE)
+PREPARE = (observer.PREPARE_NOW, observer.PREPARE_OWN, *ledger.PREPARE)
 PREPARING = ("prepare", "discard", "deallocate")  # words of who may touch prepared statements
 
 # What it says is on disk no later than what it is about: the server's log is written in order. So
@@ -244,7 +244,7 @@ def at_work(place: Place, patience: float | None = None) -> Iterator[Crew]:
         ) as held:
             crew = Crew(place, control, held, pooled)
             if pooled.kept:
-                ask(control, [CONTROL, observer.PREPARE_LOOK])
+                ask(control, [CONTROL, observer.PREPARE_LOOK, observer.PREPARE_KNOWN])
             if ledger.exists(control):
                 ledger.close_stale(control)
             try:

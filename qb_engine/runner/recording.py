@@ -236,6 +236,7 @@ class Recording:
         if self._rules and self._begins:
             with self._crew.executor.giving_way():
                 self.memo = before(conn, self._rules, self._limits)
+            self._crew.executor.observer.rebase(conn)
             insist(self.memo.outcomes, self._migration.id)
 
     def _insist(self, conn: Connection, *, kept: str) -> None:
@@ -325,7 +326,7 @@ class Recording:
 def _durably(conn: Connection) -> Iterator[None]:
     """A transaction that is on disk when it is over."""
     with conn.transaction():
-        conn.execute("SET LOCAL synchronous_commit = on")
+        conn.execute("SET LOCAL synchronous_commit TO DEFAULT")
         yield
 
 
@@ -359,7 +360,7 @@ def wants_to_be_alone(failed: StepFailed) -> bool:
 
 def forget_backfill(conn: Connection, migration: LoadedMigration) -> None:
     """Drop what the ledger knows of a backfill whose column is gone or made anew."""
-    row = conn.execute("SELECT to_regclass('qb.backfill') IS NOT NULL").fetchone()
+    row = conn.execute("SELECT pg_catalog.to_regclass('qb.backfill') IS NOT NULL").fetchone()
     if row and row[0]:
         conn.execute("DELETE FROM qb.backfill WHERE id = %s", [migration.id])
 
