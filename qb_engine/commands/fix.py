@@ -31,7 +31,7 @@ class FixReport(Report):
     fixed: Fixed
     old: str
     against: str
-    written: Path | None = None
+    folder: Path | None = None
     write_with: str = ""  # the command that writes it
     missing: tuple[str, ...] = ()
     asked: bool = False  # the difference was shown already, and agreed to
@@ -48,7 +48,7 @@ class FixReport(Report):
             return f"{id} needs no fix that qb knows" if self._left() else f"{id} is safe as it is"
         before = counted(self.fixed.proof.before) or "none"
         after = counted((*self.fixed.proof.after, *self.fixed.proof.left)) or "none"
-        done = nearby(f"written to {self.written}") if self.written else "proved, not written"
+        done = nearby(f"written to {self.folder}") if self.folder else "proved, not written"
         return f"{id} in {len(self.fixed.files)} parts; hazards: {before}, then {after}; {done}"
 
     def tables(self) -> Sequence[Table]:
@@ -100,7 +100,7 @@ class FixReport(Report):
         found += [f"accepted: {f.hazard}: {f.accepted}" for f in proof.after if f.accepted]
         found += [f"the shadow lacks: {text}" for text in self.missing]
         found.append(self.against)
-        if self.fixed.files and proof.ok and self.written is None:
+        if self.fixed.files and proof.ok and self.folder is None:
             found.append(f"nothing was written; write it with: {self.write_with}")
         return list(dict.fromkeys(found))
 
@@ -109,7 +109,7 @@ class FixReport(Report):
         return {
             "migration": fixed.migration.id,
             "files": dict(fixed.files),
-            "written": str(self.written) if self.written else None,
+            "written": str(self.folder) if self.folder else None,
             "proof": {
                 "ok": proof.ok,
                 "why": proof.why,
@@ -205,7 +205,7 @@ def command(
     if asked and not _agreed(session, report):
         return report
     _write(folder, fixed, None if out else chosen.path)
-    return replace(report, written=folder, asked=asked)
+    return replace(report, folder=folder, asked=asked)
 
 
 def _text(migration: LoadedMigration) -> str:
@@ -270,14 +270,20 @@ def _ground(
             said = f"seen on a shadow made by {nearby(schema)}; every table counts as big"
             yield Ground(shadow, Circumstances()), said
         return
-    from qb_engine.analysis.figures import circumstances, figures
+    from qb_engine.analysis.figures import circumstances, expected_rows, figures
 
     earlier = _earlier(session, migration)
     with like(server, session.target) as shadow, session.connect(application_name="qb fix") as conn:
         advance(shadow, earlier)
         known = circumstances(conn, production=session.target.production)
         said = f"seen on an empty copy of {session.target.name}; the target was only read"
-        yield Ground(shadow, known, lambda names: figures(conn, names)), said
+        ground = Ground(
+            shadow,
+            known,
+            lambda names: figures(conn, names),
+            lambda statement: expected_rows(conn, [(0, statement)]).get(0),
+        )
+        yield ground, said
 
 
 def _earlier(session: Session, migration: LoadedMigration) -> list[LoadedMigration]:

@@ -19,11 +19,12 @@ class Seen:
 
     Tables are `schema.name`. `rewrites`, `scans` (constraints, keys and lookups checked for all
     rows) and `builds` (indexes made or made anew) name those that somebody would notice: tables
-    that are neither new nor small. `big` says so of any table, `filled` whether it may hold rows.
+    that are neither new nor small. `big` says so of any table, `filled` whether it may hold rows,
+    `many` whether a data change touches many of them.
     `version` is the target's server_version_num. `alone` is True for the only statement of a
     migration. `values` are what the user wants in columns that have no default, by `table.column`
-    or `column`. `bounds` are the constraints that partitions have once it has run, by partition.
-    `after` is the schema that it leaves.
+    or `column`. `bounds` are the constraints of partitions, by partition, where one is
+    attached (as they are then) or detached (as they were). `after` is the schema that it leaves.
     """
 
     version: int = 180000
@@ -36,6 +37,7 @@ class Seen:
     after: Schema | None = None
     big: Callable[[str], bool] = lambda table: True
     filled: Callable[[str], bool] = lambda table: True
+    many: Callable[[str], bool] = lambda table: True
 
     @property
     def works(self) -> frozenset[str]:

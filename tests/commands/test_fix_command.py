@@ -59,7 +59,7 @@ def test_what_is_written_takes_the_files_place_and_runs(
     qb: Qb, strict: Path, connection: Connection
 ) -> None:
     report = qb("fix", "strict", "--write")
-    assert report.written == strict.parent / ID
+    assert report.folder == strict.parent / ID
     assert not strict.exists()
     assert (strict.parent / ID / "_original.sql").read_text(encoding="utf-8") == STRICT
     assert "must_exist" in (strict.parent / ID / "migration.sql").read_text(encoding="utf-8")
@@ -95,7 +95,7 @@ def test_a_file_of_no_project_is_fixed_into_a_folder(qb: Qb, tmp_path: Path) -> 
     shown = qb("fix", str(file))
     assert "CREATE INDEX CONCURRENTLY users_age_idx ON users (age);" in str(shown)
     out = tmp_path / "out"
-    assert qb("fix", str(file), "--out", str(out)).written == out
+    assert qb("fix", str(file), "--out", str(out)).folder == out
     assert [path.name for path in out.iterdir()] == ["migration.sql"]
     assert file.is_file()
 

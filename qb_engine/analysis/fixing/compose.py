@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from qb_engine.operations.mentions import columns_in
 from qb_engine.operations.safely import Fill, Safely, Step, Uncovered, place
 from qb_engine.sql import Statement, ident, read_one
 
@@ -125,8 +126,8 @@ def _together(one: Fill | None, other: Fill) -> Fill | None:
         return other
     if place(one.schema, one.table) != place(other.schema, other.table):
         return None
-    if set(one.set) & set(other.set):
-        return None
+    if set(one.set) & (set(other.set) | _mentioned(other)):
+        return None  # the second would need to see what the first has written
     if one.where == other.where:
         values, where = {**one.set, **other.set}, one.where
     elif not one.where or not other.where:
@@ -143,6 +144,12 @@ def _together(one: Fill | None, other: Fill) -> Fill | None:
         why=f"{one.why}; {other.why}",
         proof=" UNION ALL ".join(f"({proof})" for proof in proofs) if proofs else "",
     )
+
+
+def _mentioned(fill: Fill) -> set[str]:
+    """The columns that a backfill reads, its own among them only where it computes with them."""
+    texts = [value for value in fill.set.values() if value is not None]
+    return {name for text in [*texts, fill.where or "true"] for name in columns_in(text)}
 
 
 def _only(fill: Fill) -> dict[str, str | None]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qb_engine.analysis.hazards import Circumstances
     from qb_engine.migrations import LoadedMigration
     from qb_engine.shadow import Shadow
+    from qb_engine.sql import Statement
 
 STATEMENT_S = 30.0  # on a shadow without rows nothing honest takes longer
 POLICY = Policy(lock_timeout=10.0, statement_timeout=STATEMENT_S, debug=True, stepped=True)
@@ -29,13 +30,14 @@ POLICY = Policy(lock_timeout=10.0, statement_timeout=STATEMENT_S, debug=True, st
 class Ground:
     """A shadow that stands just before the migration; it is never touched, only copied.
 
-    `figures` asks the target for the sizes of relations, where there is one; `circumstances` says
-    what is known of it.
+    `figures` asks the target for the sizes of relations, where there is one, `rows` how many rows
+    its planner expects a data change to touch; `circumstances` says what is known of it.
     """
 
     base: Shadow
     circumstances: Circumstances
     figures: Callable[[set[str]], dict[str, Figures]] = field(default=lambda names: {})
+    rows: Callable[[Statement], float | None] = field(default=lambda statement: None)
 
     @contextmanager
     def copy(self) -> Iterator[Shadow]:

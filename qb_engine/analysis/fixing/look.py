@@ -80,9 +80,10 @@ def look(shadow: Shadow, statements: Sequence[Statement]) -> tuple[Command, ...]
     def on_step(step: Step, state: str, seen: Observation | None) -> None:
         if state == "running":
             before[step.number] = snapshot(reading)
+            bounds[step.number] = _bounds(reading, step, "DETACH")
         examiner.on_step(step, state, seen)
-        if state == "done":
-            bounds[step.number] = _bounds(acting, step)
+        if state == "done" and not bounds[step.number]:
+            bounds[step.number] = _bounds(acting, step, "ATTACH")
 
     executor = Executor(acting, watching, POLICY, opener=shadow.connect, on_step=on_step)
     seen: list[Observation] = []
@@ -110,9 +111,9 @@ def look(shadow: Shadow, statements: Sequence[Statement]) -> tuple[Command, ...]
     )  # fmt: skip
 
 
-def _bounds(conn: Connection, step: Step) -> Mapping[str, str]:
-    """What partitions must satisfy now, where a statement may have changed it."""
-    if "ATTACH" not in step.statement.sql.upper():
+def _bounds(conn: Connection, step: Step, word: str) -> Mapping[str, str]:
+    """What partitions must satisfy now, where a statement changes it."""
+    if f"{word} PARTITION" not in " ".join(step.statement.sql.upper().split()):
         return {}
     return {str(name): str(text) for name, text in conn.execute(BOUNDS).fetchall() if text}
 
@@ -157,6 +158,7 @@ def seen_of(
         tables = [work.relation for work in command.facts.works(*kinds)]
         return frozenset(each for name in tables if big(name) for each in above(name))
 
+    rows = ground.rows(command.statement)
     return Seen(
         version=ground.circumstances.version or 180000,
         rewrites=noticed(REWRITING),
@@ -168,4 +170,5 @@ def seen_of(
         after=command.after,
         big=big,
         filled=lambda name: not at.is_empty(name),
+        many=lambda name: big(name) and (rows is None or rows >= ground.circumstances.small_rows),
     )
