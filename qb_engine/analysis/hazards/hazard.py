@@ -252,6 +252,16 @@ class Situation:
             seen.add(parent)
         return relation
 
+    def within(self, relation: str, whole: str) -> bool:
+        """True for a table itself and for its partitions, and for theirs."""
+        seen: set[str] = set()
+        while relation and relation not in seen:
+            if relation == whole:
+                return True
+            seen.add(relation)
+            relation = self.parents.get(relation, "")
+        return False
+
     def whole(self, relation: str) -> str:
         """The table that the statement works on as a whole, when this is one of its partitions.
 

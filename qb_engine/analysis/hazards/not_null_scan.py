@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qb_engine.analysis.facts import WorkKind
-from qb_engine.analysis.hazards.hazard import Finding, Hazard, Severity, Situation
+from qb_engine.analysis.hazards.hazard import EXCLUSIVE, Finding, Hazard, Severity, Situation
 
 HAZARD = Hazard(
     id="not-null-scan",
@@ -26,9 +26,12 @@ ALTER TABLE users DROP CONSTRAINT users_email_given
 
 
 def find(at: Situation) -> Iterator[Finding]:
-    primary = {k.table for k in at.changes.added_constraints if k.kind == "p"}
+    primary = {at.whole(k.table) for k in at.changes.added_constraints if k.kind == "p"}
     read = [w.relation for w in at.facts.works(WorkKind.VERIFY, WorkKind.SCAN)]
-    for table in at.big(read):
-        columns = [c.name for c in at.changes.set_not_null if c.table == table]
-        if columns and table not in primary and at.blocks_writes(table):
-            yield HAZARD.at(at, table, columns=", ".join(columns))
+    for table in at.wholes(r for r in read if r not in at.facts.rewrites):
+        names = [c.name for c in at.changes.set_not_null if at.whole(c.table) == table]
+        if at.facts.mode(table) == EXCLUSIVE:  # over one that was there, but not valid
+            late = (k for k in at.changes.validated if k.kind == "n")
+            names += [n for k in late if at.whole(k.table) == table for n in k.columns]
+        if names and table not in primary and at.blocks_writes(table):
+            yield HAZARD.at(at, table, columns=", ".join(dict.fromkeys(names)))
