@@ -92,13 +92,21 @@ SELECT n.nspname, c.relname, count(*) FILTER (WHERE NOT readable),
        bool_or(c.relrowsecurity AND row_security_active(c.oid))
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped,
-  LATERAL (SELECT pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT') AS readable)
+  LATERAL (SELECT pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT') AS readable) p
  WHERE c.relkind IN ('r', 'm', 'p', 'i') AND c.relpersistence <> 't' AND c.reltuples > 0 AND {_OURS}
    AND (c.relkind <> 'i' OR EXISTS (SELECT FROM pg_catalog.pg_index i
                                      WHERE i.indexrelid = c.oid AND 0 = ANY (i.indkey)))
  GROUP BY 1, 2, c.relkind
 HAVING bool_or(NOT readable) OR bool_or(c.relrowsecurity AND row_security_active(c.oid))
  ORDER BY 1, 2
+"""
+
+RANGES = f"""
+SELECT count(*) FROM pg_catalog.pg_attribute a
+  JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+ WHERE t.typtype IN ('r', 'm') AND a.attnum > 0 AND c.relkind IN ('r', 'm', 'p') AND {_OURS}
 """
 
 FOUND = """
@@ -178,6 +186,7 @@ def copy(target: Connection, base: Connection, *, values: bool) -> list[Gap]:
         _pipe(target, base, COLUMNS.format(**parts), "twin_column", 19)
         _pipe(target, base, EXTENDED, "twin_extended", 9)
         gaps += _unreadable(target)
+        gaps += _ranges(target) if values else []
         order.restore(base)
         base.execute(FOUND)
         base.execute(PLACED)
@@ -226,6 +235,16 @@ def _unreadable(target: Connection) -> list[Gap]:
             why = f"this role may not read {columns} of its columns"
         found.append(Gap(f"{schema}.{name}", f"{why}: their statistics are not shown to it"))
     return found
+
+
+def _ranges(target: Connection) -> list[Gap]:
+    """pg_stats shows the statistics of ranges from 17 on."""
+    if target.info.server_version >= 170_000:
+        return []
+    row = target.execute(RANGES).fetchone()
+    if not (row and row[0]):
+        return []
+    return [Gap("range statistics", f"this version shows none, of {row[0]} columns")]
 
 
 def _pipe(target: Connection, base: Connection, query: str, table: str, columns: int) -> None:
