@@ -42,11 +42,13 @@ LASTING = ("variable_set", "select", "do", "call", "discard", "unknown")  # may 
 class Examination:
     """Looks at files on a shadow, one after the other; close it at the end.
 
-    What a file does is taken back, unless it is to be kept for those after it.
+    What a file does is taken back, unless it is to be kept for those after it. With `claiming` it
+    is also learned what statements require of the rows that a target has.
     """
 
-    def __init__(self, shadow: Shadow) -> None:
-        self._shadow = shadow
+    def __init__(self, shadow: Shadow, *, claiming: bool = False) -> None:
+        self.shadow = shadow
+        self._claiming = claiming
         self._pair: tuple[Connection, Connection] | None = None
         self._began = 0.0  # when the running statement began, monotonic; 0 when none runs
         self._ended = threading.Event()
@@ -69,7 +71,7 @@ class Examination:
         Without `commit` nothing stays, and what refuses a transaction is not run.
         """
         acting, watching = self._connections()
-        examiner = Examiner(acting, watching)
+        examiner = Examiner(acting, watching, claiming=self._claiming)
 
         def on_step(step: Step, state: str, seen: Observation | None) -> None:
             self._began = time.monotonic() if state == "running" else 0.0
@@ -79,7 +81,7 @@ class Examination:
             acting,
             watching,
             replace(POLICY, commit=commit),
-            opener=self._shadow.connect,
+            opener=self.shadow.connect,
             on_step=on_step,
         )
         executor.observer.look_prepared = executor.observer.now_prepared = True
@@ -133,7 +135,7 @@ class Examination:
     def _connections(self) -> tuple[Connection, Connection]:
         if self._pair is None or any(conn.closed for conn in self._pair):
             self._forget()
-            acting, watching = self._pair = (self._shadow.connect(), self._shadow.connect())
+            acting, watching = self._pair = (self.shadow.connect(), self.shadow.connect())
             acting.execute(PREPARE_NOW.encode())
             watching.execute(PREPARE_LOOK.encode())
             watching.prepare_threshold = 1  # it asks the same of each statement

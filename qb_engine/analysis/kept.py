@@ -28,12 +28,13 @@ from qb_engine.analysis.changes import (
 )
 from qb_engine.analysis.facts import Facts, Figures, Provenance, Work, WorkKind
 from qb_engine.analysis.standins import StandIn
+from qb_engine.analysis.witnesses.claim import Claim
 from qb_engine.execution.observation import Lock
 
 KEEP = 20_000  # observations kept in one place; one of an ordinary file takes 1 kB
 CLASSES = (
-    Changed, Changes, ColumnState, ConstraintState, Facts, Figures, IndexState, Lock, Provenance,
-    StandIn, Work, WorkKind,
+    Changed, Changes, Claim, ColumnState, ConstraintState, Facts, Figures, IndexState, Lock,
+    Provenance, StandIn, Work, WorkKind,
 )  # fmt: skip
 _BY_NAME: Mapping[str, Any] = {each.__name__: each for each in CLASSES}
 OBSERVING = ("analysis", "execution", "schema", "shadow", "sql")  # rooms that observations are of
@@ -41,10 +42,14 @@ OBSERVING = ("analysis", "execution", "schema", "shadow", "sql")  # rooms that o
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen of a file: the facts of its steps by their numbers, and what was made up."""
+    """What was seen of a file: the facts of its steps by their numbers, and what was made up.
+
+    `lacking` says what the shadow lacks of the schema, as sentences.
+    """
 
     facts: Mapping[int, Facts]
     stand_ins: tuple[StandIn, ...] = ()
+    lacking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ class Kept:
             if found["key"] != key:
                 return None
             facts = {int(number): _read(each) for number, each in found["facts"].items()}
-            return Look(facts, _read(found["stand_ins"]))
+            return Look(facts, _read(found["stand_ins"]), _read(found["lacking"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -71,7 +76,12 @@ class Kept:
         if self.folder is None:
             return
         facts = {str(number): _written(each) for number, each in look.facts.items()}
-        whole = {"key": key, "facts": facts, "stand_ins": _written(look.stand_ins)}
+        whole = {
+            "key": key,
+            "facts": facts,
+            "stand_ins": _written(look.stand_ins),
+            "lacking": list(look.lacking),
+        }
         part = self.folder / f"{key}.{secrets.token_hex(4)}.part"
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

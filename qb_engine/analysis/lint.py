@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from qb_engine.analysis.examination import STATEMENT_S, Examination
 from qb_engine.analysis.facts import Examined, Facts, Provenance
 from qb_engine.analysis.hazards import Circumstances, Finding, Severity, judge
 from qb_engine.analysis.kept import Kept, Look, key_of
+from qb_engine.analysis.on_target import relations_of
 from qb_engine.analysis.outside import reaches_outside
 from qb_engine.analysis.remarks import (
     NOT_LOOKED_AT,
@@ -30,13 +31,13 @@ from qb_engine.execution.blocks import steps_where
 
 if TYPE_CHECKING:
     from qb_engine.execution.blocks import Step
-    from qb_engine.shadow import Shadow
+    from qb_engine.shadow import Lacking, Shadow
     from qb_engine.sql import SqlError
 
 NO_SYNTAX, TOO_LONG, NOT_ALLOWED = "42601", "57014", "42501"  # SQLSTATEs
 
-Figured = Callable[[Sequence[Examined]], tuple[Sequence[Examined], Circumstances]]
-"""Joins steps with what the target says of the relations that they touch."""
+Figured = Callable[[Sequence[Examined]], tuple[Sequence[Examined], Sequence[Finding]]]
+"""Joins steps with what the target says of what they touch, and finds what its rows break."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +45,28 @@ class Ground:
     """The schema that files are looked at on.
 
     `identity` stands for it and for the server: equal ones are equal schemas. `open` gives a fresh
-    copy, dropped at the end. `known` is false where nobody has given one.
+    copy, dropped at the end. `known` is false where nobody has given one, `claiming` true where a
+    target can be asked about its rows.
     """
 
     identity: str
     open: Callable[[], AbstractContextManager[Shadow]]
     known: bool = True
+    claiming: bool = False
 
 
 @dataclass(frozen=True)
 class Linted:
-    """A file with what its statements do and what may go wrong; `problems` do not parse."""
+    """A file with what its statements do and what may go wrong; `problems` do not parse.
+
+    `lacking` says what the shadow lacks of the schema, as sentences.
+    """
 
     file: str
     examined: tuple[Examined, ...]
     findings: tuple[Finding, ...]
     problems: tuple[SqlError, ...] = ()
+    lacking: tuple[str, ...] = ()
 
 
 def lint(
@@ -145,7 +152,15 @@ class _Looker:
         chain = (self._keys[at - 1] if at else "") if sheet.chained else ""
         blocks = [f"{b.transactional} {[s.number for s in b.steps]}" for b in arranged.blocks]
         sql = [step.statement.sql for step in arranged.steps]
-        return key_of([self._ground.identity, str(self._ground.known), chain, *blocks, *sql])
+        return key_of(
+            [
+                self._ground.identity,
+                f"{self._ground.known} {self._ground.claiming}",
+                chain,
+                *blocks,
+                *sql,
+            ]
+        )
 
     def look(self, at: int) -> Look:
         """Run a sheet, and take it back unless others come on top of it."""
@@ -154,7 +169,7 @@ class _Looker:
             last = at == self._chained[-1]
             return self._look(self._advanced(at), sheet, keep=not last)
         if sheet.arranged.keeps:
-            with self._ground.open() as shadow, Examination(shadow) as alone:
+            with self._ground.open() as shadow, self._examination(shadow) as alone:
                 return self._look(alone, sheet, keep=True)
         if self._shared is None:
             self._shared = self._opened()
@@ -162,7 +177,10 @@ class _Looker:
 
     def _opened(self) -> Examination:
         shadow = self._stack.enter_context(self._ground.open())
-        return self._stack.enter_context(Examination(shadow))
+        return self._stack.enter_context(self._examination(shadow))
+
+    def _examination(self, shadow: Shadow) -> Examination:
+        return Examination(shadow, claiming=self._ground.claiming)
 
     def _advanced(self, at: int) -> Examination:
         """The copy of the chain, on which all sheets before this one have run."""
@@ -187,7 +205,9 @@ class _Looker:
             examined = on.run(blocks, commit=False)
         if made_up.made:
             made_up.remove(on.acting)
-        return Look(_facts(examined, made_up.made), made_up.made)
+        shadow = on.shadow
+        facts = _facts([_doubted(each, shadow.uncertain) for each in examined], made_up.made)
+        return Look(facts, made_up.made, shadow.missing)
 
 
 def _left_out(step: Step) -> bool:
@@ -195,6 +215,15 @@ def _left_out(step: Step) -> bool:
     statement = step.statement
     data = statement.kind == "copy" and not statement.node.filename
     return data or bool(reaches_outside(statement))
+
+
+def _doubted(step: Examined, doubts: Sequence[Lacking]) -> Examined:
+    """The step, what it touches being said to lack something where it does."""
+    touched = relations_of([step])
+    lacking = tuple(each.name for each in doubts if touched.intersection(each.objects))
+    if not lacking:
+        return step
+    return replace(step, facts=replace(step.facts, lacking=lacking, provenance=Provenance.STATIC))
 
 
 def _missed(step: Examined) -> bool:
@@ -207,9 +236,8 @@ def _facts(examined: Sequence[Examined], made_up: Sequence[StandIn] = ()) -> dic
     found = {}
     for each in examined:
         facts = each.facts
-        touched = {lock.relation for lock in facts.locks} | {w.relation for w in facts.work}
-        touched |= set(facts.changes.kinds) & names
-        if lacking := tuple(sorted(touched & names)):
+        touched = relations_of([each])
+        if lacking := (*facts.lacking, *sorted(touched & names)):
             facts = replace(facts, provenance=Provenance.STATIC, lacking=lacking)
         found[each.number] = facts
     return found
@@ -242,19 +270,39 @@ def _judged(
     sheet: Sheet, look: Look, ground: Ground, known: Circumstances, figured: Figured | None
 ) -> Linted:
     examined = _placed(sheet, look)
+    broken: Sequence[Finding] = ()
     if figured is not None:
-        found, known = figured(examined)
-        examined = tuple(found)
-    findings = judge(examined, _around(sheet, known))
+        made_up = {each.relation for each in look.stand_ins}
+        joined, broken = figured(examined)
+        examined = tuple(_unsized(each, made_up) for each in joined)
+    asked = {(each.number, each.hazard) for each in broken}
+    judged = judge(examined, _around(sheet, known))
+    findings = [*broken, *(each for each in judged if (each.number, each.hazard) not in asked)]
     whole = [*findings, *_remarks(sheet, look, examined, ground, findings)]
-    order = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTICE: 2}
-    whole.sort(key=lambda f: (f.number, order[f.severity]))
+    files = list(dict.fromkeys(step.statement.source.file for step in examined))
+    found = sorted(
+        accepted(whole, sheet.texts),
+        key=lambda f: (
+            files.index(f.file) if f.file in files else 0,
+            f.line,
+            f.number,
+            -f.severity.rank,
+        ),
+    )
     return Linted(
         sheet.file,
         examined,
-        accepted(whole, sheet.texts),
+        tuple(found),
         tuple(sheet.problems.values()),
+        look.lacking,
     )
+
+
+def _unsized(step: Examined, made_up: Collection[str]) -> Examined:
+    """The step without a size of what was made up: that the target lacks it makes it not empty."""
+    facts = step.facts
+    known = {name: each for name, each in facts.figures.items() if name not in made_up}
+    return replace(step, facts=replace(facts, figures=known))
 
 
 def _remarks(

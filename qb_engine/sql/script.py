@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import postgast
 from postgast import pg_query_pb2 as pb
 
-from qb_engine.sql.statement import Source, SqlError, Statement, _blank_length, read_one
+from qb_engine.sql.statement import Source, SqlError, Statement, _split, read_one
 
 _META = re.compile(r"(?m)^[ \t]*\\[^\n]*$")
 _COPIED = re.compile(r"(?mis)^([ \t]*COPY\b[^;]*?\bFROM\s+STDIN\b[^;]*;)[^\n]*\n.*?^\\\.[ \t]*$")
+
+TRIES = 200  # statements that may stand behind a quote that is left open
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,10 @@ def read_script(text: str, source: Source | None = None) -> Script:
     source = source or Source()
     blank = _COPIED.sub(lambda m: _blank(m[0], m[1]), text)
     blank = _META.sub(lambda m: _blank(m[0]), blank)
-    statements: list[Statement] = []
+    try:
+        return Script(_split(blank, source), {})
+    except SqlError:
+        statements: list[Statement] = []
     problems: dict[int, SqlError] = {}
     for start, piece in _pieces(blank):
         place = Source(source.file, source.line + text.count("\n", 0, start))
@@ -72,18 +78,56 @@ def _one(piece: str, place: Source) -> Statement:
 
 def _pieces(text: str) -> Iterator[tuple[int, str]]:
     """Each statement with the character where it starts, found by the scanner alone."""
-    at = 0
-    try:
-        parts = postgast.split(text, method="scanner")
-    except postgast.PgQueryError:
-        parts = [text]  # an open quote, say: nobody knows where it ends
-    for part in parts:
-        start = text.index(part, at)
-        at = start + len(part)
-        start += _blank_length(part)
-        piece = text[start:at].rstrip().rstrip(";").rstrip()
-        if piece:
-            yield start, piece
+    scanned, tokens = _tokens(text)
+    raw = text.encode()
+    start, depth, body = -1, 0, 0  # body: how deep in BEGIN ATOMIC ... END
+    rule = False  # only a rule may have several commands in parentheses
+    before = 0
+    for token in tokens:
+        if token.token in (pb.SQL_COMMENT, pb.C_COMMENT):
+            continue
+        if token.token == pb.ASCII_59 and not (body or (rule and depth > 0)):
+            if start >= 0:
+                yield _characters(raw, start), raw[start : token.start].decode().rstrip()
+            start, depth, rule = -1, 0, False
+        else:
+            start = token.start if start < 0 else start
+            rule = rule or token.token == pb.RULE
+            depth += (token.token == pb.ASCII_40) - (token.token == pb.ASCII_41)
+            if (token.token == pb.ATOMIC and before == pb.BEGIN_P) or (body and _opens(token)):
+                body += 1
+            elif body and token.token == pb.END_P:
+                body -= 1
+        before = token.token
+    if start < 0 and scanned < len(text):
+        start = len(text[:scanned].encode())
+        start += len(raw[start:]) - len(raw[start:].lstrip())
+    if 0 <= start < len(raw) and (piece := raw[start:].decode().rstrip()):
+        yield _characters(raw, start), piece
+
+
+def _tokens(text: str) -> tuple[int, Sequence[Any]]:
+    """The tokens of a text, as far as it can be scanned, and how many characters that is.
+
+    Nobody knows where a quote ends that is left open: what follows it is one piece.
+    """
+    end = len(text)
+    for _ in range(TRIES):
+        try:
+            return end, postgast.scan(text[:end]).tokens
+        except postgast.PgQueryError:
+            end = text.rfind(";", 0, max(end - 1, 0)) + 1
+            if not end:
+                break
+    return 0, ()
+
+
+def _opens(token: Any) -> bool:
+    return bool(token.token == pb.CASE)
+
+
+def _characters(raw: bytes, at: int) -> int:
+    return len(raw[:at].decode())
 
 
 def _blank(text: str, kept: str = "") -> str:
