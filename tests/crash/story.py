@@ -113,6 +113,11 @@ HOLDS = {
 }
 
 
+def begin(number: int) -> str:
+    """The stop before the transaction of a statement, all of which is sent at once."""
+    return f"running {next(block[0] for block in BLOCKS if number in block)}"
+
+
 def write(migrations: Path) -> None:
     """Write the migration into a folder of migrations."""
     folder = migrations / ID

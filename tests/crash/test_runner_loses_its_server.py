@@ -55,7 +55,7 @@ def test_an_immediate_stop_of_the_server(own: Crash) -> None:
     postgres = EmbeddedPostgres(own.project.home)
     kept = []
     for number in (4, 5, 10):
-        stop = f"running {number}"
+        stop = story.begin(number)
         runner = own.run(stop)
         assert runner.until(stop), runner.ended
         holder = psycopg.connect(own.conninfo)
@@ -98,7 +98,7 @@ def test_a_commit_whose_answer_nobody_gets(own: Crash) -> None:
 
 def ended(crash: Crash, number: int, name: str) -> Runner:
     """A runner, one of whose sessions was ended while a statement was held up."""
-    stop = f"running {number}"
+    stop = story.begin(number)
     runner = crash.run(stop)
     assert runner.until(stop), runner.ended
     with psycopg.connect(crash.conninfo) as holder:
