@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import pytest
 
 from qb_engine.analysis.arrange import Tx
+from qb_engine.analysis.facts import Figures
 from qb_engine.analysis.hazards import Circumstances, Finding
-from qb_engine.analysis.lint import lint_text
+from qb_engine.analysis.lint import Ground
+from qb_engine.analysis.lint import lint as look
+from qb_engine.analysis.sheet import sheet_of_text
 from qb_engine.database.embedded import EmbeddedPostgres
 from qb_engine.database.target import Target
-from qb_engine.shadow import Scratch
-from qb_engine.shadow.shadow import from_sql
+from qb_engine.shadow import Scratch, Shadow, from_sql
 
 GIVEN = """
 CREATE TABLE users (
@@ -31,18 +35,56 @@ CREATE TABLE events_2025 PARTITION OF events FOR VALUES FROM ('2025-01-01') TO (
 Lint = Callable[..., tuple[Finding, ...]]
 
 
+class Shadows:
+    """One shadow for each schema; what is taken back shares it, what must stay gets a copy."""
+
+    def __init__(self, scratch: Scratch) -> None:
+        self._scratch = scratch
+        self._shared: dict[str, Shadow] = {}
+        self._stack = ExitStack()
+
+    def close(self) -> None:
+        self._stack.close()
+
+    @contextmanager
+    def open(self, ddl: str, *, keeps: bool) -> Iterator[Shadow]:
+        if keeps:
+            with from_sql(self._scratch, ddl) as copy:
+                yield copy
+            return
+        if ddl not in self._shared:
+            self._shared[ddl] = self._stack.enter_context(from_sql(self._scratch, ddl))
+        yield self._shared[ddl]
+
+
+@pytest.fixture(scope="session")
+def shadows(server: EmbeddedPostgres) -> Iterator[Shadows]:
+    found = Shadows(Scratch(Target("scratch", server.ensure())))
+    yield found
+    found.close()
+
+
 @pytest.fixture
-def lint(server: EmbeddedPostgres) -> Lint:
-    """Judge SQL on a schema of big tables: `lint(sql, given=..., tx=..., **circumstances)`."""
+def lint(shadows: Shadows) -> Lint:
+    """Judge SQL on a schema of big tables: `lint(sql, given=..., tx=..., **circumstances)`.
+
+    `sizes` are rows by the name of a table, where a target has been asked.
+    """
 
     def found(
-        sql: str, given: str = "", tx: str | None = None, **known: object
+        sql: str,
+        given: str = "",
+        tx: str | None = None,
+        sizes: Mapping[str, int] | None = None,
+        **known: object,
     ) -> tuple[Finding, ...]:
-        scratch = Scratch(Target("scratch", server.ensure()))
-        with from_sql(scratch, given or GIVEN) as shadow:
-            circumstances = Circumstances(**known)  # type: ignore[arg-type]
-            return lint_text(
-                shadow, sql, tx=Tx(tx) if tx else None, circumstances=circumstances
-            ).findings
+        sheet = sheet_of_text(sql, tx=Tx(tx) if tx else None)
+        ground = Ground("", lambda: shadows.open(given or GIVEN, keeps=sheet.arranged.keeps))
+        circumstances = Circumstances(**known)  # type: ignore[arg-type]
+        if sizes is not None:
+            figures = {name: Figures(rows=rows, bytes=rows * 100) for name, rows in sizes.items()}
+            circumstances = replace(circumstances, figures=figures)
+        (linted,) = look([sheet], ground, circumstances=circumstances)
+        return linted.findings
 
     return found
