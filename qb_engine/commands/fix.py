@@ -148,7 +148,11 @@ class FixReport(Report):
                 yield f.hazard, str(f.severity), f.statement, "new"
 
     def _left(self) -> list[tuple[str, str, str]]:
-        return [(each.statement, each.reason, each.todo) for each in self.fixed.left]
+        """What is not made safe: what recipes say of it, and hazards that stay, once each."""
+        found = [(each.statement, each.reason, each.todo) for each in self.fixed.left]
+        said = {statement for statement, _, _ in found}
+        stays = self.fixed.proof.left if self.fixed.files else self.fixed.proof.before
+        return found + [(f.statement, f.message, f.fix) for f in stays if f.statement not in said]
 
 
 def _up(text: str) -> list[str]:

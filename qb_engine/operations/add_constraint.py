@@ -145,7 +145,9 @@ class AddConstraint(TableOperation):
     def _works(self, schema: Schema, seen: Seen, node: Any) -> bool:
         """True when rows are read, or an index is built, that somebody would notice."""
         if node.skip_validation:
-            return False
+            # it may lack an index, which everybody feels who deletes on the other side
+            foreign = node.contype == pb.CONSTR_FOREIGN
+            return foreign and seen.big(place(self.schema, self.table))
         other = ""
         if node.contype == pb.CONSTR_FOREIGN:
             there, to = tree.relation(node.pktable)

@@ -14,6 +14,7 @@ from qb_engine.operations.operation import (
     Schema,
     operation,
 )
+from qb_engine.operations.safely import Safely, Seen, Step
 from qb_engine.sql import literal, qualified
 from qb_engine.sql.tree import pb, relation
 
@@ -60,3 +61,8 @@ class AddEnumValue(Operation):
 
     def requires(self, schema: Schema) -> Iterable[Requirement]:
         return ()
+
+    def safely(self, schema: Schema, seen: Seen) -> Safely | None:
+        if seen.alone or not seen.failed:
+            return None
+        return Safely(expand=(Step(self, "a new value can be used once it is there", apart=True),))

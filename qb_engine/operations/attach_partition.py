@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 from qb_engine.operations import chosen, constraining, rebuild
@@ -40,42 +40,7 @@ class AttachPartition(Generic):
         own = place(*part)
         if table is None or above is None:
             return None
-        before: list[Step] = []
-        proving: list[Step] = []
-        after: list[Step] = []
-        for name, bound in seen.bounds.items():
-            if name != own and name != default_of(schema, above):
-                continue
-            if name not in seen.scans:
-                continue
-            space, _, bare = name.partition(".")
-            at = qualified(rebuild.space(space), bare)
-            check = ident(named("bound", bare))
-            drop = f"ALTER TABLE {at} DROP CONSTRAINT IF EXISTS {check}"
-            before.append(
-                Step(
-                    f"ALTER TABLE {at} ADD CONSTRAINT {check} CHECK ({bound}) NOT VALID",
-                    "says what ATTACH would look for; rows that are there are not read yet",
-                    apart=True,
-                    down=(drop,),
-                )
-            )
-            proving.append(
-                Step(
-                    f"ALTER TABLE {at} VALIDATE CONSTRAINT {check}",
-                    "read the rows, while others read and write",
-                    apart=True,
-                    down=(),
-                )
-            )
-            after.append(
-                Step(
-                    f"ALTER TABLE {at} DROP CONSTRAINT {check}",
-                    "it is not needed any more",
-                    apart=True,
-                    down=(),
-                )
-            )
+        before, proving, after = proofs(seen, {own, default_of(schema, above)})
         indexes = list(self._indexes(schema, above, table)) if own in seen.builds else []
         if not before and not indexes:
             return None
@@ -119,6 +84,31 @@ class AttachPartition(Generic):
         node = parse(self.sql)
         command = node.cmds[0].alter_table_cmd
         return relation(node.relation), relation(getattr(command, "def").partition_cmd.name)
+
+
+def proofs(
+    seen: Seen, tables: Iterable[str]
+) -> tuple[tuple[Step, ...], tuple[Step, ...], tuple[Step, ...]]:
+    """A CHECK on each of these partitions that says what ATTACH would look for in its rows.
+
+    What is to run before, what proves it, and what takes it away afterwards.
+    """
+    before: list[Step] = []
+    proving: list[Step] = []
+    after: list[Step] = []
+    for name in sorted(set(tables) & set(seen.bounds) & seen.scans):
+        space, _, bare = name.partition(".")
+        alter = f"ALTER TABLE {qualified(rebuild.space(space), bare)}"
+        check = ident(named("bound", bare))
+        why = "says what ATTACH would look for; rows that are there are not read yet"
+        add = f"{alter} ADD CONSTRAINT {check} CHECK ({seen.bounds[name]}) NOT VALID"
+        drop = f"{alter} DROP CONSTRAINT IF EXISTS {check}"
+        before.append(Step(add, why, apart=True, down=(drop,)))
+        why = "read the rows, while others read and write"
+        proving.append(Step(f"{alter} VALIDATE CONSTRAINT {check}", why, apart=True, down=()))
+        why = "it is not needed any more"
+        after.append(Step(f"{alter} DROP CONSTRAINT {check}", why, apart=True, down=()))
+    return tuple(before), tuple(proving), tuple(after)
 
 
 def _same(create: CreateIndex, definition: str) -> bool:

@@ -52,19 +52,21 @@ def _proved_later(add: AddConstraint, name: str) -> Safely:
 
 def _foreign_key(
     add: AddConstraint, name: str, schema: Schema, seen: Seen, node: Any
-) -> Safely | Uncovered:
+) -> Safely | Uncovered | None:
     table = schema.table(add.table, add.schema or "public")
     partitioned = table is not None and table.kind == "partitioned"
-    if partitioned and seen.version < PARTITIONED_FK_SINCE:
+    if partitioned and not node.skip_validation and seen.version < PARTITIONED_FK_SINCE:
         return Uncovered(
             f"{name} cannot be added NOT VALID: PostgreSQL before 18 does not allow it for a "
             "partitioned table",
             "add it to each partition, NOT VALID, validate it there, then to the whole",
         )
     proved = _proved_later(add, name)
+    if node.skip_validation:
+        proved = Safely(expand=(Step(add, "the foreign key itself"),))
     columns = tree.strings(node.fk_attrs)
     if table is None or _indexed(table, columns):
-        return proved
+        return None if node.skip_validation else proved
     create = CreateIndex(add.table, columns, schema=add.schema)
     index = concurrent(create, schema)
     made = str(index[0].run.name)  # type: ignore[union-attr]
@@ -91,6 +93,8 @@ def _key(
 ) -> Safely | Uncovered:
     table = schema.table(add.table, add.schema or "public")
     columns = tree.strings(node.keys)
+    if node.indexname and table is not None and node.indexname in table.indexes:
+        columns = table.indexes[node.indexname].columns
     steps: list[Step] = []
     before: list[Step] = []
     if node.contype == pb.CONSTR_PRIMARY and table is not None:

@@ -121,7 +121,11 @@ class CreateIndex(Operation):
             yield Requirement(self.table, self.schema, index=self.name, must_exist=False)
 
     def safely(self, schema: Schema, seen: Seen) -> Safely | None:
-        if self.concurrently or self.only or place(self.schema, self.table) not in seen.builds:
+        table = schema.table(self.table, self.schema or "public")
+        partitioned = table is not None and table.kind == "partitioned"
+        if self.only or (self.concurrently and not partitioned):
+            return None
+        if not self.concurrently and place(self.schema, self.table) not in seen.builds:
             return None
         return Safely(expand=concurrent(self, schema))
 
@@ -130,7 +134,7 @@ def concurrent(create: CreateIndex, schema: Schema) -> tuple[Step, ...]:
     """Make an index while others write; of a partitioned table, partition by partition."""
     table = schema.table(create.table, create.schema or "public")
     name = create.name or chosen.index(schema, create.table, create.schema, parse(create.write()))
-    create = replace(create, name=name)
+    create = replace(create, name=name, concurrently=False)
     if table is None or table.kind != "partitioned":
         create = replace(create, concurrently=True)
         return (Step(create, f"make the index {name}, while others read and write"),)

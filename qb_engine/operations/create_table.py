@@ -18,8 +18,12 @@ from qb_engine.operations.operation import (
     Schema,
     operation,
 )
+from qb_engine.operations.safely import Safely, Seen, Step, place
 from qb_engine.sql import deparse, qualified
 from qb_engine.sql.tree import element_of, only, parse, pb, relation, walk
+
+# what a partition has of its whole before it is one
+LIKE = ("COMMENTS", "COMPRESSION", "CONSTRAINTS", "DEFAULTS", "GENERATED", "INDEXES", "STORAGE")
 
 
 @operation
@@ -97,6 +101,30 @@ class CreateTable(Operation):
                 space, name = relation(each)
                 if (space or "public", name) != own:
                     yield Requirement(name, space)
+
+    def safely(self, schema: Schema, seen: Seen) -> Safely | None:
+        """A partition is made as a table of its own and attached: its whole is not locked."""
+        from qb_engine.operations.attach_partition import default_of, proofs
+
+        node = parse(self.write())
+        if not node.HasField("partbound") or node.HasField("partspec") or node.table_elts:
+            return None
+        whole = relation(only(node.inh_relations[0]))
+        if self.if_not_exists or node.options or not seen.big(place(*whole)):
+            return None
+        name, above = qualified(self.schema, self.table), qualified(*whole)
+        bound = self.tail[self.tail.upper().index(" FOR VALUES ") :] if "FOR" in self.tail else ""
+        if not bound:
+            return None  # a default partition: there is nothing to gain
+        like = " ".join(f"INCLUDING {kind}" for kind in LIKE)
+        attach = f"ALTER TABLE {above} ATTACH PARTITION {name}{bound}"
+        whys = ("a table like it, which nobody uses yet", "ATTACH lets others read and write")
+        made = CreateTable(self.table, (f"LIKE {above} {like}",), schema=self.schema)
+        parent = schema.table(whole[1], whole[0] or "public")
+        default = default_of(schema, parent) if parent else ""
+        before, proving, after = proofs(seen, {default})
+        first = (Step(made, whys[0], apart=True), *before)
+        return Safely(expand=(*first, *proving, Step(attach, whys[1], apart=True, down=()), *after))
 
     def _composed(self) -> str:
         parts = ["CREATE UNLOGGED TABLE" if self.unlogged else "CREATE TABLE"]

@@ -43,9 +43,12 @@ class DetachPartition(Generic):
         command = getattr(node.cmds[0].alter_table_cmd, "def").partition_cmd
         whole, part = self._places()
         above = schema.table(whole[1], whole[0] or "public")
-        if command.concurrent or above is None or not seen.big(place(*whole)):
+        if above is None or not (command.concurrent or seen.big(place(*whole))):
             return None
-        if default := default_of(schema, above):
+        default = default_of(schema, above)
+        if command.concurrent and not default:
+            return None
+        if default:
             return Uncovered(
                 f"{part[1]} cannot be detached concurrently: PostgreSQL does not allow it where "
                 f"there is a default partition, {default}",

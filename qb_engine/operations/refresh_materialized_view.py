@@ -31,13 +31,20 @@ class RefreshMaterializedView(Generic):
         node = parse(self.sql)
         space, name = relation(node.relation)
         view = schema.table(name, space or "public")
-        if node.concurrent or node.skip_data or view is None or not seen.big(place(space, name)):
+        if view is None or node.skip_data:
+            return None
+        keyed = any(
+            i.unique and i.valid and i.predicate is None and i.columns
+            for i in view.indexes.values()
+        )
+        if node.concurrent if keyed else not (node.concurrent or seen.big(place(space, name))):
+            return None
+        if not seen.big(place(space, name)) and not node.concurrent:
             return None
         why = "compute it beside the old rows, which can be read meanwhile"
         node.concurrent = True
         step = Step(deparse(node), why, apart=True, down=())
-        if any(i.unique and i.valid and i.predicate is None and i.columns
-               for i in view.indexes.values()):  # fmt: skip
+        if keyed:
             return Safely(expand=(step,))
         key = _grouped(view)
         if not key:

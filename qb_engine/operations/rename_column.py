@@ -13,6 +13,7 @@ from qb_engine.operations.operation import (
     Schema,
     operation,
 )
+from qb_engine.operations.safely import Seen, Uncovered, place
 from qb_engine.sql import ident
 
 
@@ -43,3 +44,12 @@ class RenameColumn(TableOperation):
         yield from self.must_exist()
         yield self.column_as_is(schema, self.column)
         yield Requirement(self.table, self.schema, self.to, must_exist=False)
+
+    def safely(self, schema: Schema, seen: Seen) -> Uncovered | None:
+        if not seen.big(place(self.schema, self.table)):
+            return None
+        return Uncovered(
+            f"{self.column} cannot have two names at once, so old or new application code fails",
+            f"add {self.to}, keep the two equal by triggers, move the application, then drop "
+            f"{self.column}; or have the application read a view",
+        )

@@ -20,11 +20,11 @@ class Seen:
     Tables are `schema.name`. `rewrites`, `scans` (constraints, keys and lookups checked for all
     rows) and `builds` (indexes made or made anew) name those that somebody would notice: tables
     that are neither new nor small. `big` says so of any table, `filled` whether it may hold rows,
-    `many` whether a data change touches many of them.
-    `version` is the target's server_version_num. `alone` is True for the only statement of a
-    migration. `values` are what the user wants in columns that have no default, by `table.column`
-    or `column`. `bounds` are the constraints of partitions, by partition, where one is
-    attached (as they are then) or detached (as they were). `after` is the schema that it leaves.
+    `many` whether a data change touches many of them. `version` is the target's server_version_num.
+    `alone` is True for the only statement of a migration, `failed` where the migration as it stands
+    is refused by the server. `values` are what the user wants in columns that have no default, by
+    `table.column` or `column`. `bounds` are the constraints of partitions, by partition, where one
+    is attached (as they are then) or detached (as they were). `after` is the schema that it leaves.
     """
 
     version: int = 180000
@@ -32,6 +32,7 @@ class Seen:
     scans: frozenset[str] = frozenset()
     builds: frozenset[str] = frozenset()
     alone: bool = False
+    failed: bool = False
     values: Mapping[str, str] = field(default_factory=dict)
     bounds: Mapping[str, str] = field(default_factory=dict)
     after: Schema | None = None

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from qb_engine.analysis.fixing.order import in_order
 from qb_engine.operations.mentions import columns_in
 from qb_engine.operations.safely import Fill, Safely, Step, Uncovered, place
 from qb_engine.sql import Statement, ident, read_one
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from qb_engine.analysis.fixing.look import Command
 
 Answer = Safely | Uncovered | None
+TURNED = "the new index is there before the old one goes, so queries have one all the time"
+APART = (
+    "each table is changed in a transaction of its own: no lock on one is held while another is "
+    "waited for; if it stops in between, qb run goes on from there"
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,13 @@ class Composed:
     notes: tuple[str, ...] = ()
     left: tuple[Left, ...] = ()
     kept: frozenset[str] = frozenset()  # statements that stand there as they stood
+    turned: bool = False  # statements stand in another order, or in more transactions
+
+    @property
+    def unchanged(self) -> bool:
+        """True when every statement stands where it stood."""
+        steps = [step for piece in self.pieces for step in piece.steps]
+        return self.fill is None and not self.turned and not any(step.why for step in steps)
 
     @property
     def accepts(self) -> dict[tuple[str, str], str]:
@@ -72,7 +85,11 @@ def compose(answered: Sequence[tuple[Command, Answer]]) -> Composed:
     moves: list[str] = []
     left: list[Left] = []
     kept: set[str] = set()
-    for group in _by_statement(answered):
+    groups, turned = in_order(list(_by_statement(answered)))
+    if turned:
+        notes.append(TURNED)
+    apart = _strong(answered)
+    for group in groups:
         statement = group[0][0].statement
         touched = {place(schema, name) for schema, name in statement.relations}
         for number, (command, answer) in enumerate(group):
@@ -104,10 +121,13 @@ def compose(answered: Sequence[tuple[Command, Answer]]) -> Composed:
             sql = statement.sql if unchanged else command.operation.write()
             kept.add(sql)
             (contract if touched & waiting else expand).append(Step(sql, ""))
-    pieces = (*_pieces("migration", expand), *_pieces("post", contract))
+    pieces = (*_pieces("migration", expand, apart), *_pieces("post", contract, apart))
+    if len(apart) > 1 and len(pieces) > 1 and not turned:
+        turned = True
+        notes.append(APART)
     return Composed(
         pieces, fill, adds, tuple(dict.fromkeys(moves)), tuple(dict.fromkeys(notes)), tuple(left),
-        frozenset(kept),
+        frozenset(kept), turned,
     )  # fmt: skip
 
 
@@ -164,14 +184,30 @@ def _only(fill: Fill) -> dict[str, str | None]:
     }
 
 
-def _pieces(kind: Literal["migration", "post"], steps: Sequence[Step]) -> Iterable[Piece]:
-    """Steps to files: those of one transaction together, those that commit alone together."""
+def _strong(answered: Sequence[tuple[Command, Answer]]) -> frozenset[str]:
+    """The tables on which statements that stay as they are keep everybody out."""
+    return frozenset(
+        table
+        for command, answer in answered
+        if not isinstance(answer, Safely)
+        for table in command.strong
+    )
+
+
+def _pieces(
+    kind: Literal["migration", "post"], steps: Sequence[Step], strong: frozenset[str]
+) -> Iterable[Piece]:
+    """Steps to files: those of one transaction together, those that commit alone together.
+
+    Strong locks on two tables are not held together.
+    """
     together: list[Step] = []
     before: tuple[bool, str] | None = None
     for step in steps:
         statement = read_one(step.sql)
         alone = step.apart or bool(statement.refuses_transaction)
         table = "" if alone else _table(statement)
+        table = table if step.why or table in strong else ""
         other = together[-1].together if together else ""
         if before is not None and (
             step.together != other

@@ -13,7 +13,7 @@ from qb_engine.analysis.fixing.files import files
 from qb_engine.analysis.fixing.look import Command, look, seen_of, with_sizes
 from qb_engine.analysis.fixing.prove import Proof, Ran, prove, run
 from qb_engine.analysis.fixing.ways import Refused, fallback, ways_back
-from qb_engine.analysis.hazards import judge
+from qb_engine.analysis.hazards import Situation, judge
 from qb_engine.errors import InputError
 from qb_engine.migrations import load_one
 
@@ -57,19 +57,17 @@ def fix(
     _refuse(migration)
     with ground.copy() as shadow:
         original = run(shadow, ground, migration)
-    if original.error:
-        raise InputError(
-            f"{migration.id} itself fails on the shadow",
-            where=str(migration.path),
-            why=original.error,
-            todo=f"mend it first: qb plan {migration.id}",
-            code="bad-sql",
-        )
     with ground.copy() as shadow:
         commands = with_sizes(ground, look(shadow, migration.up))
-    composed = compose(answers(commands, ground, values or {}))
-    if composed.fill is None and all(not s.why for p in composed.pieces for s in p.steps):
-        proof = Proof(before=judge(original.examined, ground.circumstances))
+    reason = original.error
+    if reason:
+        original = _meant(migration, original, commands)
+    composed = compose(answers(commands, ground, values or {}, failed=bool(reason)))
+    if reason:
+        said = f"as it stands the server refuses it: {reason}; compared with what it means to do"
+        composed = replace(composed, notes=(said, *composed.notes))
+    if composed.unchanged:
+        proof = Proof(before=judge(original.examined, ground.circumstances), error=reason)
         return Fixed(migration, proof=proof, left=composed.left)
     try:
         with ground.copy() as shadow:
@@ -88,8 +86,29 @@ def fix(
     )
 
 
+def _meant(migration: LoadedMigration, original: Ran, commands: Sequence[Command]) -> Ran:
+    """What a migration that the server refuses means to do, as its statements do it one by one.
+
+    Raise InputError where one of them fails by itself, too.
+    """
+    last = commands[-1] if commands else None
+    if last is None or last.after is None:
+        raise InputError(
+            f"{migration.id} itself fails on the shadow",
+            where=str(last.statement.source if last else migration.path),
+            why=(last.facts.error if last else "") or original.error,
+            todo=f"mend it first: qb plan {migration.id}",
+            code="bad-sql",
+        )
+    return replace(original, after=last.after, error="")
+
+
 def answers(
-    commands: Sequence[Command], ground: Ground, values: Mapping[str, str]
+    commands: Sequence[Command],
+    ground: Ground,
+    values: Mapping[str, str],
+    *,
+    failed: bool = False,
 ) -> list[tuple[Command, Answer]]:
     """What each operation says of itself, in order."""
     made: set[str] = set()
@@ -97,7 +116,12 @@ def answers(
     for command in commands:
         changes = command.facts.changes
         here = frozenset(made | set(changes.created) | changes.new)
-        seen = seen_of(command, ground, here, alone=len(commands) == 1, values=values)
+        at = Situation(command.examined, ground.circumstances, made=here)
+        locked = {lock.relation for lock in command.facts.locks if at.blocks_reads(lock.relation)}
+        command = replace(command, strong=frozenset(t for t in locked if at.is_big(t)))
+        seen = seen_of(
+            command, ground, here, alone=len(commands) == 1, failed=failed, values=values
+        )
         found.append((command, command.operation.safely(command.before, seen)))
         made |= set(changes.created) | changes.new
     return found

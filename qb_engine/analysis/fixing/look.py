@@ -16,7 +16,8 @@ from qb_engine.execution import Executor
 from qb_engine.execution.failure import StepFailed
 from qb_engine.operations.safely import Seen
 from qb_engine.schema import Snapshot, snapshot
-from qb_engine.sql import Statement, read_one
+from qb_engine.sql import Statement, deparse, read_one
+from qb_engine.sql.tree import pb
 
 if TYPE_CHECKING:
     from qb_engine.analysis.facts import Examined
@@ -54,6 +55,8 @@ class Command:
     bounds: Mapping[str, str] = field(default_factory=dict)
     after: Snapshot | None = None
 
+    strong: frozenset[str] = frozenset()  # tables that others cannot even read meanwhile
+
     @property
     def facts(self) -> Facts:
         return self.examined.facts
@@ -69,7 +72,8 @@ def look(shadow: Shadow, statements: Sequence[Statement]) -> tuple[Command, ...]
         found = operations.read(statement)
         whole = len(found) == 1
         for operation in found:
-            single = statement if whole else read_one(operation.write(), statement.source)
+            sql = statement.sql if whole else operation.write()
+            single = _at_once(read_one(sql, statement.source))
             each.append((at, statement, operation, whole, single))
     arranged = arrange([single for *_, single in each], Tx.NONE)
     acting, watching, reading = shadow.connect(), shadow.connect(), shadow.connect()
@@ -111,9 +115,26 @@ def look(shadow: Shadow, statements: Sequence[Statement]) -> tuple[Command, ...]
     )  # fmt: skip
 
 
+def _at_once(statement: Statement) -> Statement:
+    """The same without CONCURRENTLY: on a shadow there is nobody else, and it is never refused."""
+    node = statement.node
+    if not statement.refuses_transaction and statement.kind != "refresh_mat_view":
+        return statement
+    copy = type(node)()
+    copy.CopyFrom(node)
+    if isinstance(node, pb.IndexStmt | pb.RefreshMatViewStmt | pb.DropStmt) and node.concurrent:
+        copy.concurrent = False
+    elif isinstance(node, pb.AlterTableStmt):
+        getattr(copy.cmds[0].alter_table_cmd, "def").partition_cmd.concurrent = False
+    else:
+        return statement
+    return read_one(deparse(copy), statement.source)
+
+
 def _bounds(conn: Connection, step: Step, word: str) -> Mapping[str, str]:
     """What partitions must satisfy now, where a statement changes it."""
-    if f"{word} PARTITION" not in " ".join(step.statement.sql.upper().split()):
+    text = " ".join(step.statement.sql.upper().split())
+    if f"{word} PARTITION" not in text and (word != "ATTACH" or "PARTITION OF" not in text):
         return {}
     return {str(name): str(text) for name, text in conn.execute(BOUNDS).fetchall() if text}
 
@@ -138,6 +159,7 @@ def seen_of(
     made: frozenset[str],
     *,
     alone: bool,
+    failed: bool,
     values: Mapping[str, str],
 ) -> Seen:
     """What a recipe asks about: the facts of a command, without what nobody would notice."""
@@ -165,6 +187,7 @@ def seen_of(
         scans=noticed(READING),
         builds=noticed(BUILDING),
         alone=alone,
+        failed=failed,
         values=values,
         bounds=command.bounds,
         after=command.after,

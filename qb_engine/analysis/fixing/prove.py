@@ -57,7 +57,7 @@ class Proof:
     def why(self) -> str:
         """What is wrong, in a sentence; empty when nothing is."""
         if self.error:
-            return f"a safe step fails on the shadow: {self.error}"
+            return f"it fails on the shadow: {self.error}"
         if self.differs:
             return "the schema would be another one: " + "; ".join(self.differs[:3])
         if self.worse:
