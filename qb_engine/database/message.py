@@ -13,6 +13,7 @@ from __future__ import annotations
 import select
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,12 @@ def told(conn: Connection, statements: Sequence[str]) -> Answers:
     return Answers(found)
 
 
+@cache
+def can_stream() -> bool:
+    """True with a libpq that can send before it is answered (14 and newer)."""
+    return psycopg.Pipeline.is_supported()
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command of a stream: SQL, or the name of what the session has prepared.
@@ -84,11 +91,6 @@ class Stream:
         self._pgconn = conn.pgconn
         self._commands = commands
         self._left = len(commands)
-
-    @staticmethod
-    def is_supported() -> bool:
-        """True with a libpq that can send before it is answered (14 and newer)."""
-        return psycopg.Pipeline.is_supported()
 
     def __enter__(self) -> Stream:
         pgconn = self._pgconn

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from qb_engine.database.message import Command, Stream, rows
+from qb_engine.database.message import Command, Stream, can_stream, rows
 from qb_engine.execution.observation import Observation
 from qb_engine.execution.observer import START, Own, own
 
@@ -48,7 +48,7 @@ def may_go_ahead(block: Block, policy: Policy) -> bool:
     """True when nobody wants to step in between two statements of a block."""
     if policy.stepped or policy.explain or policy.pooled or policy.going_on:
         return False
-    return block.savepoints and Stream.is_supported() and all(map(_plain, block.steps))
+    return block.savepoints and can_stream() and all(map(_plain, block.steps))
 
 
 def _plain(step: Step) -> bool:
@@ -56,7 +56,7 @@ def _plain(step: Step) -> bool:
     statement = step.statement
     if statement.node is None:
         return False
-    return statement.kind in WITH_PARAMETERS or not PARAMETER.search(statement.sql)
+    return not PARAMETER.search(statement.sql) or statement.kind in WITH_PARAMETERS
 
 
 class Ahead:

@@ -68,6 +68,17 @@ class Unit:
     closed: Closed | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A try that others were in the way of; the next one follows after `pause` seconds."""
+
+    failed: StepFailed
+    attempt: int
+    pause: float
+    reason: str
+    blockers: str
+
+
 class Executor:
     """Runs blocks on `acting`, watched through `watching`.
 
@@ -88,7 +99,7 @@ class Executor:
         on_step: OnStep | None = None,
         stop: threading.Event | None = None,
         on_sample: OnSample | None = None,
-        on_retry: Callable[[StepFailed, str], None] | None = None,
+        on_retry: Callable[[Retry], None] | None = None,
     ) -> None:
         self.policy = policy
         self._stage = Stage(
@@ -101,7 +112,7 @@ class Executor:
             stop=stop,
             on_sample=on_sample,
         )
-        self._on_retry = on_retry or (lambda failed, blockers: None)
+        self._on_retry = on_retry or (lambda retry: None)
         self.observer = Observer(watching)
         self._open = False
         self._unsettled: tuple[str, ...] = ()
@@ -513,7 +524,7 @@ class Executor:
         else:
             said = f"step {number}: {failed.cause.diag.message_primary}"
         self._stage.tell(f"{said}; rolled back, trying again in {pause:.1f} s")
-        self._on_retry(failed, blockers)
+        self._on_retry(Retry(failed, attempt, pause, said, blockers))
         if self.policy.terminate and isinstance(failed.cause, psycopg.errors.LockNotAvailable):
             stage = self._stage
             terminate(stage.watching, stage.watch.blockers, self.policy.terminate, stage.tell)

@@ -6,19 +6,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from qb_engine import ledger
 from qb_engine.database.message import ask
 from qb_engine.database.pooler import DIRECT, Sessions, as_found, sessions
-from qb_engine.execution import Executor, Policy, StepFailed, observer
+from qb_engine.execution import Executor, Policy, observer
 from qb_engine.runner.lock import Held, marked_working, only_runner, working
 from qb_engine.schema import probe, snapshot
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.execution import Observation, Step
+    from qb_engine.execution.executor import Retry
     from qb_engine.execution.place import Place
     from qb_engine.execution.sample import Sample
     from qb_engine.migrations import LoadedMigration
+    from qb_engine.runner.events import Kind
     from qb_engine.schema import Snapshot
 
 # what a migration SET, opened, listened to or locked must not reach the next one
@@ -143,10 +147,16 @@ class Crew:
         self._flushed = flushed
 
     def flush(self) -> None:
-        """Have on disk what is committed."""
-        if not self._flushed and not self.control.closed:
+        """Have on disk what is committed; say when that cannot be had, for it is done all the same."""
+        if self._flushed or self.control.closed:
+            return
+        try:
             ledger.flush(self.control)
-            self._flushed = True
+        except psycopg.Error as error:
+            said = " ".join(str(error).split())
+            self.place.tell(f"nobody knows whether the last commit is on disk already: {said}")
+            return
+        self._flushed = True
 
     def keep_schema(self, run: int) -> None:
         """Record what the schema became with a run, the last one of several."""
@@ -220,9 +230,19 @@ class Crew:
             error=seen.error,
         )
 
-    def _on_retry(self, failed: StepFailed, blockers: str) -> None:
-        kind = "blocked" if failed.blocked else "lock_waiting"
-        self.place.emit(kind, number=failed.step.number, blockers=blockers, why=failed.blocked)
+    def _on_retry(self, retry: Retry) -> None:
+        failed = retry.failed
+        number = failed.step.number
+        if failed.blocked or isinstance(failed.cause, psycopg.errors.LockNotAvailable):
+            kind: Kind = "blocked" if failed.blocked else "lock_waiting"
+            self.place.emit(kind, number=number, blockers=retry.blockers, why=failed.blocked)
+        self.place.emit(
+            "retry",
+            number=number,
+            attempt=retry.attempt,
+            pause=round(retry.pause, 3),
+            reason=retry.reason,
+        )
 
 
 @contextmanager

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from qb_engine.commands import Session, invoke
 from qb_engine.errors import InputError, QbError
+from qb_engine.project import Project
 
 SECRET = "s3cr3t-canary"
 
@@ -77,3 +82,33 @@ def test_a_failed_statement_offers_the_name_that_was_meant(qb, write) -> None:
     with pytest.raises(QbError) as raised:
         qb("run", "--no-verify")
     assert raised.value.todo.startswith("did you mean email? mend it")
+
+
+def test_a_lock_that_is_waited_for_is_told_with_the_next_try(
+    session: Session, write, database, connection, project: Project, tmp_path: Path
+) -> None:
+    connection.execute("CREATE TABLE users ()")
+    write("20240101_a.sql", "ALTER TABLE users ADD COLUMN email text")
+    project.file.write_text(project.file.read_text() + '\n[timeouts]\nlock = "50ms"\n')
+    session.project = Project(project.root)
+    log = tmp_path / "qb.jsonl"
+    with psycopg.connect(database.conninfo) as holder:
+        holder.execute("LOCK TABLE users IN ACCESS SHARE MODE")
+
+        def let_go() -> None:
+            deadline = time.monotonic() + 60
+            while '"retry"' not in (log.read_text() if log.exists() else ""):
+                assert time.monotonic() < deadline, "nothing was tried again"
+                time.sleep(0.01)  # between two looks at a condition
+            holder.rollback()
+
+        waiter = threading.Thread(target=let_go)
+        waiter.start()
+        invoke(session, ["run", "--log-file", str(log)])
+        waiter.join()
+    found = [line for line in told(log) if line["event"] in ("lock_waiting", "retry")]
+    waiting, again = found[:2]
+    assert waiting["number"] == again["number"] == 1
+    assert again["attempt"] == 1
+    assert again["pause"] > 0
+    assert "waited 0.05 s for a lock" in again["reason"]

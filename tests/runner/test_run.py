@@ -277,3 +277,16 @@ def test_a_reader_without_privileges_is_told_what_to_grant(
         assert invoke(session, ["plan"]).ok  # type: ignore[union-attr]
     finally:
         connection.execute(f"DROP ROLE {role}")
+
+
+def test_a_scan_is_the_migrations_that_made_it_and_not_the_next_ones(
+    qb, write, connection: Connection
+) -> None:
+    """The server counts scans by session, and tells them to all only once a second."""
+    connection.execute("CREATE TABLE users (email text)")
+    connection.execute("INSERT INTO users VALUES ('a'), ('b')")
+    write("20240101_a.sql", "ALTER TABLE users ALTER email SET NOT NULL")
+    write("20240102_b.sql", "COMMENT ON TABLE users IS 'people'; DELETE FROM users")
+    first, second = qb("run").ran
+    assert [scan.rows for scan in first.seen[0].scans] == [2]
+    assert [len(o.scans) for o in second.seen] == [0, 1]
