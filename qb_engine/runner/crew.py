@@ -147,7 +147,7 @@ class Crew:
         self._flushed = flushed
 
     def flush(self) -> None:
-        """Have on disk what is committed; say when that cannot be had, for it is done all the same."""
+        """Have on disk what is committed; say when that fails, for it is done all the same."""
         if self._flushed or self.control.closed:
             return
         try:
