@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import qb_engine
 from qb_engine.ledger.history import Run, way_back
+from qb_engine.ledger.install import as_sql
 from qb_engine.schema import snapshot
-from qb_engine.shadow import dump
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -118,7 +118,7 @@ def adopt(
     Call it with the runner's lock held, a ledger made, and nothing applied that qb itself ran.
     """
     schema = snapshot(conn)
-    ddl = dump(target).sql
+    ddl = as_sql(conn, target)
     with conn.transaction():
         told = {"host": platform.node(), "reason": reason, "detail": json.dumps(detail or {})}
         conn.execute(BASELINE, {"sql": ddl, "snapshot": schema.to_json(), **told})

@@ -10,8 +10,6 @@ import psycopg
 
 from qb_engine.database.connect import server_error
 from qb_engine.errors import ServerError
-from qb_engine.schema import snapshot
-from qb_engine.shadow import dump
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -53,10 +51,12 @@ def ensure(conn: Connection, target: Target) -> None:
 
     Needs CREATE on the database. Raise ServerError when that is missing.
     """
+    from qb_engine.schema import snapshot
+
     if exists(conn):
         return
     before = snapshot(conn)
-    ddl = dump(target).sql
+    ddl = as_sql(conn, target)
     try:
         with conn.transaction():
             conn.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s)", [LOCK])
@@ -81,6 +81,15 @@ def ensure(conn: Connection, target: Target) -> None:
         ) from None
     except psycopg.Error as error:
         raise server_error("making the ledger", error, where=target.display) from None
+
+
+def as_sql(conn: Connection, target: Target) -> str:
+    """The schema as it stands, to be made again elsewhere; of what the role may not read a stub."""
+    from qb_engine.shadow.dump import closed_to, dump
+
+    closed = closed_to(conn)
+    stubs = [f"{text};\n" for each in closed for text in each.stub]
+    return "".join(stubs) + dump(target, closed=closed).sql
 
 
 def baseline(conn: Connection) -> Baseline:

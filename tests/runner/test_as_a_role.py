@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,8 +12,10 @@ import psycopg
 import pytest
 
 from qb_engine.commands import Session, invoke
-from qb_engine.errors import QbError
+from qb_engine.database import Target
+from qb_engine.errors import QbError, ServerError
 from qb_engine.project import Project
+from qb_engine.shadow import dump
 
 Connection = psycopg.Connection[Any]
 
@@ -136,3 +139,28 @@ def test_an_index_that_another_role_is_building_is_not_dropped(
     assert "already exists" in failed.value.why
     assert not [text for text in said if "dropped" in text]
     assert connection.execute(known).fetchone() == made
+
+
+def test_tables_that_the_role_may_not_read_do_not_keep_it_from_its_first_run(
+    run: Callable[..., Any], connection: Connection, write: Any, qb: Any
+) -> None:
+    connection.execute(
+        "CREATE TABLE secret (id int PRIMARY KEY); CREATE VIEW seen AS SELECT id FROM secret;"
+        " CREATE SCHEMA vault; CREATE TABLE vault.gold (grams numeric NOT NULL)"
+    )
+    write("20240101_a.sql", "CREATE TABLE a (id int)")
+    assert run().ok
+    assert qb("validate").ok
+
+
+def test_a_table_that_somebody_has_locked_is_no_matter_of_rights(
+    connection: Connection, database: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[dump.__module__], "LOCK_WAIT", "50ms")
+    connection.execute("CREATE TABLE app ()")
+    with psycopg.connect(database.conninfo) as holder:
+        holder.execute("LOCK TABLE app")
+        with pytest.raises(ServerError, match="LOCK TABLE") as busy:
+            dump(database)
+    assert busy.value.code == "schema-busy"
+    assert "qb locks" in busy.value.todo
