@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 
-from postgast import deparse, parse
-
 
 @functools.lru_cache(maxsize=4096)
 def ident(name: str) -> str:
@@ -15,6 +13,8 @@ def ident(name: str) -> str:
     quoted = '"' + name.replace('"', '""') + '"'
     if not (name[0].isalpha() or name[0] == "_") or not name.isascii() or name != name.lower():
         return quoted
+    from postgast import deparse, parse
+
     # the deparser is the grammar's own judge of reserved words
     return str(deparse(parse(f"SELECT 1 AS a FROM {quoted}")).rsplit(" FROM ", 1)[1])
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any
-
-import postgast
-from postgast import pg_query_pb2 as pb
+from typing import TYPE_CHECKING, Any
 
 from qb_engine.errors import InputError, nearby
 from qb_engine.sql.marking import marked
+
+if TYPE_CHECKING:
+    import postgast
+    from postgast import pg_query_pb2 as pb
+else:
+    from qb_engine.sql.parser import pb, postgast
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,3 +51,26 @@ def test_starting_imports_nothing_heavy(start: str) -> None:
 def test_the_engine_starts_without_any_face() -> None:
     """The command line needs neither IPython nor ipywidgets."""
     assert not imported_by(STARTS["qb --help"]) & {"IPython", "ipywidgets", "qb_magic"}
+
+
+STATUS = """
+from qb_engine.ledger.reading import patiently
+from qb_engine.migrations import Migrations
+from qb_engine.runner import status
+from qb_engine.runner.findings import findings
+from qb_engine.runner.leftovers import invalid_indexes, orphans
+assert callable(status)
+"""
+
+
+def test_how_things_stand_is_asked_without_the_parser() -> None:
+    """What is applied and was not touched since is never parsed."""
+    assert not imported_by(STATUS) & {"postgast", "google"}
+
+
+def test_a_public_name_is_not_the_module_of_the_same_name() -> None:
+    code = "import qb_engine.runner.run, qb_engine.ledger.history\n"
+    code += "from qb_engine import ledger, runner\n"
+    code += "assert callable(runner.run) and callable(ledger.history)\n"
+    code += "assert 'run' in dir(runner) and not hasattr(runner, 'nothing')"
+    imported_by(code)
