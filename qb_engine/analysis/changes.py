@@ -289,9 +289,7 @@ def changes(before: Mapping[int, State], after: Mapping[int, State]) -> Changes:
         added_indexes=tuple(a[n] for b, a in old_indexes for n in a if n not in b),
         dropped_indexes=tuple(b[n] for b, a in old_indexes for n in b if n not in a)
         + tuple(index for s in gone for index in _indexes(s).values()),
-        rebuilt=tuple(
-            i for b, a in pairs for n, i in _indexes(a).items() if _anew(i, n, _indexes(b))
-        ),
+        rebuilt=tuple(i for b, a in pairs for n, i in _indexes(a).items() if _anew(i, n, b, a)),
         attached=tuple(
             Changed(name_of(a), a["parent"]) for b, a in both if a["parent"] and not b["parent"]
         ),
@@ -322,8 +320,13 @@ def _by_name(before: dict[int, T], after: dict[int, T]) -> tuple[dict[int, T], d
     return old, after
 
 
-def _anew(index: IndexState, oid: int, before: dict[int, IndexState]) -> bool:
-    return oid not in before and any(each.name == index.name for each in before.values())
+def _anew(index: IndexState, oid: int, before: State, after: State) -> bool:
+    """True for an index under a new oid that does not go on with the file of the old one."""
+    old = _indexes(before)
+    if oid in old:
+        return False
+    files = {int(i["oid"]): i["file"] for i in (*before["indexes"], *after["indexes"])}
+    return any(e.name == index.name and files[oid] != files[n] for n, e in old.items())
 
 
 def _nothing(state: State) -> State:

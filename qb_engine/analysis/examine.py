@@ -47,6 +47,9 @@ BESIDES = (
     *ANYTHING, "rename", "create_schema", "create_enum", "alter_enum", "create_domain",
     "alter_domain",
 )  # fmt: skip
+# whether what has an index is read whole all the same
+PLANNED = {"update": "off", "delete": "off", "merge": "off", "do": "off", "call": "off"}
+PLANNED |= {"insert": "on", "select": "on"}
 # a dump leaves materialized views without rows; what has none cannot be refreshed concurrently
 UNFILLED = """
 SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)
@@ -97,6 +100,8 @@ class Examiner:
             if step.outside:
                 self._alone = set(self._named(step))
                 self._remember(self._watching, self._alone)
+            if step.statement.kind in PLANNED:  # it has no rows: whether an index serves, counts
+                self._acting.execute(f"SET enable_seqscan = {PLANNED[step.statement.kind]}")
             if step.statement.kind in BESIDES and self._others is None:
                 self._others = others(self._watching)
             if step.statement.kind == "refresh_mat_view":
@@ -238,6 +243,9 @@ class Examiner:
             for each in (*found.added_constraints, *found.validated):
                 if each.name == name:
                     return each.table if each.table not in found.new else None
+            for state in self._known.values():  # one that a change of a type made anew
+                if any(k["name"] == name and k["kind"] == "f" for k in state["constraints"]):
+                    return name_of(state) if name_of(state) not in found.new else None
             return None
 
         heard = work_of(seen.messages, relation, of_constraint)

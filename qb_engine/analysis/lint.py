@@ -35,8 +35,11 @@ if TYPE_CHECKING:
     from qb_engine.sql import SqlError
 
 NO_SYNTAX, TOO_LONG, NOT_ALLOWED = "42601", "57014", "42501"  # SQLSTATEs
+NO_ROWS = ("23503", "23502", "P0002")  # no row is referenced, looked up, or found
 
-Figured = Callable[[Sequence[Examined]], tuple[Sequence[Examined], Sequence[Finding]]]
+Figured = Callable[
+    [Sequence[Examined], Collection[str]], tuple[Sequence[Examined], Sequence[Finding]]
+]
 """Joins steps with what the target says of what they touch, and finds what its rows break."""
 
 
@@ -273,7 +276,7 @@ def _judged(
     broken: Sequence[Finding] = ()
     if figured is not None:
         made_up = {each.relation for each in look.stand_ins}
-        joined, broken = figured(examined)
+        joined, broken = figured(examined, sheet.filled)
         examined = tuple(_unsized(each, made_up) for each in joined)
     asked = {(each.number, each.hazard) for each in broken}
     judged = judge(examined, _around(sheet, known))
@@ -328,7 +331,7 @@ def _remarks(
             yield remark(NOT_LOOKED_AT, at, what=why)
         elif problem is not None and facts.sqlstate in (NO_SYNTAX, ""):
             yield _unread(problem, at, ran=not facts.error)
-        elif not facts.error:
+        elif not facts.error or _for_want_of_rows(each):
             continue
         elif facts.sqlstate == TOO_LONG:
             yield remark(TAKES_TOO_LONG, at, seconds=STATEMENT_S)
@@ -344,6 +347,12 @@ def _remarks(
                 provenance=facts.provenance,
                 severity=Severity.WARNING if look.stand_ins else None,
             )
+
+
+def _for_want_of_rows(step: Examined) -> bool:
+    """True for a failure that rows of the target may well prevent, which a shadow does not have."""
+    runs = step.statement.is_dml or step.statement.kind in ("do", "call")
+    return runs and step.facts.sqlstate in NO_ROWS
 
 
 def _unread(problem: SqlError, at: Spot, *, ran: bool) -> Finding:

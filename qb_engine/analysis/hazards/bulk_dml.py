@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from qb_engine.analysis.facts import WorkKind
 from qb_engine.analysis.hazards.hazard import Finding, Hazard, Severity, Situation
-from qb_engine.sql.tree import pb, relation, walk
+from qb_engine.sql.tree import only, pb, relation, strings, walk
 
 HAZARD = Hazard(
     id="bulk-dml",
@@ -33,13 +33,20 @@ def find(at: Situation) -> Iterator[Finding]:
     if at.kind in ("do", "call") or (at.kind == "select" and not _changes(node)):
         yield from _in_functions(at)
         return
+    for change, whole in changed_whole(at):
+        verb = type(change).__name__.removesuffix("Stmt").upper()
+        yield HAZARD.at(at, whole, verb=verb)
+
+
+def changed_whole(at: Situation) -> Iterator[tuple[Any, str]]:
+    """The changes of the statement that go through a big table, with that table."""
+    node = at.step.statement.node
     for change in _changes(node):
         table = _table(at, change)
         if table is None or not (whole := at.wholes([table])):
             continue
         if _many(at, node, change, table):
-            verb = type(change).__name__.removesuffix("Stmt").upper()
-            yield HAZARD.at(at, whole[0], verb=verb)
+            yield change, whole[0]
 
 
 def _many(at: Situation, node: Any, change: Any, table: str) -> bool:
@@ -51,13 +58,56 @@ def _many(at: Situation, node: Any, change: Any, table: str) -> bool:
     read = [work.relation for work in at.facts.works(WorkKind.SCAN)]
     if any(at.within(relation, table) for relation in read):
         return True
-    joined = [r for r in read if at.is_big(r)]
-    return bool(joined) and not isinstance(change, pb.MergeStmt) and _joins(change)
+    if isinstance(change, pb.MergeStmt):
+        sources = [n for n in walk(change.source_relation) if isinstance(n, pb.RangeVar)]
+        return any(at.is_big(found) for each in sources if (found := _locked(at, each)))
+    return not _pinned(only(change.where_clause))
 
 
-def _joins(change: Any) -> bool:
-    """True when other tables say which rows are changed."""
-    return bool(change.from_clause if isinstance(change, pb.UpdateStmt) else change.using_clause)
+def _pinned(node: Any) -> bool:
+    """True when a condition names the values, or both ends of a range, that it is about.
+
+    An index serves it, else all of the table would have been read.
+    """
+    if isinstance(node, pb.BoolExpr):
+        parts = [only(each) for each in node.args]
+        if node.boolop == pb.AND_EXPR:
+            return any(map(_pinned, parts)) or _ends(parts)
+        return node.boolop == pb.OR_EXPR and all(map(_pinned, parts))
+    if isinstance(node, pb.SubLink):
+        inner = only(node.subselect)
+        return isinstance(inner, pb.SelectStmt) and _pinned(only(inner.where_clause))
+    if not isinstance(node, pb.A_Expr):
+        return False
+    if node.kind in (pb.AEXPR_IN, pb.AEXPR_BETWEEN):
+        return _constant(node.rexpr)
+    equal = strings(node.name) == ("=",) and node.kind in (pb.AEXPR_OP, pb.AEXPR_OP_ANY)
+    return equal and (_constant(node.rexpr) or _constant(node.lexpr))
+
+
+def _ends(parts: list[Any]) -> bool:
+    """True for a range with both ends: id >= 1 AND id < 1000."""
+    signs = {
+        strings(part.name)[0][:1]
+        for part in parts
+        if isinstance(part, pb.A_Expr) and part.kind == pb.AEXPR_OP and _constant(part.rexpr)
+    }
+    return {"<", ">"} <= signs
+
+
+def _constant(node: Any) -> bool:
+    """True for an expression that names no column; what a subquery gives counts as one value."""
+    node = only(node)
+    if isinstance(node, pb.ColumnRef):
+        return False
+    if node is None or isinstance(node, pb.SubLink):
+        return True
+    parts = [value for field, value in node.ListFields() if field.message_type is not None]
+    return all(
+        _constant(each)
+        for part in parts
+        for each in (part if isinstance(part, Iterable) else (part,))
+    )
 
 
 def _changes(node: Any) -> list[Any]:
@@ -66,7 +116,11 @@ def _changes(node: Any) -> list[Any]:
 
 def _table(at: Situation, change: Any) -> str | None:
     """The table that is changed, as `schema.name`: the statement has locked it."""
-    schema, name = relation(change.relation)
+    return _locked(at, change.relation)
+
+
+def _locked(at: Situation, node: Any) -> str | None:
+    schema, name = relation(node)
     locked = [*(k.relation for k in at.facts.locks if not k.index), *at.held]
     found = [f"{schema}.{name}"] if schema else [r for r in locked if r.partition(".")[2] == name]
     return next(iter(found), None)

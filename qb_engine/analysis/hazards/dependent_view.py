@@ -36,13 +36,13 @@ def find(at: Situation) -> Iterator[Finding]:
     if read or (at.facts.sqlstate == "2BP01" and "view " in detail):
         yield HAZARD.at(at, at.named, what=f"is refused: {error} ({detail})")
     elif at.kind in ("drop", "alter_table", "do", "call", "select"):
-        views = [n for n in _fallen(at) if not at.is_new(n)]
+        views = [n for n in fallen(at) if not at.is_new(n)]
         if views:
             what = f"CASCADE drops {', '.join(views)} as well"
             yield HAZARD.at(at, views[0], what=what, severity=Severity.WARNING)
 
 
-def _fallen(at: Situation) -> Iterator[str]:
+def fallen(at: Situation) -> Iterator[str]:
     """Views that were dropped for the sake of something else."""
     kinds = at.changes.kinds
     dropped = [name for name in at.changes.dropped if kinds.get(name) in VIEWS]

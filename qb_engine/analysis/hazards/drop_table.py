@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from qb_engine.analysis.hazards.dependent_view import fallen
 from qb_engine.analysis.hazards.hazard import Finding, Hazard, Severity, Situation
 
 HAZARD = Hazard(
@@ -19,8 +20,8 @@ HAZARD = Hazard(
 
 
 def find(at: Situation) -> Iterator[Finding]:
-    dropped = set(at.changes.dropped)
-    for table in at.changes.dropped:
+    dropped, views = set(at.changes.dropped), set(fallen(at))
+    for table in sorted(dropped - views):
         whole = at.parents.get(table, "") not in dropped
         if at.is_table(table) and whole and at.in_use(table):
             yield HAZARD.at(at, table, severity=at.weighed(table, HAZARD.severity))

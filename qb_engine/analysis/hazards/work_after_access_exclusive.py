@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qb_engine.analysis.facts import Work, WorkKind
+from qb_engine.analysis.hazards.bulk_dml import changed_whole
 from qb_engine.analysis.hazards.hazard import (
     EXCLUSIVE,
     Finding,
@@ -55,9 +56,8 @@ def _work(at: Situation, held: str) -> str:
             continue
         if at.root(work.relation) != at.root(held) or not _by_itself(at, work):
             return str(work)
-    rows = at.facts.rows
-    if rows is not None and rows >= at.circumstances.small_rows and at.step.statement.is_dml:
-        return f"changes about {rows:,.0f} rows"
+    for _, table in changed_whole(at):
+        return f"changes rows of all of {table}"
     return ""
 
 
