@@ -74,7 +74,13 @@ def plan(
                 break
         missing, doubts = shadow.missing, shadow.uncertain
     with place.connected("qb plan") as conn:
-        known = circumstances(conn, production=place.target.production)
+        small = place.project.config.hazards
+        known = circumstances(
+            conn,
+            production=place.target.production,
+            small_bytes=int(small.small_bytes),
+            small_rows=small.small_rows,
+        )
         speed = rates(conn, server, place.project.home)
         found = [doubted(each, doubts) for each in found]
         return tuple(_judged(conn, each, known, speed) for each in found), missing
@@ -102,9 +108,7 @@ def _judged(
     Whether rows of the target break what a statement requires is asked of the target.
     """
     examined = with_seconds(joined(conn, planned.examined), speed)
-    fill = planned.migration.backfill
-    filled = () if fill is None else (fill.table if "." in fill.table else f"public.{fill.table}",)
-    broken = findings(conn, examined, filled=filled)
+    broken = findings(conn, examined, filled=planned.migration.filled)
     asked = {(each.number, each.hazard) for each in broken}
     judged = [each for each in judge(examined, known) if (each.number, each.hazard) not in asked]
     found = sorted((*judged, *broken), key=lambda each: (each.number, -each.severity.rank))

@@ -31,7 +31,8 @@ class Sheet:
 
     `problems` say of a step, by its number, what the grammar cannot read in it. `texts` are its
     files by name, for the comments in them. A `chained` one is seen by those after it; one that is
-    not `wanted` is only run, for those after it. `broken` says why nothing could be read.
+    not `wanted` is only run, for those after it. `filled` are tables that a backfill fills before its
+    `post` part. `broken` says why nothing could be read.
     """
 
     file: str
@@ -40,6 +41,7 @@ class Sheet:
     texts: Mapping[str, str] = field(default_factory=dict)
     chained: bool = False
     wanted: bool = True
+    filled: tuple[str, ...] = ()
     broken: tuple[Finding, ...] = ()
 
 
@@ -69,7 +71,7 @@ def sheet_of_migration(
     """A migration of any form, its parts as qb's runner runs them, or all of it as `tx` says."""
     file = str(migration.path)
     arranged = arrange_parts(migration.parts) if tx is None else arrange(migration.up, tx, file)
-    return Sheet(file, arranged, texts=texts, chained=True)
+    return Sheet(file, arranged, texts=texts, chained=True, filled=migration.filled)
 
 
 def broken_sheet(file: str, error: QbError) -> Sheet:

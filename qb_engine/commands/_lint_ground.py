@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -187,14 +187,16 @@ def _on(
 
 
 def _figured(conn: Connection, target: Target) -> Figured:
-    def figured(examined: Sequence[Examined]) -> tuple[Sequence[Examined], Sequence[Finding]]:
+    def figured(
+        examined: Sequence[Examined], filled: Collection[str]
+    ) -> tuple[Sequence[Examined], Sequence[Finding]]:
         from qb_engine.analysis.on_target import joined
         from qb_engine.analysis.witnesses.judging import findings
         from qb_engine.database.connect import server_errors
 
         with server_errors("reading the target", target):
             steps = joined(conn, examined)
-            return steps, findings(conn, steps)
+            return steps, findings(conn, steps, filled=filled)
 
     return figured
 

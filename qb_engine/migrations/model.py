@@ -101,6 +101,14 @@ class LoadedMigration:
             return ""
         return file.read_text(encoding="utf-8-sig", errors="replace").strip()
 
+    @property
+    def filled(self) -> tuple[str, ...]:
+        """The table that its backfill fills, as `schema.name`; none without one."""
+        if self.backfill is None:
+            return ()
+        table = self.backfill.table
+        return (table if "." in table else f"public.{table}",)
+
     def before_backfill(self) -> tuple[Part, ...]:
         """What runs first: everything but `post` when rows have to be filled in between."""
         return tuple(p for p in self.parts if p.kind != "post" or self.backfill is None)

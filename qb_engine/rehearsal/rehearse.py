@@ -117,10 +117,7 @@ def _touched(place: Place, shadow: Shadow, migration: LoadedMigration) -> list[s
     found = [
         lock.relation for each in planned.examined for lock in each.facts.locks if not lock.index
     ]
-    if migration.backfill is not None:
-        name = migration.backfill.table
-        found.append(name if "." in name else f"public.{name}")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys([*found, *migration.filled]))
 
 
 def _elsewhere(place: Place, target: Target, migration: LoadedMigration) -> Place:
