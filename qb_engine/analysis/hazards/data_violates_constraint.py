@@ -23,12 +23,13 @@ ALTER TABLE users ALTER age TYPE varchar(2)
 # what depends on rows that a shadow does not have: a referenced row, a value that is looked up
 UNSURE = ("23503", "23502")
 DATA = ("22", "23")  # classes of SQLSTATEs: data exceptions, broken constraints
+NO_ROW = ("22023",)  # an option or a parameter that cannot be, whatever the rows
 
 
 def find(at: Situation) -> Iterator[Finding]:
     state = at.facts.sqlstate
     rows = at.step.statement.is_dml or at.kind in ("do", "call")
-    if state[:2] not in DATA or (rows and state in UNSURE):
+    if state[:2] not in DATA or state in NO_ROW or (rows and state in UNSURE):
         return
     why = f"{at.facts.error} ({at.facts.detail})" if at.facts.detail else at.facts.error
     yield HAZARD.at(at, at.named, why=why)
