@@ -36,7 +36,8 @@ WITH RECURSIVE seed AS (
              ON r.class = 'pg_catalog.pg_class'::regclass AND c.oid = r.id
       LEFT JOIN pg_catalog.pg_rewrite w
              ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid
-     WHERE d.deptype IN ('n', 'a', 'i', 'e') AND (c.oid IS NULL OR c.relkind IN ('v', 'm', 'c'))
+     WHERE d.deptype IN ('n', 'a', 'i', 'e')
+       AND (c.oid IS NULL OR c.relkind IN ('v', 'm', 'c') OR w.oid IS NOT NULL)
 ), relations AS (
     SELECT CASE r.class
              WHEN 'pg_catalog.pg_class'::regclass THEN r.id

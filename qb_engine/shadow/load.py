@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -12,7 +12,7 @@ from psycopg.pq import TransactionStatus
 from qb_engine.errors import InputError
 from qb_engine.shadow.extensions import Extension, add
 from qb_engine.shadow.lacking import Lacking
-from qb_engine.shadow.roles import Role
+from qb_engine.shadow.roles import NAME, Role, bare
 from qb_engine.shadow.standing_in import instead
 from qb_engine.sql import Source, SqlError, Statement, ident, read_framed
 
@@ -25,6 +25,7 @@ WORDS = 90  # characters of a statement that names itself
 ROUNDS = 5  # how often what failed is tried again: what it needs may come later
 
 _ENTRY = "\n--\n-- Name: "  # begins each object of pg_dump's text
+_GIVEN = re.compile(rf"(?is)ALTER\s.*\sOWNER\s+TO\s+({NAME})\s*$")
 _ROLE = re.compile(r'role "(.+)" does not exist')
 
 # what a superuser did on the target, and an admin may do here: definitions that do nothing alone
@@ -42,7 +43,8 @@ class Loader:
     """Two sessions in an empty database: the owner's, and the admin's for what an owner may not.
 
     `roles` makes roles that turn out to be missing. With `trusted` the text is pg_dump's, and the
-    functions in C that it holds were a superuser's.
+    functions in C that it holds were a superuser's. What a script gives to roles that are not
+    `usable`, superusers say, stays with the one who loads it.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Loader:
         *,
         trusted: bool,
         as_role: str = "",
+        usable: Collection[str] | None = None,
     ) -> None:
         self.acting = acting
         self.admin = admin
@@ -61,6 +64,7 @@ class Loader:
         self.lacking: list[Lacking] = []
         self.members: dict[str, frozenset[tuple[int, int]]] = {}  # of extensions by script
         self._as_role = as_role
+        self._usable = usable
         for conn in (acting, admin):
             conn.execute("SET synchronous_commit = off")  # it is made anew when lost
         self._begin()
@@ -120,7 +124,7 @@ class Loader:
                 self._batch(batch)
                 batch = []
                 self.extension(_extension(statement))
-            elif statement.kind != "comment" or "EXTENSION" not in statement.sql[:40].upper():
+            elif self._wanted(statement):
                 batch.append(statement)
             if len(batch) == BATCH:
                 self._batch(batch)
@@ -148,6 +152,12 @@ class Loader:
             self.statements([statement for statement, _ in again], conn)
             return
         self.lacking += [Lacking(summary(s), "statement", why=text_of(e)) for s, e in again]
+
+    def _wanted(self, statement: Statement) -> bool:
+        if statement.kind == "comment" and "EXTENSION" in statement.sql[:40].upper():
+            return False
+        given = _GIVEN.match(statement.sql)
+        return not given or self._usable is None or bare(given[1]) in self._usable
 
     def _batch(self, batch: Sequence[Statement]) -> None:
         """Run statements at once, or one by one where that fails."""

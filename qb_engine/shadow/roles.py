@@ -34,7 +34,7 @@ SELECT r.rolname::text,
        ARRAY(SELECT g.rolname::text FROM pg_catalog.pg_auth_members m
                JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid)
   FROM pg_catalog.pg_roles r
- WHERE NOT pg_catalog.starts_with(r.rolname, 'pg_')
+ WHERE NOT starts_with(r.rolname, 'pg_')
  ORDER BY EXISTS (SELECT FROM pg_catalog.pg_shdepend d
                    WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.refobjid = r.oid)
           DESC, r.oid
@@ -52,7 +52,7 @@ WITH RECURSIVE reach(member, role) AS (
 ), strong AS (
     SELECT DISTINCT reach.member FROM reach JOIN pg_catalog.pg_roles r ON r.oid = reach.role
      WHERE r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls
-        OR pg_catalog.starts_with(r.rolname, 'pg_') AND r.rolname <> ALL (%(harmless)s)
+        OR starts_with(r.rolname, 'pg_') AND r.rolname <> ALL (%(harmless)s)
 )
 SELECT r.rolname::text, pg_catalog.shobj_description(r.oid, 'pg_authid'),
        r.oid NOT IN (SELECT member FROM strong),
@@ -65,7 +65,7 @@ SELECT r.rolname::text, pg_catalog.shobj_description(r.oid, 'pg_authid'),
 UNUSED = """
 SELECT r.rolname::text, pg_catalog.shobj_description(r.oid, 'pg_authid')
   FROM pg_catalog.pg_roles r
- WHERE pg_catalog.starts_with(pg_catalog.shobj_description(r.oid, 'pg_authid'), %s)
+ WHERE starts_with(pg_catalog.shobj_description(r.oid, 'pg_authid'), %s)
    AND NOT r.rolcanlogin
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_shdepend d
                     WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass
@@ -74,10 +74,10 @@ SELECT r.rolname::text, pg_catalog.shobj_description(r.oid, 'pg_authid')
 """
 
 # where a script names a role; what this misses is made when the server misses it
-_NAME = r'(?:"(?:[^"]|"")+"|[a-z_][\w$]*)'
+NAME = r'(?:"(?:[^"]|"")+"|[a-z_][\w$]*)'
 _NAMED = re.compile(
     rf"(?im)^[^\n]*?\b(?:OWNER\s+TO|AUTHORIZATION|FOR\s+ROLE|SET\s+ROLE"
-    rf"|(?:GRANT|REVOKE|POLICY)\b[^\n;]*?\b(?:TO|FROM))\s+({_NAME}(?:\s*,\s*{_NAME})*)"
+    rf"|(?:GRANT|REVOKE|POLICY)\b[^\n;]*?\b(?:TO|FROM))\s+({NAME}(?:\s*,\s*{NAME})*)"
 )
 _WORDS = {"public", "current_user", "session_user", "current_role", "none", "default", "group"}
 
@@ -99,11 +99,15 @@ def named_in(ddl: str) -> tuple[Role, ...]:
     """The roles that a script seems to name."""
     found: set[str] = set()
     for listed in _NAMED.findall(ddl):
-        for name in re.findall(_NAME, listed):
-            bare = name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
-            if bare not in _WORDS and not bare.startswith("pg_"):
-                found.add(bare)
+        for name in re.findall(NAME, listed):
+            if bare(name) not in _WORDS and not bare(name).startswith("pg_"):
+                found.add(bare(name))
     return tuple(Role(name) for name in sorted(found))
+
+
+def bare(name: str) -> str:
+    """A name as it is, from how it is written."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
 
 
 def mirror(server: Scratch, wanted: Collection[Role], *, harmless: bool = False) -> frozenset[str]:

@@ -93,7 +93,9 @@ def run_script(server: Scratch, dbname: str, ddl: str, name: str) -> tuple[Lacki
     usable = mirror(server, named)
     acting, admin = server.session(dbname), server.connect(dbname)
     try:
-        loader = Loader(acting, admin, lambda roles: mirror(server, roles), trusted=False)
+        loader = Loader(
+            acting, admin, lambda roles: mirror(server, roles), trusted=False, usable=usable
+        )
         owners = sorted(role.name for role in named if role.name in usable)
         listed = ", ".join(map(ident, owners))
         if owners:  # who is given a table must be allowed to have one there

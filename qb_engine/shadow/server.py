@@ -118,7 +118,9 @@ def reads_standins(admin: Connection) -> bool:
     """True when the server finds our stand-ins for extensions by itself."""
     if admin.info.server_version < PATHS_SINCE:
         return False
-    probe = "SELECT pg_catalog.pg_stat_file(%s, true) IS NOT NULL"
+    if admin.info.parameter_status("is_superuser") != "on":
+        return False
+    probe = "SELECT size IS NOT NULL FROM pg_catalog.pg_stat_file(%s, true)"
     row = admin.execute(probe, [str(LACKING / "extension" / "pgcrypto.control")]).fetchone()
     return bool(row and row[0])
 
