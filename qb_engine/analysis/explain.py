@@ -17,9 +17,9 @@ from qb_engine.analysis.workload import Look, Plan, PlanChange, look
 from qb_engine.execution import Block, Executor, Policy, Step
 from qb_engine.execution.failure import StepFailed
 from qb_engine.shadow import Shadow
-from qb_engine.shadow.twin import Assignment, Settled, copied, imply, settled, stretched
+from qb_engine.shadow.twin import Assignment, Settled, constant, copied, imply, settled, stretched
 from qb_engine.sql import Statement, ident, qualified, read_one
-from qb_engine.sql.tree import expression_of, only, pb, strings
+from qb_engine.sql.tree import only, pb, strings
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -175,8 +175,7 @@ def assignments(statement: Statement) -> tuple[Assignment, ...]:
             value = only(value.arg)
         if isinstance(value, pb.A_Const) and value.isnull:
             continue  # as a new column is, anyway
-        if isinstance(value, pb.A_Const):
-            text = expression_of(target.val)
+        if (text := constant(target.val)) is not None:
             found.append(Assignment(table, target.name, "constant", text))
         elif isinstance(value, pb.ColumnRef) and (names := strings(value.fields)):
             found.append(Assignment(table, target.name, "column", names[-1]))

@@ -12,23 +12,24 @@ import pytest
 from qb_engine.analysis.explain import Explained, assignments, explain, top_queries
 from qb_engine.analysis.workload import PlanChange
 from qb_engine.commands import Session, invoke
+from qb_engine.database import Target
 from qb_engine.errors import InputError
 from qb_engine.migrations.model import LoadedMigration, Part
 from qb_engine.report import Bars, Tree
-from qb_engine.shadow import scratch
-from qb_engine.shadow.twin import copied, settled, twin
+from qb_engine.shadow import Scratch
+from qb_engine.shadow.twin import copied, settled
 from qb_engine.sql import read, read_one
-from tests.twinned import twinned
+from tests.twinned import scratches, twin_home, twin_of, twinned
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Explain = Callable[..., Explained]
 
-__all__ = ["twinned"]
+__all__ = ["scratches", "twin_home", "twinned"]
 
 TARGET = """
 CREATE TABLE people (
     id integer PRIMARY KEY, town text NOT NULL, born date, score numeric, state text, code text
-);
+) WITH (autovacuum_enabled = off);
 INSERT INTO people
 SELECT n, 'town ' || n % 40, '1950-01-01'::date + n % 20000, (n * 7919 % 100000) / 10.0,
        CASE WHEN n % 50 = 0 THEN 'open' ELSE 'done' END, md5(n::text)
@@ -38,18 +39,22 @@ ANALYZE people;
 """
 
 
+@pytest.fixture(scope="module")
+def people(shared_database: Target) -> Target:
+    """A target with 60,000 people that no test changes: its twin is made once."""
+    with psycopg.connect(shared_database.conninfo, autocommit=True) as conn:
+        conn.execute(TARGET.encode())
+    return shared_database
+
+
 @pytest.fixture
-def through(twinned: Session, connection: Connection) -> Explain:
-    """Take SQL through the twin of a target with 60,000 people."""
-    connection.execute(TARGET.encode())
+def through(people: Target, scratches: Scratch) -> Explain:
+    """Take SQL through the twin of the people."""
 
     def one(up: str, queries: str = "") -> Explained:
         part = Part("migration", "m.sql", read(up))
         migration = LoadedMigration("m", "", "m", Path("m.sql"), "sql", (part,))
-        with (
-            twinned.connect() as conn,
-            twin(scratch(twinned.project), twinned.target, conn) as made,
-        ):
+        with twin_of(scratches, people) as made:
             return explain(made, migration, read(queries))
 
     return one
@@ -61,42 +66,38 @@ def only(found: Explained) -> PlanChange:
     return change
 
 
-@pytest.mark.parametrize(
-    "index",
-    [
-        "CREATE INDEX made ON people (town)",
-        "CREATE UNIQUE INDEX made ON people (code)",
-        "CREATE INDEX made ON people (code) WITH (fillfactor = 60)",
-        "CREATE INDEX made ON people (score)",
-        "CREATE INDEX made ON people (state, id)",
-        "CREATE INDEX made ON people (id) INCLUDE (town)",
-        "CREATE INDEX made ON people (born) WHERE state = 'open'",
-        "CREATE INDEX made ON people (code) WHERE id > 45000",
-        "CREATE INDEX made ON people USING hash (id)",
-        "CREATE INDEX made ON people USING brin (id)",
-    ],
+INDEXES = (
+    "CREATE INDEX made0 ON people (town)",
+    "CREATE UNIQUE INDEX made1 ON people (code)",
+    "CREATE INDEX made2 ON people (code) WITH (fillfactor = 60)",
+    "CREATE INDEX made3 ON people (score)",
+    "CREATE INDEX made4 ON people (state, id)",
+    "CREATE INDEX made5 ON people (id) INCLUDE (town)",
+    "CREATE INDEX made6 ON people (born) WHERE state = 'open'",
+    "CREATE INDEX made7 ON people (code) WHERE id > 45000",
+    "CREATE INDEX made8 ON people USING hash (id)",
+    "CREATE INDEX made9 ON people USING brin (id)",
 )
-def test_a_new_index_is_about_as_large_as_it_will_be(
-    twinned: Session, connection: Connection, index: str
+SIZES = """
+SELECT relname::text, pg_relation_size(oid) / 8192 FROM pg_class WHERE relname ~ '^made' ORDER BY 1
+"""
+ESTIMATES = "SELECT name, relpages FROM qb.twin_relation WHERE name ~ '^made' ORDER BY 1"
+
+
+def test_new_indexes_are_about_as_large_as_they_will_be(
+    scratches: Scratch, people: Target, connection: Connection
 ) -> None:
-    connection.execute(TARGET.encode())
-    server = scratch(twinned.project)
-    with (
-        twinned.connect() as conn,
-        twin(server, twinned.target, conn) as made,
-        copied(server, made.base) as dbname,
-    ):
-        with server.connect(dbname) as admin:
-            admin.execute(index.encode())
+    with twin_of(scratches, people) as made, copied(scratches, made.base) as dbname:
+        with scratches.connect(dbname) as admin:
+            admin.execute("; ".join(INDEXES).encode())
         settled(made, dbname, frozenset())
-        with server.connect(dbname) as admin:
-            size = "SELECT relpages FROM qb.twin_relation WHERE oid = 'made'::regclass"
-            row = admin.execute(size).fetchone()
-    connection.execute(index.encode())
-    real = connection.execute("SELECT relpages FROM pg_class WHERE relname = 'made'").fetchone()
-    assert row is not None
-    assert real is not None
-    assert abs(row[0] - real[0]) <= max(0.1 * real[0], 2)
+        with scratches.connect(dbname) as admin:
+            found: list[tuple[str, int]] = admin.execute(ESTIMATES).fetchall()
+    estimates = dict(found)
+    connection.execute(TARGET.encode())
+    connection.execute("; ".join(INDEXES).encode())
+    for name, pages in connection.execute(SIZES.encode()).fetchall():
+        assert abs(estimates[name] - pages) <= max(0.1 * pages, 2), name
 
 
 def test_an_index_that_will_be_used_is_seen_to_be_used(through: Explain) -> None:
@@ -111,6 +112,7 @@ def test_an_index_that_will_be_used_is_seen_to_be_used(through: Explain) -> None
 def test_the_plan_afterwards_is_the_one_that_the_target_then_has(
     through: Explain, connection: Connection
 ) -> None:
+    connection.execute(TARGET.encode())
     up = (
         "CREATE INDEX by_town ON people (town); CREATE INDEX few ON people (id)"
         " WHERE state = 'open'; ALTER TABLE people ALTER score TYPE double precision;"
@@ -118,7 +120,7 @@ def test_the_plan_afterwards_is_the_one_that_the_target_then_has(
     queries = [
         "SELECT * FROM people WHERE town = 'town 3' ORDER BY id",
         "SELECT count(*) FROM people WHERE state = 'open' AND id BETWEEN 20000 AND 30000",
-        "SELECT * FROM people WHERE score BETWEEN 4000 AND 4010",
+        "SELECT * FROM people WHERE score < 5000",
         "SELECT town, count(*) FROM people GROUP BY town",
     ]
     found = through(up, ";".join(queries))
@@ -255,14 +257,16 @@ def test_a_query_is_planned_on_the_target_and_never_run(
     twinned: Session, connection: Connection
 ) -> None:
     connection.execute(TARGET.encode())
-    report = invoke(twinned, ["explain", "DELETE FROM people WHERE id < 10"])
+    report = invoke(twinned, ["explain", "DELETE FROM people WHERE id BETWEEN 30000 AND 30010"])
     assert report is not None
     (plan,) = report.as_dict()["plans"]
     assert plan["indexes"] == ["people_pkey"]
     assert not report.as_dict()["twin"]
     assert "Index Scan" in str(report)
     assert connection.execute("SELECT count(*) FROM people").fetchone() == (60_000,)
-    again = invoke(twinned, ["explain", "--twin", "DELETE FROM people WHERE id < 10"])
+    again = invoke(
+        twinned, ["explain", "--twin", "DELETE FROM people WHERE id BETWEEN 30000 AND 30010"]
+    )
     assert again is not None
     (same,) = again.as_dict()["plans"]
     assert same == plan
@@ -307,7 +311,7 @@ def test_what_an_update_sets_is_read_from_its_tree() -> None:
     update = "UPDATE a.t SET x = 'a', y = b::bigint, z = t.c, w = lower(d), v = NULL"
     found = assignments(read_one(update))
     assert [(each.column, each.kind, each.text) for each in found] == [
-        ("x", "constant", "'a'"),
+        ("x", "constant", "a"),
         ("y", "column", "b"),
         ("z", "column", "c"),
         ("w", "computed", ""),

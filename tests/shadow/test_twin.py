@@ -13,18 +13,17 @@ from psycopg.conninfo import make_conninfo
 
 from qb_engine.commands import Session, invoke
 from qb_engine.database import Target
-from qb_engine.database.embedded import EmbeddedPostgres
 from qb_engine.errors import RefusedError
 from qb_engine.project import Project
-from qb_engine.shadow import scratch
+from qb_engine.shadow import Scratch
 from qb_engine.shadow.twin import Twin, btree, drop, files
 from qb_engine.shadow.twin import twin as make
 from qb_engine.shadow.twin.twin import BASE, TWIN, copied, identity, sweep
-from tests.twinned import twinned
+from tests.twinned import scratches, twin_home, twin_of, twinned
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-__all__ = ["twinned"]
+__all__ = ["scratches", "twin_home", "twinned"]
 
 # A little of everything that statistics can be about.
 SCHEMA = """
@@ -120,16 +119,6 @@ SELECT schemaname, tablename, attname, inherited, null_frac, avg_width, n_distin
 
 
 @contextmanager
-def twin_of(session: Session, **options: Any) -> Iterator[Twin]:
-    """The twin of the session's target."""
-    with session.connect() as conn:
-        conn.read_only = True  # nothing is written there
-        conn.execute("SET default_transaction_read_only = on")
-        with make(scratch(session.project), session.target, conn, **options) as made:
-            yield made
-
-
-@contextmanager
 def inside(made: Twin, dbname: str | None = None) -> Iterator[Connection]:
     conn = made.server.connect(dbname or made.dbname)
     try:
@@ -146,20 +135,29 @@ def explained(conn: Connection, query: str) -> list[str]:
     return [line for (line,) in rows(conn, f"EXPLAIN {query}")]
 
 
-def everything(connection: Connection) -> None:
-    """Make a target with all kinds of relations, analysed but for one."""
-    connection.execute(SCHEMA.encode())
-    connection.execute("VACUUM ANALYZE")
-    connection.execute(LATER.encode())
+@pytest.fixture(scope="module")
+def everything(shared_database: Target) -> Target:
+    """A target with all kinds of relations, analysed but for one; no test changes it."""
+    with psycopg.connect(shared_database.conninfo, autocommit=True) as conn:
+        conn.execute(SCHEMA.encode())
+        conn.execute("VACUUM ANALYZE")
+        conn.execute(LATER.encode())
+    return shared_database
+
+
+@pytest.fixture
+def whole(everything: Target) -> Iterator[Connection]:
+    """A connection to it."""
+    with psycopg.connect(everything.conninfo, autocommit=True) as conn:
+        yield conn
 
 
 def test_a_twin_has_the_targets_statistics_and_sizes_and_none_of_its_rows(
-    twinned: Session, connection: Connection
+    scratches: Scratch, everything: Target, whole: Connection
 ) -> None:
-    everything(connection)
-    with twin_of(twinned) as made, inside(made) as conn:
-        assert rows(conn, RELATIONS) == rows(connection, RELATIONS)
-        assert rows(conn, STATISTICS) == rows(connection, STATISTICS)
+    with twin_of(scratches, everything) as made, inside(made) as conn:
+        assert rows(conn, RELATIONS) == rows(whole, RELATIONS)
+        assert rows(conn, STATISTICS) == rows(whole, STATISTICS)
         assert len(rows(conn, STATISTICS)) > 30
         assert rows(conn, "SELECT count(*) FROM big") == [(0,)]
         assert made.facts.rows > 80_000
@@ -168,22 +166,23 @@ def test_a_twin_has_the_targets_statistics_and_sizes_and_none_of_its_rows(
 
 
 def test_every_plan_is_the_targets_to_the_last_digit(
-    twinned: Session, connection: Connection
+    scratches: Scratch, everything: Target, whole: Connection
 ) -> None:
-    everything(connection)
-    with twin_of(twinned) as made, inside(made) as conn:
+    with twin_of(scratches, everything) as made, inside(made) as conn:
         for query in QUERIES.strip().splitlines():
-            assert explained(conn, query) == explained(connection, query), query
+            assert explained(conn, query) == explained(whole, query), query
 
 
-def test_the_trees_that_are_written_are_sound(twinned: Session, connection: Connection) -> None:
+def test_the_trees_that_are_written_are_sound(
+    scratches: Scratch, database: Target, connection: Connection
+) -> None:
     connection.execute(
         "CREATE TABLE t AS SELECT n AS id, md5(n::text) AS v FROM generate_series(1, 120000) n;"
         "CREATE INDEX i ON t (id); CREATE INDEX v ON t (v);"
         "CREATE INDEX s ON t (id) WHERE id < 50000; CREATE INDEX e ON t (id) WHERE id < 0;"
         "ANALYZE t"
     )
-    with twin_of(twinned) as made, inside(made) as conn:
+    with twin_of(scratches, database) as made, inside(made) as conn:
         conn.execute("CREATE EXTENSION amcheck")
         names = ["i", "v", "s", "e"]
         conn.execute("SELECT bt_index_parent_check(i::regclass) FROM unnest(%s::text[]) i", [names])
@@ -201,14 +200,14 @@ def test_the_trees_that_are_written_are_sound(twinned: Session, connection: Conn
 
 
 def test_between_equal_costs_the_twin_chooses_as_the_target_does(
-    twinned: Session, connection: Connection
+    scratches: Scratch, database: Target, connection: Connection
 ) -> None:
     connection.execute(
         "CREATE TABLE t AS SELECT n AS a, n AS b, n % 2 = 0 AS c FROM generate_series(1, 9000) n;"
         "CREATE INDEX z ON t (a) WHERE c; CREATE INDEX m ON t (a); CREATE INDEX b ON t (a) WHERE c;"
         "ANALYZE t"
     )
-    with twin_of(twinned) as made, inside(made) as conn:
+    with twin_of(scratches, database) as made, inside(made) as conn:
         for query in ("SELECT * FROM t WHERE a = 6 AND c", "SELECT * FROM t WHERE a = 7"):
             assert explained(conn, query) == explained(connection, query)
         names = "SELECT relname::text FROM pg_class WHERE relname IN ('z', 'm', 'b') ORDER BY oid"
@@ -224,12 +223,14 @@ def test_a_file_is_lengthened_in_segments_and_takes_no_space(tmp_path: Path) -> 
     assert used < 1 << 20
 
 
-def test_a_target_without_tables_has_a_twin(twinned: Session, database: Target) -> None:
-    with twin_of(twinned) as made:
+def test_a_target_without_tables_has_a_twin(scratches: Scratch, database: Target) -> None:
+    with twin_of(scratches, database) as made:
         assert (made.facts.tables, made.facts.rows, made.facts.pretended) == (0, 0, 0)
 
 
-def test_the_planners_settings_come_along(twinned: Session, connection: Connection) -> None:
+def test_the_planners_settings_come_along(
+    scratches: Scratch, database: Target, connection: Connection
+) -> None:
     name = connection.info.dbname
     for setting in (
         *("random_page_cost = 1.25", "work_mem = '77MB'", "enable_hashjoin = off", "jit = off"),
@@ -237,7 +238,7 @@ def test_the_planners_settings_come_along(twinned: Session, connection: Connecti
     ):
         connection.execute(f"ALTER DATABASE {name} SET {setting}".encode())
     connection.execute('CREATE SCHEMA "a b"; CREATE TABLE "a b".t (id integer)')
-    with twin_of(twinned) as made, inside(made) as conn:
+    with twin_of(scratches, database) as made, inside(made) as conn:
         assert dict(made.facts.settings)["random_page_cost"] == "1.25"
         for setting, value in (
             *(("random_page_cost", "1.25"), ("work_mem", "77MB"), ("enable_hashjoin", "off")),
@@ -248,10 +249,9 @@ def test_the_planners_settings_come_along(twinned: Session, connection: Connecti
 
 
 def test_without_values_no_value_of_a_row_leaves_the_target(
-    twinned: Session, connection: Connection
+    scratches: Scratch, everything: Target
 ) -> None:
-    everything(connection)
-    with twin_of(twinned, values=False) as made:
+    with twin_of(scratches, everything, values=False) as made:
         assert not made.facts.values
         for dbname in (made.dbname, made.base):
             with inside(made, dbname) as conn:
@@ -265,42 +265,44 @@ def test_without_values_no_value_of_a_row_leaves_the_target(
                 assert held[0][0] == 0
                 assert min(held[0][1:]) > 20
                 assert "name 1" not in str(rows(conn, "SELECT t::text FROM qb.twin_column t"))
-    with twin_of(twinned) as made:  # nobody asked for values: it stays as it was made
+    with twin_of(scratches, everything) as made:  # nobody asked for values: it stays as it was made
         assert not made.fresh
         assert not made.facts.values
-    with twin_of(twinned, values=True) as made:
+    with twin_of(scratches, everything, values=True) as made:
         assert made.fresh
 
 
-def test_a_twin_is_kept_until_the_schema_changes(twinned: Session, connection: Connection) -> None:
+def test_a_twin_is_kept_until_the_schema_changes(
+    scratches: Scratch, database: Target, connection: Connection
+) -> None:
     connection.execute("CREATE TABLE t (id integer)")
-    with twin_of(twinned) as made:
+    with twin_of(scratches, database) as made:
         assert made.fresh
-    with twin_of(twinned) as made:
+    with twin_of(scratches, database) as made:
         assert not made.fresh
     connection.execute("ALTER TABLE t ADD v text")
-    with twin_of(twinned) as made:
+    with twin_of(scratches, database) as made:
         assert made.fresh
-    with twin_of(twinned, refresh=True) as made:
+    with twin_of(scratches, database, refresh=True) as made:
         assert made.fresh
 
 
-def test_a_twin_is_dropped_when_asked(twinned: Session, connection: Connection) -> None:
+def test_a_twin_is_dropped_when_asked(
+    scratches: Scratch, database: Target, connection: Connection
+) -> None:
     connection.execute("CREATE TABLE t (id integer)")
-    with twin_of(twinned) as made:
+    with twin_of(scratches, database) as made:
         names = [made.dbname, made.base]
     there = "SELECT count(*) FROM pg_database WHERE datname = ANY (%s)"
-    server = scratch(twinned.project)
-    with twinned.connect() as conn:
-        assert drop(server, conn)
-        assert not drop(server, conn)
-    with server.connect("postgres") as admin:
+    with connection as conn:
+        assert drop(scratches, conn)
+        assert not drop(scratches, conn)
+    with scratches.connect("postgres") as admin:
         assert admin.execute(there, [names]).fetchone() == (0,)
 
 
-def test_a_twin_that_was_never_finished_is_swept(twinned: Session, connection: Connection) -> None:
-    server = scratch(twinned.project)
-    with server.connect("postgres") as admin:
+def test_a_twin_that_was_never_finished_is_swept(scratches: Scratch) -> None:
+    with scratches.connect("postgres") as admin:
         for prefix in (TWIN, BASE):
             admin.execute(f"CREATE DATABASE {prefix}0123456789abcdef".encode())
         sweep(admin)
@@ -309,7 +311,7 @@ def test_a_twin_that_was_never_finished_is_swept(twinned: Session, connection: C
 
 
 def test_what_a_role_may_not_read_is_named(
-    twinned: Session, connection: Connection, server: EmbeddedPostgres
+    scratches: Scratch, database: Target, connection: Connection
 ) -> None:
     role = f"reader_{connection.info.dbname}"
     connection.execute(
@@ -321,12 +323,11 @@ def test_what_a_role_may_not_read_is_named(
         f"CREATE ROLE {role} LOGIN; GRANT SELECT ON open, guarded TO {role};"
         f"GRANT SELECT (id) ON hidden TO {role}".encode()
     )
-    admin = twinned.target
-    low = Target("low", make_conninfo(admin.conninfo, user=role))
+    low = Target("low", make_conninfo(database.conninfo, user=role))
     try:
         with (
             psycopg.connect(low.conninfo, autocommit=True) as conn,
-            make(scratch(twinned.project), admin, conn, refresh=True) as made,
+            make(scratches, database, conn, refresh=True) as made,
             inside(made) as inner,
         ):
             gaps = {gap.name: gap.why for gap in made.facts.gaps}
@@ -340,22 +341,21 @@ def test_what_a_role_may_not_read_is_named(
 
 
 def test_extended_statistics_that_cannot_be_given_are_named(
-    twinned: Session, connection: Connection
+    scratches: Scratch, database: Target, connection: Connection
 ) -> None:
     connection.execute(
         "CREATE TABLE t (a integer, b integer, c integer);"
         "INSERT INTO t SELECT n % 10, n % 10, n % 7 FROM generate_series(1, 1000) n;"
         "CREATE STATISTICS pairs (mcv) ON a, b FROM t; ANALYZE t"
     )
-    with twin_of(twinned) as made, inside(made) as conn:
+    with twin_of(scratches, database) as made, inside(made) as conn:
         assert rows(conn, "SELECT stxname::text FROM pg_statistic_ext") == [("pairs",)]
         gaps = {gap.name: gap.why for gap in made.facts.gaps}
         assert "common combinations" in gaps["public.pairs"]
 
 
-def test_nobody_vacuums_or_analyses_a_twin(twinned: Session, connection: Connection) -> None:
-    everything(connection)
-    with twin_of(twinned) as made, inside(made) as conn:
+def test_nobody_vacuums_or_analyses_a_twin(scratches: Scratch, everything: Target) -> None:
+    with twin_of(scratches, everything) as made, inside(made) as conn:
         query = (
             "SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'm', 't') AND oid >= 16384"
             " AND NOT coalesce('autovacuum_enabled=false' = ANY (reloptions), false)"
@@ -365,23 +365,22 @@ def test_nobody_vacuums_or_analyses_a_twin(twinned: Session, connection: Connect
 
 
 def test_a_table_that_somebody_holds_does_not_keep_a_twin_waiting(
-    twinned: Session, connection: Connection
+    scratches: Scratch, database: Target, connection: Connection
 ) -> None:
     connection.execute("CREATE TABLE t (id integer); INSERT INTO t VALUES (1); ANALYZE t")
-    with twin_of(twinned):
+    with twin_of(scratches, database):
         pass
     with psycopg.connect(connection.info.dsn, dbname=connection.info.dbname) as holder:
         holder.execute("LOCK TABLE t")
-        with twinned.connect() as conn, copied_base(twinned, conn) as gaps:
+        with copied_base(scratches, connection) as gaps:
             assert any("locked" in gap for gap in gaps)
 
 
 @contextmanager
-def copied_base(session: Session, conn: Connection) -> Iterator[list[str]]:
+def copied_base(server: Scratch, conn: Connection) -> Iterator[list[str]]:
     """Read the statistics anew into a copy of the twin's base."""
     from qb_engine.shadow.twin import statistics
 
-    server = scratch(session.project)
     with copied(server, BASE + identity(conn)) as dbname:
         inner = server.connect(dbname)
         try:

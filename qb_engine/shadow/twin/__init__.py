@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qb_engine.shadow.twin.after import Settled
 from qb_engine.shadow.twin.gap import Gap
-from qb_engine.shadow.twin.implied import Assignment, imply
+from qb_engine.shadow.twin.implied import Assignment, constant, imply
 from qb_engine.shadow.twin.twin import Facts, Twin, copied, drop, settled, stretched, twin
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Gap",
     "Settled",
     "Twin",
+    "constant",
     "copied",
     "drop",
     "imply",

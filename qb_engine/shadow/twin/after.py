@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from qb_engine.shadow.twin import sizes, statistics
 from qb_engine.shadow.twin.btree import PAGE, aligned
 from qb_engine.shadow.twin.files import Length
+from qb_engine.shadow.twin.implied import constant, empty, numbered, same
 from qb_engine.shadow.twin.sizes import UNKNOWN_WIDTH, Index
 from qb_engine.sql import qualified, read_one
-from qb_engine.sql.tree import only, pb
+from qb_engine.sql.tree import only
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -39,9 +40,9 @@ SELECT a.attlen, a.attalign::text, s.stawidth, coalesce(s.stanullfrac, 0)
 """
 # Columns that were not there when the statistics were read, and what they hold in every row.
 NEW_COLUMNS = """
-SELECT a.attrelid, a.attnum, n.nspname::text, c.relname::text, a.attname::text, a.attlen,
-       a.attmissingval::text, pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '',
-       a.attgenerated <> '', c.relkind = 'p' OR c.relhassubclass
+SELECT a.attrelid, a.attnum, concat_ws('.', n.nspname, c.relname, a.attname),
+       (a.attmissingval::text::text[])[1], pg_catalog.pg_get_expr(d.adbin, d.adrelid),
+       a.attidentity <> '', a.attgenerated <> ''
   FROM pg_catalog.pg_attribute a
   JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -53,15 +54,7 @@ SELECT a.attrelid, a.attnum, n.nspname::text, c.relname::text, a.attname::text, 
    AND EXISTS (SELECT FROM qb.twin_column k WHERE k.oid = t.oid)
    AND NOT EXISTS (SELECT FROM qb.twin_implied i
                     WHERE i.oid = a.attrelid AND i.attnum = a.attnum)
- ORDER BY 3, 4, 2
-"""
-GIVE = """
-SELECT pg_catalog.pg_restore_attribute_stats(
-       'schemaname', %(schema)s::text, 'relname', %(table)s::text, 'attname', %(column)s::text,
-       'inherited', %(inherited)s::boolean, 'null_frac', %(nulls)s::real,
-       'avg_width', %(width)s::integer, 'n_distinct', %(distinct)s::real,
-       'most_common_vals', %(values)s::text, 'most_common_freqs', %(shares)s::real[],
-       'correlation', %(correlation)s::real)
+ ORDER BY 3
 """
 CHANGED_TYPES = """
 UPDATE qb.twin_column k SET avg_width = a.attlen
@@ -141,12 +134,12 @@ def settle(
     `conn` leads to a changed copy with short files. `kept` gives rows by partial index; without it,
     new partial indexes stay short, and are the second value.
     """
-    assumed = _columns(conn)
+    carried = [name for (name,) in conn.execute(LOST).fetchall()]
     conn.execute(CHANGED_TYPES)
+    assumed = _columns(conn)
     relations = [Relation(*row) for row in conn.execute(RELATIONS).fetchall()]
     tables = {r.oid: r for r in relations if r.kind != "i"}
     known = sizes.indexes(conn)
-    carried = [name for (name,) in conn.execute(LOST).fetchall()]
     wanted: dict[int, int] = {}
     rows: dict[int, float] = {}
     asked: list[Index] = []
@@ -195,19 +188,6 @@ def settle(
     return Settled(tuple(lengths), tuple(assumed)), tuple(asked)
 
 
-def _constant(conn: Connection, default: str) -> str | None:
-    """A default as an array's text; None when it is computed for each row."""
-    value = only(read_one(f"SELECT {default}").node.target_list[0]).val
-    inner = only(value)
-    while isinstance(inner, pb.TypeCast):
-        inner = only(inner.arg)
-    if not isinstance(inner, pb.A_Const) or inner.isnull:
-        return None
-    # printed by the server, with its type
-    row = conn.execute(f"SELECT ARRAY[{default}]::text".encode()).fetchone()
-    return str(row[0]) if row else None
-
-
 def _built(conn: Connection, relation: Relation, index: Index, pages: int) -> str:
     text = f"index {relation.name}: about {pages:,} pages, estimated"
     if not index.known:
@@ -240,37 +220,20 @@ def _rewritten(conn: Connection, table: Relation) -> int:
 def _columns(conn: Connection) -> list[str]:
     """Give new columns the statistics that their defaults imply."""
     said = []
-    for (
-        _,
-        _,
-        schema,
-        table,
-        column,
-        length,
-        value,
-        default,
-        identity,
-        generated,
-        parent,
-    ) in conn.execute(NEW_COLUMNS).fetchall():
-        name = f"{schema}.{table}.{column}"
-        facts: dict[str, object] = {"nulls": 0.0, "values": None, "shares": None, "distinct": 0.0}
-        facts |= {"width": max(length, 0) or UNKNOWN_WIDTH, "correlation": None}
+    for oid, attnum, name, value, default, identity, generated in conn.execute(
+        NEW_COLUMNS
+    ).fetchall():
+        if default and value is None:
+            value = constant(only(read_one(f"SELECT {default}").node.target_list[0]).val)
         if identity:
-            facts |= {"distinct": -1.0, "correlation": 1.0}
+            numbered(conn, oid, attnum)
             said.append(f"{name} is new: statistics as of a number of its own in each row")
-        elif generated or (default and (value := value or _constant(conn, default)) is None):
+        elif generated or (default and value is None):
             said.append(f"{name} is new: no statistics, its values are computed")
-            continue
         elif value is not None:
-            facts |= {"distinct": 1.0, "values": value, "shares": [1.0], "correlation": 1.0}
-            if length < 0:
-                facts["width"] = max(1, len(value.encode()) - 1)
+            same(conn, oid, attnum, value)
             said.append(f"{name} is new: statistics as of its default in every row")
         else:
-            facts |= {"nulls": 1.0, "width": 0}
+            empty(conn, oid, attnum)
             said.append(f"{name} is new: statistics as of NULL in every row")
-        names = {"schema": schema, "table": table, "column": column}
-        for inherited in (True, False) if parent else (False,):
-            conn.execute(GIVE, {**names, **facts, "inherited": inherited})
     return said

@@ -13,6 +13,7 @@ import psycopg
 
 from qb_engine.shadow.twin import order
 from qb_engine.shadow.twin.gap import Gap
+from qb_engine.sql import ident
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -139,18 +140,22 @@ SELECT pg_catalog.pg_restore_relation_stats(
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE t.oid = ANY (%s)
 """
-# Materialized: what has statistics already must not be given any.
+OWNERS = """
+SELECT pg_catalog.pg_get_userbyid(relowner)::text, array_agg(oid ORDER BY oid)
+  FROM pg_catalog.pg_class WHERE oid = ANY (%s) GROUP BY 1 ORDER BY 1
+"""
+LACKING = """
+CREATE TEMPORARY TABLE lacking ON COMMIT DROP AS
+SELECT t.*, n.nspname::text AS in_schema, c.relname::text AS relation
+  FROM qb.twin_column t JOIN pg_catalog.pg_class c ON c.oid = t.oid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = t.attnum
+ WHERE t.oid = ANY (%s) AND NOT a.attisdropped
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_statistic s WHERE s.starelid = t.oid
+                      AND s.staattnum = t.attnum AND s.stainherit = t.inherited)
+"""
 GIVE_COLUMNS = """
-WITH lacking AS MATERIALIZED (
-    SELECT t.*, n.nspname::text AS in_schema, c.relname::text AS relation
-      FROM qb.twin_column t JOIN pg_catalog.pg_class c ON c.oid = t.oid
-      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = t.attnum
-     WHERE t.oid = ANY (%s) AND NOT a.attisdropped
-       AND NOT EXISTS (SELECT FROM pg_catalog.pg_statistic s WHERE s.starelid = t.oid
-                          AND s.staattnum = t.attnum AND s.stainherit = t.inherited)
-)
-SELECT t.schema, t.name, t.attname FROM lacking t
+SELECT t.schema, t.name, t.attname FROM pg_temp.lacking t
  WHERE NOT pg_catalog.pg_restore_attribute_stats(
        'schemaname', t.in_schema, 'relname', t.relation, 'attnum', t.attnum,
        'inherited', t.inherited, 'null_frac', t.null_frac, 'avg_width', t.avg_width,
@@ -199,12 +204,17 @@ def copy(target: Connection, base: Connection, *, values: bool) -> list[Gap]:
 def give(base: Connection, oids: list[int]) -> list[Gap]:
     """Give relations what was read of them; a column that has statistics already keeps them."""
     missing = []
-    for part in _batches(oids):
-        with base.transaction():
-            base.execute(FORMATS)
-            base.execute("SET LOCAL client_min_messages = error")  # a warning may quote a value
-            base.execute(GIVE_RELATIONS, [part])
-            missing += base.execute(GIVE_COLUMNS, [part]).fetchall()
+    for owner, owned in base.execute(OWNERS, [oids]).fetchall():
+        for part in _batches(owned):
+            with base.transaction():
+                base.execute(FORMATS)
+                base.execute("SET LOCAL client_min_messages = error")  # a warning may quote a value
+                base.execute(GIVE_RELATIONS, [part])
+                base.execute(LACKING, [part])
+                base.execute("GRANT SELECT ON pg_temp.lacking TO PUBLIC")
+                # a domain's check is the target's code: it runs as who owns the table
+                base.execute(f"SET LOCAL ROLE {ident(owner)}".encode())
+                missing += base.execute(GIVE_COLUMNS).fetchall()
     return [
         Gap(f"{schema}.{name}.{column}", "statistics that its type here does not accept in full")
         for schema, name, column in missing

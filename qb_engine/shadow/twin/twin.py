@@ -244,7 +244,7 @@ def settled(own: Twin, dbname: str, emptied: frozenset[int]) -> Settled:
     if not asked:
         return found
     with stretched(own.server, dbname, found.lengths, own.facts.settings) as asking:
-        inner = own.server.connect(asking)
+        inner = own.server.session(asking)  # a predicate may call functions of the target's
         try:
             kept = after.kept_rows(inner, asked)
         finally:
