@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -41,8 +42,9 @@ LOCK_PATIENCE_S = 3.0  # how long a lock may be in the way before we say whose i
 STATEMENT_TIMEOUT_MS = 120_000  # a snapshot of 10,000 tables takes seconds
 PATIENCE_S = 15.0  # how long a schema may keep changing before we give up
 BACKOFF_S = (0.002, 0.25)  # first and longest pause between two tries
-BIG = 2**24  # bytes of pg_attribute, with some 3,000 tables: from there on parts and a thread help
+BIG = 2**24  # bytes of pg_attribute, with some 3,000 tables: read in parts from there on
 PARTS = 4  # of the columns then
+TAKE_IN_S = 0.002  # a socket is filled in about this time
 
 # The server prints expressions by these settings: the same for everybody, whoever connects.
 SETTINGS = {
@@ -168,13 +170,14 @@ class _Reading:
             moment, (present, size) = self._moment.fetchall()[0][0], presence.fetchall()[0]
             rare = [kind for kind in RARE if kind.of in present]
             first, *others = STAGES
+            found: Received = []
             if size > BIG:
                 found = _fetched(self._start(first))
                 oids = [row[0] for group, rows in found if group is HEADS for row in rows]
-                others = [*((part,) for part in columns(oids, PARTS)), *others]
+                stages = [columns(oids, PARTS)]
             else:
-                found = _fetched(self._start((*first, *columns())))
-            self._read_stages(found, [*others, (*rare, *LAST)], many=size > BIG)
+                stages = [(*first, *columns())]
+            self._read_stages(found, [*stages, *others, (*rare, *LAST)])
             self._print()
             if self._into.orphans:
                 cursor = self._send(comments.UNKNOWN, comments.unknown(self._into))
@@ -184,22 +187,17 @@ class _Reading:
             self._send("ROLLBACK")
             self._now = self._send(MOMENT).fetchall()
 
-    def _read_stages(self, found: Received, stages: Sequence[Stage], *, many: bool) -> None:
-        """Read what was found, and the stages, each sent before the one before it is read.
-
-        The server has to hand over what it finds before it goes on: where there is a lot, a thread
-        receives it while we read. Only one of the two uses the connection at a time.
-        """
-        before: Stage = ()
-        with ThreadPoolExecutor(1) as receiver:  # starts its thread when there is something to do
-            for stage in (*stages, ()):
-                sent = self._start(stage)
-                ahead = receiver.submit(_fetched, sent) if many and sent else None
-                for group, rows in found:
-                    group.read(rows, self._into)
-                if before is SETTLED_AFTER:  # there is time: the server is at work on indexes
+    def _read_stages(self, found: Received, stages: Sequence[Stage]) -> None:
+        """Read what was found, and the stages, which the server is asked for all at once."""
+        sent = [(stage, self._start(stage)) for stage in stages]
+        with _taking_in(self._conn):
+            for group, rows in found:
+                group.read(rows, self._into)
+            for stage, asked in sent:
+                for group, cursor in asked:
+                    group.read(cursor.fetchall(), self._into)
+                if stage is SETTLED_AFTER:  # there is time: the server is at work on indexes
                     self._written = settled(self._into)
-                found, before = ahead.result() if ahead else _fetched(sent), stage
 
     def _print(self) -> None:
         """Ask for the definitions of one of each kind, until all are written."""
@@ -227,6 +225,34 @@ class _Reading:
     def _leave(self) -> None:
         if not self._conn.closed and not self._now:
             self._conn.rollback()
+
+
+@contextmanager
+def _taking_in(conn: psycopg.Connection[Any]) -> Iterator[None]:
+    """Take in what the server sends while we read what it sent before.
+
+    It has to hand over what it finds before it goes on, and a socket holds little. A thread that
+    made rows of it would get its turn too seldom; this one only empties the socket.
+    """
+    done = threading.Event()
+
+    def take_in() -> None:
+        while not done.wait(TAKE_IN_S):
+            with conn.lock:
+                if not conn.closed:
+                    conn.pgconn.consume_input()
+
+    def until_done() -> None:
+        with suppress(psycopg.OperationalError):  # who reads will hear of it
+            take_in()
+
+    thread = threading.Thread(target=until_done, name="qb snapshot")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _fetched(sent: Sent) -> Received:
