@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qb_engine.database.target import Target
 
 DUMP_S = 600  # pg_dump of a schema that takes longer than this waits for a lock
+LOCK_WAIT = "10s"  # of pg_dump, for each table
 
 # pg_dump 17 and later guard their output with psql commands
 _GUARD = re.compile(r"(?m)^\\(?:un)?restrict .*$")
@@ -32,7 +33,8 @@ SELECT n.nspname::text, c.relname::text, c.oid::pg_catalog.int8, c.relkind::text
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm')
    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'qb')
-   AND NOT starts_with(n.nspname, 'pg_toast') AND NOT starts_with(n.nspname, 'pg_temp')
+   AND NOT pg_catalog.starts_with(n.nspname, 'pg_toast')
+   AND NOT pg_catalog.starts_with(n.nspname, 'pg_temp')
    AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE')
             AND pg_catalog.has_table_privilege(c.oid, 'SELECT'))
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
@@ -109,7 +111,7 @@ def dump(
         environment["PGPASSWORD"] = str(password)  # never on a command line, where all may read it
     command = [
         str(pg_binary("pg_dump")), "--schema-only", "--no-owner",
-        "--exclude-schema=qb", "--lock-wait-timeout=10s",
+        "--exclude-schema=qb", f"--lock-wait-timeout={LOCK_WAIT}",
         "--dbname", make_conninfo("", **part) or "dbname=" + os.environ.get("PGDATABASE", ""),
     ]  # fmt: skip
     if not privileges:
@@ -161,12 +163,24 @@ def _run(command: list[str], environment: dict[str, str], target: Target) -> str
             code="no-shadow",
         ) from None
     if done.returncode:
+        said, code = done.stderr.strip(), "no-shadow"
+        todo = "see what pg_dump says, then try again"
+        if "timeout" in said and "LOCK TABLE" in said:
+            todo, code = (
+                "see who holds the lock with qb locks; wait for it, then again",
+                "schema-busy",
+            )
+        elif "permission denied" in said:
+            todo, code = (
+                "give the role SELECT on what is named, or pg_read_all_data",
+                "missing-privilege",
+            )
         raise ServerError(
             "reading the target's schema failed",
             where=target.display,
-            why=done.stderr.strip(),
-            todo="the role must be allowed to read the tables' definitions",
-            code="no-shadow",
+            why=said,
+            todo=todo,
+            code=code,
         )
     return done.stdout
 

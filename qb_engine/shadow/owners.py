@@ -17,7 +17,8 @@ _OWNED = """
 WITH apart AS (
     SELECT oid FROM pg_catalog.pg_namespace
      WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'qb')
-       AND NOT starts_with(nspname, 'pg_toast') AND NOT starts_with(nspname, 'pg_temp')
+       AND NOT pg_catalog.starts_with(nspname, 'pg_toast')
+       AND NOT pg_catalog.starts_with(nspname, 'pg_temp')
 ), owned(class, id, owner) AS (
     SELECT 'pg_catalog.pg_class'::regclass, c.oid, c.relowner FROM pg_catalog.pg_class c
      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relnamespace IN (SELECT oid FROM apart)

@@ -34,7 +34,7 @@ SELECT r.rolname::text,
        ARRAY(SELECT g.rolname::text FROM pg_catalog.pg_auth_members m
                JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid)
   FROM pg_catalog.pg_roles r
- WHERE NOT starts_with(r.rolname, 'pg_')
+ WHERE NOT pg_catalog.starts_with(r.rolname, 'pg_')
  ORDER BY EXISTS (SELECT FROM pg_catalog.pg_shdepend d
                    WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.refobjid = r.oid)
           DESC, r.oid
@@ -52,7 +52,7 @@ WITH RECURSIVE reach(member, role) AS (
 ), strong AS (
     SELECT DISTINCT reach.member FROM reach JOIN pg_catalog.pg_roles r ON r.oid = reach.role
      WHERE r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls
-        OR starts_with(r.rolname, 'pg_') AND r.rolname <> ALL (%(harmless)s)
+        OR pg_catalog.starts_with(r.rolname, 'pg_') AND r.rolname <> ALL (%(harmless)s)
 )
 SELECT r.rolname::text, pg_catalog.shobj_description(r.oid, 'pg_authid'),
        r.oid NOT IN (SELECT member FROM strong),
@@ -65,7 +65,7 @@ SELECT r.rolname::text, pg_catalog.shobj_description(r.oid, 'pg_authid'),
 UNUSED = """
 SELECT r.rolname::text, pg_catalog.shobj_description(r.oid, 'pg_authid')
   FROM pg_catalog.pg_roles r
- WHERE starts_with(pg_catalog.shobj_description(r.oid, 'pg_authid'), %s)
+ WHERE pg_catalog.starts_with(pg_catalog.shobj_description(r.oid, 'pg_authid'), %s)
    AND NOT r.rolcanlogin
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_shdepend d
                     WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass
