@@ -14,7 +14,7 @@ from qb_engine.drafting.derive import WayBack
 from qb_engine.operations import Inverse, Irreversible, Operation
 from qb_engine.operations.safely import Fill, Step, place
 from qb_engine.schema import Snapshot, snapshot
-from qb_engine.sql import SqlError, read_one
+from qb_engine.sql import SqlError, ident, qualified, read_one
 
 if TYPE_CHECKING:
     from qb_engine.analysis.fixing.compose import Composed, Piece
@@ -33,13 +33,24 @@ def ways_back(shadow: Shadow, composed: Composed) -> tuple[WayBack, ...]:
         conn.execute(f"SET statement_timeout = '{STATEMENT_S}s'".encode())
         start = snapshot(conn)
         found: list[WayBack] = []
+        fill = composed.fill
         for piece in composed.pieces:
+            if piece.kind == "post" and fill is not None:
+                _run(conn, _update(fill))
+                fill = None
             found.append(_way(conn, piece))
         if composed.fill is not None and found and (why := _lost(composed.fill, composed, start)):
             found[0] = WayBack(irreversible=why)
         return tuple(found)
     finally:
         conn.close()
+
+
+def _update(fill: Fill) -> str:
+    """A backfill as one UPDATE; what only the user knows is NULL in it."""
+    values = ", ".join(f"{ident(column)} = ({sql or 'NULL'})" for column, sql in fill.set.items())
+    where = f" WHERE {fill.where}" if fill.where else ""
+    return f"UPDATE {qualified(fill.schema, fill.table)} SET {values}{where}"
 
 
 def _way(conn: Connection, piece: Piece) -> WayBack:
