@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from qb_engine.analysis.examine import Examiner, examined_of
+from qb_engine.analysis.examine import FLUSH, Examiner, examined_of
 from qb_engine.database.connect import lost
 from qb_engine.execution import Block, Executor, Observation
 from qb_engine.execution.failure import StepFailed
@@ -104,8 +104,12 @@ class Examination:
             if commit and any(step.statement.kind in LASTING for step in steps):
                 self._forget()
         if not commit:
-            self.acting.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
+            self.settle()
         return examined_of(examiner, arranged, seen.values())
+
+    def settle(self) -> None:
+        """Have what was read until now not be counted with what comes."""
+        self.acting.execute(FLUSH)
 
     def plainly(self, statements: Iterable[Statement]) -> None:
         """Run statements one by one for those after them; what fails was said elsewhere."""

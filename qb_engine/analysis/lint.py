@@ -203,8 +203,10 @@ class _Looker:
         made_up = StandIns(on.acting, steps, gently=self._ground.known)
         if commit or not self._ground.known:
             made_up.make()
+            on.settle()
         examined = on.run(blocks, commit=commit)
         if not commit and self._ground.known and any(map(_missed, examined)) and made_up.make():
+            on.settle()
             examined = on.run(blocks, commit=False)
         if made_up.made:
             made_up.remove(on.acting)
