@@ -189,9 +189,13 @@ def command(session: Session, migration: str | None, check: bool, every: bool) -
     ):
         migrations = session.migrations()
         states = status(conn, migrations)
-        found = findings(
-            states, migrations.entries, orphans=orphans(conn), invalid=invalid_indexes(conn)
-        )
+        invalid = invalid_indexes(conn)
+        if invalid and any(s.state == "partial" for s in states):  # some may be its own remains
+            from qb_engine.runner.trouble import cases, coming_back
+
+            again = coming_back(cases(conn, migrations))
+            invalid = tuple(i for i in invalid if i.removal not in again)
+        found = findings(states, migrations.entries, orphans=orphans(conn), invalid=invalid)
         running = runner(conn)
         if migration is None:
             return StatusReport(

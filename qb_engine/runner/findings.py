@@ -45,16 +45,22 @@ def findings(
     """Everything that is wrong, by how migrations stand, what the folder holds, what was left.
 
     A pure function: statuses in the order of the folder, the folder's entries, runs whose runner
-    is gone, indexes that no build has finished.
+    is gone, indexes that no build has finished. What one cause has left is one finding.
     """
     paths = {entry.id: entry for entry in entries}
     unsettled = [s for s in found if s.state not in SETTLED or s.down_edited]
+    half = {s.migration for s in found if s.state == "partial"}
+    gone = {each.migration: each for each in orphans if each.migration in half}
     return (
-        *(each for status in unsettled for each in _one(status, paths.get(status.migration))),
+        *(
+            each
+            for status in unsettled
+            for each in _one(status, paths.get(status.migration), gone.get(status.migration))
+        ),
         *_late(found, paths),
         *_duplicates(found, entries),
         *_branches(found),
-        *(_orphan(each) for each in orphans),
+        *(_orphan(each) for each in orphans if each.migration not in gone),
         *(_invalid(each) for each in invalid),
     )
 
@@ -93,8 +99,8 @@ def _newest(found: Sequence[Status]) -> str:
     return applied[-1] if applied else ""
 
 
-def _one(status: Status, entry: Entry | None) -> Iterator[Finding]:
-    """What is wrong with one migration by itself."""
+def _one(status: Status, entry: Entry | None, gone: Orphan | None = None) -> Iterator[Finding]:
+    """What is wrong with one migration by itself; `gone` is its run when nobody ended that."""
     id = status.migration
     file = _path(entry) if entry else f"migrations/{id}"
     if status.state == "edited":
@@ -138,7 +144,9 @@ def _one(status: Status, entry: Entry | None) -> Iterator[Finding]:
             "partial-down" if status.down else "partial",
             id,
             f"{id} stopped half way {way}: {status.note}",
-            "what was committed is there, and the rest is not",
+            f"its runner {_ended(gone)}; what was committed is there, and the rest is not"
+            if gone
+            else "what was committed is there, and the rest is not",
             f"{'qb rollback' if status.down else 'qb run'} continues; qb repair shows what is left,"
             " and continues or undoes it",
         )
@@ -251,13 +259,20 @@ def _branches(found: Sequence[Status]) -> Iterator[Finding]:
         )
 
 
+def _ended(orphan: Orphan) -> str:
+    """How a runner is told of that said nothing at its end."""
+    return (
+        f"was started by {orphan.who}{f' on {orphan.host}' if orphan.host else ''} at "
+        f"{orphan.started_at:%Y-%m-%d %H:%M:%S}, and ended without a word"
+    )
+
+
 def _orphan(orphan: Orphan) -> Finding:
     return Finding(
         "runner-gone",
         orphan.migration,
         f"run {orphan.run} of {orphan.migration} is recorded as running, and its runner is gone",
-        f"it was started by {orphan.who}{f' on {orphan.host}' if orphan.host else ''} at "
-        f"{orphan.started_at:%Y-%m-%d %H:%M:%S}, and ended without a word",
+        f"it {_ended(orphan)}",
         "qb repair shows what it has done and what is left; qb run goes on after it",
     )
 

@@ -73,6 +73,11 @@ class InvalidIndex:
     table: str
     temporary: bool
 
+    @property
+    def removal(self) -> str:
+        """The statement that removes it."""
+        return f"DROP INDEX CONCURRENTLY {self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class HalfDetached:

@@ -27,7 +27,7 @@ from qb_engine.runner.request import Request
 from qb_engine.runner.resume import clear
 from qb_engine.runner.rollback import undo as roll_back_one
 from qb_engine.runner.run import arranged, becomes, run_with
-from qb_engine.runner.trouble import UNDO, Case, StepState, cases, undoing
+from qb_engine.runner.trouble import UNDO, Case, StepState, cases, coming_back, undoing
 from qb_engine.runner.validate import validate
 from qb_engine.runner.wayback import compared
 from qb_engine.secrets import mask
@@ -82,10 +82,8 @@ def look(conn: Connection, migrations: Migrations) -> Found:
     at_it = lock.holder(conn) is not None
     found = tuple(c for c in cases(conn, migrations) if not (at_it and c.run.status == "running"))
     ours = [step for case in found for step in case.steps if not step.stands]
-    coming_back = {sql for step in ours for sql in step.clear}
-    left: list[Left] = [
-        i for i in invalid_indexes(conn) if f"DROP INDEX CONCURRENTLY {i.name}" not in coming_back
-    ]
+    again = coming_back(found)
+    left: list[Left] = [i for i in invalid_indexes(conn) if i.removal not in again]
     detaching = " ".join(step.sql for step in ours if step.state == "cut off")
     left += [h for h in half_detached(conn) if _own(h.partition) not in detaching]
     alone = [o for o in orphans(conn) if o.run not in {case.run.run for case in found}]
@@ -245,7 +243,7 @@ def ending(left: Left) -> str:
     if isinstance(left, HalfDetached):
         return f"ALTER TABLE {left.parent} DETACH PARTITION {left.partition} FINALIZE"
     if left.temporary:
-        return f"DROP INDEX CONCURRENTLY {left.name}"
+        return left.removal
     return f"REINDEX INDEX CONCURRENTLY {left.name}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -92,6 +92,12 @@ def cases(conn: Connection, migrations: Migrations) -> tuple[Case, ...]:
         return ()
     known = [s for s in ledger.standing(conn).values() if s.status in ("partial", "partial down")]
     return tuple(_case(conn, migrations, s.last) for s in sorted(known, key=lambda s: s.last.run))
+
+
+def coming_back(found: Iterable[Case]) -> frozenset[str]:
+    """The statements that remove what is half made, before half applied migrations go on."""
+    open_ones = (step for case in found for step in case.steps if not step.stands)
+    return frozenset(sql for step in open_ones for sql in step.clear)
 
 
 def decided(case: Case, cut_off: str) -> Case:

@@ -417,6 +417,29 @@ def test_an_invalid_index_is_found_with_what_removes_it(qb, connection: Connecti
     assert qb("status", "--check").ok
 
 
+def test_what_one_killed_runner_has_left_is_one_thing_to_put_right(
+    qb, write, connection: Connection
+) -> None:
+    """A migration half way, its run without an end, and an index that the next run builds anew."""
+    index = "CREATE UNIQUE INDEX CONCURRENTLY a_id ON a (id)"
+    write(
+        "20240101_a.sql", f"CREATE TABLE a AS SELECT 1 AS id FROM generate_series(1, 2);\n{index}"
+    )
+    with pytest.raises(StepFailed):
+        qb("run")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        connection.execute(index.encode())
+    connection.execute("UPDATE qb.history SET status = 'running', finished_at = NULL")
+    connection.execute("UPDATE qb.step SET status = 'running', error = '' WHERE number = 2")
+    (finding,) = qb("status", "--check").findings
+    assert finding.id == "partial"
+    assert "ended without a word" in finding.why
+    assert "qb run continues" in finding.todo
+    connection.execute("DELETE FROM a")
+    assert qb("run").ok
+    assert qb("status", "--check").ok
+
+
 def test_an_index_of_partitions_that_wait_for_theirs_is_no_remains(
     qb, connection: Connection
 ) -> None:
