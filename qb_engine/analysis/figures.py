@@ -11,6 +11,7 @@ import psycopg
 
 from qb_engine.analysis.facts import Figures
 from qb_engine.analysis.hazards.hazard import Circumstances
+from qb_engine.analysis.named import WANTED, wanted
 from qb_engine.database.connect import lost
 
 if TYPE_CHECKING:
@@ -28,21 +29,19 @@ SET LOCAL statement_timeout = '{statement}'
 # Every relation of these names with each of its partitions. Sizes of what somebody has locked, or
 # waits to lock, are told by the catalog: asking for them would wait, too.
 MEMBERS = """
-WITH named AS (
-    SELECT DISTINCT wanted.name FROM pg_catalog.unnest(%(names)s::text[]) AS wanted(name)
-), found AS MATERIALIZED (
-    SELECT named.name, c.oid, c.relkind
-      FROM named
-      JOIN (SELECT c.oid, c.relkind, n.nspname || '.' || c.relname AS name
-              FROM pg_catalog.pg_class c
-              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace) AS c
-        ON c.name = named.name
+WITH found AS MATERIALIZED (
+    SELECT wanted.name, c.oid, c.relkind, c.reltuples, c.relpages
+      FROM {wanted}
+      JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.nsp
+      JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.rel
 ), members AS MATERIALIZED (
-    SELECT f.name, f.relkind AS kind, f.oid, false AS leaf FROM found f
+    SELECT f.name, f.relkind AS kind, f.oid, false AS leaf, f.relkind, f.reltuples, f.relpages
+      FROM found f
      WHERE f.relkind NOT IN ('p', 'I')
      UNION ALL
-    SELECT f.name, f.relkind, t.relid, t.isleaf AND t.level > 0
+    SELECT f.name, f.relkind, c.oid, t.isleaf AND t.level > 0, c.relkind, c.reltuples, c.relpages
       FROM found f CROSS JOIN LATERAL pg_catalog.pg_partition_tree(f.oid) AS t
+      JOIN pg_catalog.pg_class c ON c.oid = t.relid
      WHERE f.relkind IN ('p', 'I')
 ), locked AS MATERIALIZED (
     SELECT l.relation AS oid FROM pg_catalog.pg_locks l
@@ -55,9 +54,8 @@ WITH named AS (
       JOIN pg_catalog.pg_index i ON i.indexrelid = l.relation
      WHERE l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
 )
-SELECT m.name, m.kind::text, m.leaf, c.reltuples::float8, c.relpages::bigint, {sizes}, {counters}
-  FROM members m
-  JOIN pg_catalog.pg_class c ON c.oid = m.oid
+SELECT c.name, c.kind::text, c.leaf, c.reltuples::float8, c.relpages::bigint, {sizes}, {counters}
+  FROM members c
 """
 
 SIZES = """
@@ -79,9 +77,10 @@ COUNTERS = """
              WHERE d.datname = pg_catalog.current_database()),
            pg_catalog.pg_postmaster_start_time()))::float8
 """
-WHOLE = MEMBERS.format(sizes=SIZES, counters=COUNTERS)
+WHOLE = MEMBERS.format(wanted=WANTED, sizes=SIZES, counters=COUNTERS)
 # what the catalog alone says, to a role that may call none of these functions
 BARE = MEMBERS.format(
+    wanted=WANTED,
     sizes="NULL::bigint, NULL::bigint",
     counters="NULL::bigint, NULL::bigint, NULL::numeric, NULL::float8",
 )
@@ -193,7 +192,7 @@ def _members(conn: Connection, names: list[str]) -> tuple[list[tuple[Any, ...]],
         ):
             conn.execute(LIMITS.format(statement="60s"))
             row = conn.execute(BLOCK).fetchone()
-            found = conn.execute(query.encode(), {"names": names}).fetchall()
+            found = conn.execute(query.encode(), wanted(names)).fetchall()
             return found, int(row[0]) if row else 8192
     return [], 8192
 

@@ -12,6 +12,7 @@ import psycopg
 
 from qb_engine.analysis.explain import HIDDEN, STATEMENTS_SCHEMA
 from qb_engine.analysis.facts import Examined
+from qb_engine.analysis.named import WANTED, wanted
 from qb_engine.database.connect import lost
 from qb_engine.execution.blockers import Blocker, sessions_of
 from qb_engine.execution.concurrently import in_the_way, tables_of
@@ -37,14 +38,13 @@ _CONFLICTS = {  # PostgreSQL's own table of locks, by the first letters of the m
 _SHORT = dict(zip(("AS", "RS", "RX", "SUX", "S", "SRX", "X", "AX"), MODES, strict=True))
 
 # who holds or awaits a lock on one of these relations; a prepared transaction has no process
-HOLDING = """
+HOLDING = f"""
 SELECT n.nspname || '.' || c.relname, l.pid, l.mode::text, l.granted, l.virtualtransaction::text,
        c.relkind IN ('r', 'm') AND pg_catalog.age(c.relfrozenxid)
          > pg_catalog.current_setting('autovacuum_freeze_max_age')::int
-  FROM pg_catalog.unnest(%s::text[]) AS wanted(name)
-  JOIN pg_catalog.pg_namespace n ON true
-  JOIN pg_catalog.pg_class c
-    ON c.relnamespace = n.oid AND n.nspname || '.' || c.relname = wanted.name
+  FROM {WANTED}
+  JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.nsp
+  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.rel
   JOIN pg_catalog.pg_locks l ON l.relation = c.oid AND l.locktype = 'relation'
    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
                       WHERE d.datname = pg_catalog.current_database())
@@ -180,15 +180,15 @@ def needs(examined: Sequence[Examined]) -> tuple[Need, ...]:
 
 def impact(conn: Connection, examined: Sequence[Examined], *, traffic: bool = True) -> Impact:
     """Look at what is going on on the target, against the locks of a plan; `conn` only reads."""
-    wanted = needs(examined)
-    found = _holding(conn, wanted) + _concurrent(conn, examined)
+    locks = needs(examined)
+    found = _holding(conn, locks) + _concurrent(conn, examined)
     unique = {(each.who.key, each.relation, each.mode): each for each in reversed(found)}
     ways = sorted(unique.values(), key=lambda e: (bool(e.passes), -(e.who.age_s or 0.0)))
     if not traffic:
-        return Impact(wanted, tuple(ways))
-    queries, source = _queries(conn, {need.relation for need in wanted})
-    rates = _traffic(wanted, queries) if queries is not None else _by_counters(wanted, examined)
-    return Impact(wanted, tuple(ways), _horizons(conn), rates, source)
+        return Impact(locks, tuple(ways))
+    queries, source = _queries(conn, {need.relation for need in locks})
+    rates = _traffic(locks, queries) if queries is not None else _by_counters(locks, examined)
+    return Impact(locks, tuple(ways), _horizons(conn), rates, source)
 
 
 def until_quiet(
@@ -216,14 +216,14 @@ def until_quiet(
 # -- who is in the way -------------------------------------------------------------------------
 
 
-def _holding(conn: Connection, wanted: Sequence[Need]) -> list[InTheWay]:
-    names = sorted({need.relation for need in wanted})
-    rows = conn.execute(HOLDING, [names]).fetchall() if names else []
+def _holding(conn: Connection, held: Sequence[Need]) -> list[InTheWay]:
+    names = sorted({need.relation for need in held})
+    rows = conn.execute(HOLDING.encode(), wanted(names)).fetchall() if names else []
     sessions = {b.pid: b for b in sessions_of(conn, {row[1] for row in rows if row[1]})}
     prepared = {row[0]: _prepared(row) for row in conn.execute(PREPARED).fetchall()}
     found = []
     for relation, pid, mode, granted, transaction, frozen in rows:
-        need = next((n for n in wanted if n.relation == relation and conflicts(n.mode, mode)), None)
+        need = next((n for n in held if n.relation == relation and conflicts(n.mode, mode)), None)
         who = sessions.get(pid) if pid else prepared.get(transaction)
         if need is None or who is None:
             continue
@@ -321,21 +321,21 @@ def modes(text: str, relations: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _traffic(wanted: Iterable[Need], queries: Iterable[tuple[Query, str]]) -> tuple[Traffic, ...]:
+def _traffic(locks: Iterable[Need], queries: Iterable[tuple[Query, str]]) -> tuple[Traffic, ...]:
     known = list(queries)
     found = []
-    for need in _strongest(wanted):
+    for need in _strongest(locks):
         waiting = [q for q, m in known if q.relation == need.relation and conflicts(need.mode, m)]
         per_s = sum(query.per_s for query in waiting)
         found.append(Traffic(need, per_s, _times(per_s, need.seconds), tuple(waiting)))
     return tuple(sorted(found, key=lambda each: -each.per_s))
 
 
-def _by_counters(wanted: Iterable[Need], examined: Iterable[Examined]) -> tuple[Traffic, ...]:
+def _by_counters(locks: Iterable[Need], examined: Iterable[Examined]) -> tuple[Traffic, ...]:
     """From how often the tables were read, and how many rows were written, per second."""
     figures = {name: f for step in examined for name, f in step.facts.figures.items()}
     found = []
-    for need in _strongest(wanted):
+    for need in _strongest(locks):
         of = figures.get(need.relation)
         if of is None or of.writes is None or of.reads is None:
             continue
@@ -348,10 +348,10 @@ def _by_counters(wanted: Iterable[Need], examined: Iterable[Examined]) -> tuple[
     return tuple(sorted(found, key=lambda each: -each.per_s))
 
 
-def _strongest(wanted: Iterable[Need]) -> list[Need]:
+def _strongest(locks: Iterable[Need]) -> list[Need]:
     """The strongest lock on each table that keeps readers or writers waiting."""
     best: dict[str, Need] = {}
-    for need in wanted:
+    for need in locks:
         if need.index or not conflicts(need.mode, "RowExclusiveLock"):
             continue
         known = best.get(need.relation)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from qb_engine.analysis.named import WANTED, parts
 from qb_engine.analysis.witnesses.claim import Claim
 from qb_engine.operations import read as operations_of
 from qb_engine.operations.alter_column_type import AlterColumnType
@@ -19,18 +20,17 @@ if TYPE_CHECKING:
     from qb_engine.sql import Statement
 
 # columns as they are now, of tables that do not have them from a parent
-COLUMNS = """
-SELECT wanted.tab, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
+COLUMNS = f"""
+SELECT wanted.name, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
        a.attname::text, pg_catalog.quote_ident(a.attname),
        pg_catalog.format_type(a.atttypid, a.atttypmod), t.typname::text, t.typtype::text,
        a.atttypmod,
        ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid
               ORDER BY e.enumsortorder)
-  FROM unnest(%s::text[], %s::text[]) AS wanted(tab, col)
-  JOIN pg_catalog.pg_namespace n ON true
-  JOIN pg_catalog.pg_class c
-    ON c.relnamespace = n.oid AND n.nspname || '.' || c.relname = wanted.tab
-  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = wanted.col
+  FROM {WANTED}
+  JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.nsp
+  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.rel
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = wanted.part
   JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
  WHERE a.attinhcount = 0
 """
@@ -48,7 +48,7 @@ def read(conn: Connection, changes: Changes, statement: Statement) -> Iterator[C
     changed = {(c.after.table, c.after.name): c.before for c in changes.retyped_columns}
     if not changed:
         return
-    rows = conn.execute(COLUMNS, [[t for t, _ in changed], [c for _, c in changed]]).fetchall()
+    rows = conn.execute(COLUMNS.encode(), parts(changed)).fetchall()
     for row in rows:
         before = changed[row[0], row[2]].type
         if claim := _claim(row, before, _using(statement, row[2])):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from qb_engine.analysis.named import WANTED, parts
 from qb_engine.analysis.witnesses.claim import Claim
 
 if TYPE_CHECKING:
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.sql import Statement
 
-EXCLUSIONS = """
-SELECT wanted.tab, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
+EXCLUSIONS = f"""
+SELECT wanted.name, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
        k.conname::text,
        ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, u.at::int, false)
                FROM pg_catalog.unnest(k.conexclop) WITH ORDINALITY AS u(op, at) ORDER BY u.at),
@@ -22,11 +23,10 @@ SELECT wanted.tab, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_
                JOIN pg_catalog.pg_operator p ON p.oid = u.op
                JOIN pg_catalog.pg_namespace o ON o.oid = p.oprnamespace ORDER BY u.at),
        pg_catalog.pg_get_expr(i.indpred, i.indrelid)
-  FROM unnest(%s::text[], %s::text[]) AS wanted(tab, con)
-  JOIN pg_catalog.pg_namespace n ON true
-  JOIN pg_catalog.pg_class c
-    ON c.relnamespace = n.oid AND n.nspname || '.' || c.relname = wanted.tab
-  JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.conname = wanted.con
+  FROM {WANTED}
+  JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.nsp
+  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.rel
+  JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.conname = wanted.part
   JOIN pg_catalog.pg_index i ON i.indexrelid = k.conindid
  WHERE k.conexclop IS NOT NULL AND k.conparentid = 0
 """
@@ -36,7 +36,7 @@ def read(conn: Connection, changes: Changes, statement: Statement) -> Iterator[C
     found = [k for k in changes.added_constraints if k.kind in "xpu"]
     if not found:
         return
-    rows = conn.execute(EXCLUSIONS, [[k.table for k in found], [k.name for k in found]]).fetchall()
+    rows = conn.execute(EXCLUSIONS.encode(), parts((k.table, k.name) for k in found)).fetchall()
     columns = {(k.table, k.name): k.columns for k in found}
     for relation, table, name, keys, operators, condition in rows:
         named = ", ".join(f"{key} AS qb_{n}" for n, key in enumerate(keys))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from qb_engine.analysis.named import WANTED, parts
 from qb_engine.analysis.witnesses.claim import Claim
 
 if TYPE_CHECKING:
@@ -15,14 +16,13 @@ if TYPE_CHECKING:
 # The columns of these names that must not be NULL, of tables that are not partitions of another
 # one; not those whose constraint is still to be validated (PostgreSQL 18), nor those whose type
 # brings a default.
-COLUMNS = """
-SELECT wanted.tab, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
+COLUMNS = f"""
+SELECT wanted.name, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
        a.attname::text, pg_catalog.quote_ident(a.attname), t.typdefault IS NOT NULL
-  FROM unnest(%s::text[], %s::text[]) AS wanted(tab, col)
-  JOIN pg_catalog.pg_namespace n ON true
-  JOIN pg_catalog.pg_class c
-    ON c.relnamespace = n.oid AND n.nspname || '.' || c.relname = wanted.tab
-  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = wanted.col
+  FROM {WANTED}
+  JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.nsp
+  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.rel
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = wanted.part
   JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
  WHERE a.attnotnull AND a.attnum > 0 AND NOT c.relispartition AND c.relkind IN ('r', 'p')
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
@@ -43,7 +43,7 @@ def read(conn: Connection, changes: Changes, statement: Statement) -> Iterator[C
     }
     if not wanted:
         return
-    rows = conn.execute(COLUMNS, [[t for t, _ in wanted], [c for _, c in wanted]]).fetchall()
+    rows = conn.execute(COLUMNS.encode(), parts(wanted)).fetchall()
     for relation, table, name, column, has_default in rows:
         if not wanted[relation, name]:
             where = f"WHERE {column} IS NULL"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from qb_engine.analysis.named import WANTED, wanted
 from qb_engine.analysis.witnesses.claim import Claim
 from qb_engine.sql import literal
 
@@ -14,17 +15,16 @@ if TYPE_CHECKING:
     from qb_engine.sql import Statement
 
 # these partitions with the condition of their rows, their parent, and its DEFAULT partition
-PARTITIONS = """
-SELECT wanted.tab, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
+PARTITIONS = f"""
+SELECT wanted.name, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
        pg_catalog.pg_get_partition_constraintdef(c.oid), h.inhparent::bigint,
        pn.nspname || '.' || p.relname,
        pg_catalog.quote_ident(pn.nspname) || '.' || pg_catalog.quote_ident(p.relname),
        dn.nspname || '.' || d.relname,
        pg_catalog.quote_ident(dn.nspname) || '.' || pg_catalog.quote_ident(d.relname)
-  FROM pg_catalog.unnest(%s::text[]) AS wanted(tab)
-  JOIN pg_catalog.pg_namespace n ON true
-  JOIN pg_catalog.pg_class c
-    ON c.relnamespace = n.oid AND n.nspname || '.' || c.relname = wanted.tab
+  FROM {WANTED}
+  JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.nsp
+  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.rel
   JOIN pg_catalog.pg_inherits h ON h.inhrelid = c.oid
   JOIN pg_catalog.pg_class p ON p.oid = h.inhparent
   JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
@@ -40,7 +40,7 @@ def read(conn: Connection, changes: Changes, statement: Statement) -> Iterator[C
     names = [*attached, *changes.created]
     if not names:
         return
-    for row in conn.execute(PARTITIONS, [names]).fetchall():
+    for row in conn.execute(PARTITIONS.encode(), wanted(names)).fetchall():
         relation, table, condition, oid, parent, of, default, default_table = row
         if condition is None:  # the only partition of its parent takes every row
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from qb_engine.analysis.named import WANTED, wanted
 from qb_engine.analysis.witnesses.claim import Claim
 
 if TYPE_CHECKING:
@@ -13,25 +14,24 @@ if TYPE_CHECKING:
     from qb_engine.sql import Statement
 
 # the unique indexes of these names, their keys and conditions as expressions over the table's rows
-INDEXES = """
+INDEXES = f"""
 SELECT tn.nspname || '.' || t.relname,
        pg_catalog.quote_ident(tn.nspname) || '.' || pg_catalog.quote_ident(t.relname),
        coalesce(k.conname, c.relname)::text,
        ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, g.n, false)
                FROM pg_catalog.generate_series(1, i.indnkeyatts) AS g(n) ORDER BY g.n),
        pg_catalog.pg_get_expr(i.indpred, i.indrelid), i.indnullsnotdistinct
-  FROM pg_catalog.unnest(%s::text[]) AS wanted(name)
-  JOIN pg_catalog.pg_namespace n ON true
-  JOIN pg_catalog.pg_class c
-    ON c.relnamespace = n.oid AND n.nspname || '.' || c.relname = wanted.name
+  FROM {WANTED}
+  JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.nsp
+  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.rel
   JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
   JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
   JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
-  LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = c.oid AND k.contype IN ('p', 'u')
+  LEFT JOIN pg_catalog.pg_constraint k
+    ON k.conrelid = t.oid AND k.conindid = c.oid AND k.contype IN ('p', 'u')
  WHERE i.indisunique AND NOT i.indisexclusion AND NOT c.relispartition
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint x
-                    WHERE x.conindid = c.oid AND x.contype IN ('p', 'u')
-                      AND x.conexclop IS NOT NULL)
+                    WHERE x.conrelid = t.oid AND x.conindid = c.oid AND x.conexclop IS NOT NULL)
 """
 
 
@@ -40,7 +40,7 @@ def read(conn: Connection, changes: Changes, statement: Statement) -> Iterator[C
     if not added:
         return
     for relation, table, name, keys, condition, nulls in conn.execute(
-        INDEXES, [list(added)]
+        INDEXES.encode(), wanted(added)
     ).fetchall():
         columns = next(
             (i.columns for i in added.values() if i.table == relation and i.name.endswith(name)),
