@@ -60,14 +60,12 @@ def _refuse_foreign(text: str, path: Path) -> None:
 
 def _sections(text: str, path: Path) -> dict[str, tuple[str, str, int]]:
     """Each section as (body, what stands behind the marker, the body's first line)."""
-    marks = list(_MARK.finditer(text))
+    marks = _marks(text)
     found: dict[str, tuple[str, str, int]] = {}
     if not any(mark[1] in ("up", "down") for mark in marks):
         found["up"] = (text, "", 1)
     for mark, after in zip(marks, [*marks[1:], None]):
         line = text.count("\n", 0, mark.start()) + 1
-        if mark[1] == "accept":
-            continue
         if mark[1] not in SECTIONS:
             raise InputError(
                 f"qb:{mark[1]} is not a section",
@@ -82,6 +80,11 @@ def _sections(text: str, path: Path) -> dict[str, tuple[str, str, int]]:
         body = text[mark.end() : after.start() if after else len(text)]
         found[mark[1]] = (body, mark[2].strip(), line)
     return found
+
+
+def _marks(text: str) -> list[re.Match[str]]:
+    """The marks that begin sections; one that accepts a hazard belongs to its statement."""
+    return [mark for mark in _MARK.finditer(text) if mark[1] != "accept"]
 
 
 def _read(
@@ -134,7 +137,7 @@ def _yaml(
     import yaml
 
     body, behind, line = sections[name]
-    whole = _MARK.search(sections["up"][0]) is not None  # all of the file is up, marks included
+    whole = bool(_marks(sections["up"][0]))  # all of the file is up, marks included
     text = "\n".join([behind, *_uncommented(body.split("\n")[1:], whole)])
     try:
         node = yaml.compose(text, yaml.SafeLoader)
