@@ -41,6 +41,10 @@ SELECT c.oid::bigint, pg_catalog.json_build_object(
                  JOIN pg_catalog.pg_class p ON p.oid = h.inhparent
                  JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
                 WHERE h.inhrelid = c.oid AND c.relispartition),
+    'above', (SELECT pn.nspname || '.' || p.relname FROM pg_catalog.pg_inherits h
+                 JOIN pg_catalog.pg_class p ON p.oid = h.inhparent
+                 JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+                WHERE h.inhrelid = c.oid AND h.inhseqno = 1),
     'default_partition', (SELECT dn.nspname || '.' || d.relname
                  FROM pg_catalog.pg_partitioned_table pt
                  JOIN pg_catalog.pg_class d ON d.oid = pt.partdefid
@@ -205,7 +209,9 @@ class Changes:
     default_partitions: Mapping[str, str] = field(default_factory=dict)  # by parent
     indexes: Mapping[str, tuple[IndexState, ...]] = field(default_factory=dict)  # after, by table
     new: frozenset[str] = frozenset()
-    parents: Mapping[str, str] = field(default_factory=dict)  # by partition, before or after
+    parents: Mapping[str, str] = field(
+        default_factory=dict
+    )  # by partition or heir, before or after
     emptied: tuple[str, ...] = ()  # by TRUNCATE
     renamed_schemas: tuple[Changed, ...] = ()  # names
     renamed_values: tuple[Changed, ...] = ()  # of enums: (type, value)
@@ -302,9 +308,7 @@ def changes(before: Mapping[int, State], after: Mapping[int, State]) -> Changes:
             name_of(s): s["default_partition"] for s in after.values() if s["default_partition"]
         },
         indexes={name_of(s): tuple(_indexes(s).values()) for s in after.values()},
-        parents={
-            name_of(s): s["parent"] for s in (*before.values(), *after.values()) if s["parent"]
-        },
+        parents={name_of(s): s["above"] for s in (*before.values(), *after.values()) if s["above"]},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -88,13 +88,8 @@ class Examination:
         seen: dict[int, Observation] = {}
         try:
             for block in arranged:
-                try:
-                    observations = executor.run(block)
-                except StepFailed as failed:
-                    if lost(failed.cause):
-                        raise failed.cause from None
-                    observations = failed.observations
-                seen.update({o.number: o for o in observations})
+                for observations in _tried(executor, block, examiner):
+                    seen.update({o.number: o for o in observations})
                 if commit:
                     examiner.settle()
         finally:
@@ -160,3 +155,26 @@ class Examination:
             if began and pair and time.monotonic() - began > STATEMENT_S + GRACE_S:
                 with suppress(psycopg.Error):  # it has ended meanwhile
                     pair[0].cancel_safe()
+
+
+def _tried(
+    executor: Executor, block: Block, examiner: Examiner
+) -> Iterator[tuple[Observation, ...]]:
+    """What was seen of a block; of one that fails as a whole, without the step that failed, too.
+
+    Where no savepoint may stand between two statements, one that fails takes all of them back.
+    """
+    while True:
+        before = examiner.mark()
+        try:
+            yield executor.run(block)
+            return
+        except StepFailed as failed:
+            if lost(failed.cause):
+                raise failed.cause from None
+            yield failed.observations
+            rest = tuple(s for s in block.steps if s.number != failed.step.number)
+            if block.savepoints or not block.transactional or not rest or rest == block.steps:
+                return
+            examiner.back_to(before)
+            block = replace(block, steps=rest)

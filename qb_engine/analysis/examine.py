@@ -60,9 +60,9 @@ SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)
 PARTS = """
 SELECT DISTINCT n.nspname || '.' || c.relname, pn.nspname || '.' || p.relname
   FROM pg_catalog.pg_locks l
-  JOIN pg_catalog.pg_class c ON c.oid = l.relation AND c.relispartition AND c.relkind IN ('r', 'p')
+  JOIN pg_catalog.pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p', 'f')
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
+  JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid AND i.inhseqno = 1
   JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
   JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
  WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.granted
@@ -112,6 +112,14 @@ class Examiner:
     def settle(self) -> None:
         """Have what the transaction that has ended read counted as its own."""
         self._acting.execute(FLUSH)
+
+    def mark(self) -> tuple[dict[int, State], set[int], Others | None]:
+        """What is known now, to come back to when what follows is taken back."""
+        return dict(self._known), set(self._made), self._others
+
+    def back_to(self, mark: tuple[dict[int, State], set[int], Others | None]) -> None:
+        """Forget what was learnt since then."""
+        self._known, self._made, self._others = mark
 
     def facts(self, step: Step, seen: Observation) -> Facts:
         """The facts of a step, from what was observed and what it changed."""

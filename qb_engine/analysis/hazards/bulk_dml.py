@@ -132,6 +132,6 @@ def _in_functions(at: Situation) -> Iterator[Finding]:
         writes = at.lock(table) not in ("", "AccessShareLock", "RowShareLock")
         name = re.escape(table.partition(".")[2])
         said = re.search(SAID.format(name), text) or COMPOSED.search(text) or at.kind != "do"
-        ruled = at.changes.ruled_domains or at.changes.attached or at.changes.created
+        ruled = at.changes.ruled_domains or at.partitions
         if writes and said and not ruled:
             yield HAZARD.at(at, table, verb="a function" if at.kind != "do" else "the block")

@@ -262,6 +262,12 @@ class Situation:
             relation = self.parents.get(relation, "")
         return False
 
+    @property
+    def partitions(self) -> bool:
+        """True when the statement gives a table a new partition."""
+        made = any(table in self.changes.parents for table in self.changes.created)
+        return made or bool(self.changes.attached)
+
     def whole(self, relation: str) -> str:
         """The table that the statement works on as a whole, when this is one of its partitions.
 

@@ -74,12 +74,12 @@ def _by_itself(at: Situation, work: Work) -> bool:
         return any(k.name == work.constraint for k in at.changes.validated)
     if work.kind is WorkKind.BUILD:
         return any(k.index == work.index for k in at.changes.added_constraints)
-    return bool(at.changes.attached or at.changes.created)
+    return at.partitions
 
 
 def _own(at: Situation) -> tuple[str, str] | None:
     """A table that a block or a function itself keeps everybody out of, and what it reads whole."""
-    if at.changes.attached or at.changes.created or at.changes.ruled_domains:
+    if at.partitions or at.changes.ruled_domains:
         return None
     changed = {c.table for c in (*at.changes.added_columns, *at.changes.dropped_columns)}
     changed |= {change.after.table for change in at.changes.retyped_columns}

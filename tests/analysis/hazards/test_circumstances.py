@@ -76,6 +76,11 @@ wrapped | LOCK TABLE users; ALTER TABLE users ALTER age TYPE bigint | explicit-l
 none | CREATE FUNCTION fill() RETURNS void LANGUAGE sql AS 'UPDATE users SET age = 1'; SELECT fill() | bulk-dml
 none | CREATE PROCEDURE build() LANGUAGE plpgsql AS 'BEGIN CREATE INDEX ON users (city); END'; CALL build() | index-build-blocks-writes
 none | CREATE FUNCTION clear() RETURNS void LANGUAGE sql AS 'TRUNCATE users'; SELECT clear() | truncate
+wrapped | ALTER TYPE mood ADD VALUE 'fine'; UPDATE users SET mood = 'fine' WHERE id = 1; ALTER TABLE users ALTER email SET NOT NULL | enum-value-used-in-same-tx not-null-scan
+wrapped | ALTER TABLE users ADD COLUMN c int; CREATE TABLE a AS SELECT * FROM orders | work-after-access-exclusive
+wrapped | ALTER TABLE old_logs ADD COLUMN c int |
+wrapped | ALTER TABLE old_logs ADD CHECK (id > 0) | check-scan
+none | ALTER TABLE users ADD COLUMN c bigint DEFAULT 1 REFERENCES users | fk-missing-index fk-scan
 none | SET search_path = shop; ALTER TABLE users ALTER email SET NOT NULL | not-null-scan
 """  # noqa: E501
 

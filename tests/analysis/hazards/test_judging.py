@@ -48,6 +48,8 @@ CREATE TABLE logs_2024 PARTITION OF logs FOR VALUES FROM ('2024-01-01') TO ('202
 CREATE TABLE logs_rest PARTITION OF logs DEFAULT;
 CREATE TABLE logs_2023 (id bigint NOT NULL, at date NOT NULL,
     CHECK (at >= '2023-01-01' AND at < '2024-01-01'));
+CREATE TABLE old_logs (id bigint);
+CREATE TABLE older_logs () INHERITS (old_logs);
 CREATE TABLE gen (a int, b int GENERATED ALWAYS AS (a) STORED);
 CREATE SCHEMA shop;
 CREATE TABLE shop.users (id bigint PRIMARY KEY, email text);
