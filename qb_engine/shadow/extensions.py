@@ -30,6 +30,9 @@ SELECT class, id FROM (
     SELECT 'pg_catalog.pg_proc'::regclass::pg_catalog.oid::pg_catalog.int8,
            oid::pg_catalog.int8 FROM pg_catalog.pg_proc
      UNION ALL
+    SELECT 'pg_catalog.pg_class'::regclass::pg_catalog.oid::pg_catalog.int8,
+           oid::pg_catalog.int8 FROM pg_catalog.pg_class
+     UNION ALL
     SELECT 'pg_catalog.pg_operator'::regclass::pg_catalog.oid::pg_catalog.int8,
            oid::pg_catalog.int8 FROM pg_catalog.pg_operator
      UNION ALL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -126,3 +127,38 @@ def test_a_target_with_foreign_tables_has_a_shadow(
         assert [each.name for each in shadow.uncertain] == ["postgres_fdw"]
         assert set(shadow.uncertain[0].objects) >= {"public.f", "public.v"}
         conn.execute("ALTER FOREIGN TABLE f ADD b int")
+
+
+def test_an_extension_that_only_the_target_has_is_made_after_its_catalog(
+    project: Project, database: Target, connection: Connection, tmp_path: Path
+) -> None:
+    if not knows_paths(connection):
+        pytest.skip("PostgreSQL looks for extensions elsewhere since 18")
+    folder = tmp_path / "extension"
+    folder.mkdir()
+    for each in (tmp_path, *tmp_path.parents[:2], folder):
+        each.chmod(0o755)
+    (folder / "made_up.control").write_text("default_version = '1.0'\nrelocatable = true\n")
+    (folder / "made_up--1.0.sql").write_text(
+        "CREATE TYPE odd; CREATE FUNCTION odd_in(cstring) RETURNS odd LANGUAGE internal IMMUTABLE"
+        " STRICT AS 'byteain'; CREATE FUNCTION odd_out(odd) RETURNS cstring LANGUAGE internal"
+        " IMMUTABLE STRICT AS 'byteaout'; CREATE FUNCTION odd_mod(cstring[]) RETURNS int LANGUAGE"
+        " internal IMMUTABLE STRICT AS 'byteaoctetlen'; CREATE TYPE odd (INPUT = odd_in, OUTPUT ="
+        " odd_out, TYPMOD_IN = odd_mod, LIKE = bytea); CREATE TYPE state AS ENUM ('a', 'b');"
+        "CREATE FUNCTION made(int DEFAULT 1) RETURNS odd LANGUAGE plpgsql VOLATILE"
+        " AS $$ BEGIN RETURN NULL; END $$;"
+        "CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;"
+        "CREATE TABLE config (id int, s state)"
+    )
+    connection.execute(
+        f"CREATE SCHEMA x; SET extension_control_path = '$system:{tmp_path}';"
+        "CREATE EXTENSION made_up SCHEMA x; CREATE TABLE t (o x.odd(3), s x.state DEFAULT 'a',"
+        " d x.odd DEFAULT x.made()); CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE"
+        " FUNCTION x.touched(); CREATE TABLE other (id int)".encode()
+    )
+    with like(scratch(project), database) as shadow, shadow.connect() as conn:
+        assert [(e.name, e.stubbed, e.objects) for e in shadow.uncertain] == [
+            ("made_up", True, ("public.t",))
+        ]
+        conn.execute("INSERT INTO t (s) VALUES ('b'); ALTER TABLE t ADD more x.odd")
+        conn.execute("SELECT s FROM x.config")
