@@ -39,7 +39,8 @@ class Reading:
         admin = server.connect(MAINTENANCE)
         try:
             who = actor(admin)
-            self.same = _system(conn) == _system(admin)
+            ours = _system(admin)
+            self.same = ours is not None and _system(conn) == ours
         finally:
             admin.close()
         usable = mirror(server, roles_of(conn), harmless=True)
@@ -142,6 +143,9 @@ def _tried(admin: Connection, sql: str) -> str:
 
 
 def _system(conn: Connection) -> object:
-    """What tells one server from another."""
-    row = conn.execute(SYSTEM).fetchone()
+    """What tells one server from another; None where that may not be asked."""
+    try:
+        row = conn.execute(SYSTEM).fetchone()
+    except psycopg.errors.InsufficientPrivilege:
+        return None
     return row and row[0]

@@ -11,6 +11,7 @@ from qb_engine.database.connect import connect, server_errors
 from qb_engine.schema import snapshot
 from qb_engine.shadow.lacking import Lacking, stand_ins
 from qb_engine.shadow.reading import Reading
+from qb_engine.shadow.roles import mirror, named_in
 from qb_engine.shadow.script import read_file, run_script
 from qb_engine.shadow.server import MAINTENANCE, Scratch, scratch
 from qb_engine.shadow.templates import CLONE, TEMPLATE, clone, sweep, template
@@ -102,6 +103,8 @@ def from_sql(server: Scratch, ddl: str, name: str = "") -> Iterator[Shadow]:
             def fill(dbname: str) -> tuple[Lacking, ...]:
                 return run_script(server, dbname, ddl, name)
 
+            if named := named_in(ddl):  # those of a kept template may have been swept since
+                mirror(server, named)
             with template(server, f"sql:{ddl}", fill) as (kept, lacking):
                 dbname = stack.enter_context(clone(server, kept))
         with server_errors("working on a shadow", server.target):
