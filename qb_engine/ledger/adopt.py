@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import qb_engine
+from qb_engine.ledger.decisions import durably
 from qb_engine.ledger.history import Run, way_back
 from qb_engine.ledger.install import as_sql
 from qb_engine.schema import snapshot
@@ -119,7 +120,7 @@ def adopt(
     """
     schema = snapshot(conn)
     ddl = as_sql(conn, target)
-    with conn.transaction():
+    with durably(conn):
         told = {"host": platform.node(), "reason": reason, "detail": json.dumps(detail or {})}
         conn.execute(BASELINE, {"sql": ddl, "snapshot": schema.to_json(), **told})
         given = json.dumps([{**asdict(each), "n": n} for n, each in enumerate(rows)], default=str)
@@ -165,14 +166,13 @@ def accept(conn: Connection, run: Run, migration: LoadedMigration, reason: str) 
         "raw_checksum": migration.raw_checksum,
     }
     old = {name: getattr(run, name) for name in now}
-    conn.execute(
-        ACCEPT,
-        {
-            "migration": run.migration,
-            "run": run.run,
-            "host": platform.node(),
-            "reason": reason,
-            "detail": json.dumps({"old": old, "new": now}),
-            **now,
-        },
-    )
+    given = {
+        "migration": run.migration,
+        "run": run.run,
+        "host": platform.node(),
+        "reason": reason,
+        "detail": json.dumps({"old": old, "new": now}),
+        **now,
+    }
+    with durably(conn):
+        conn.execute(ACCEPT, given)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,17 @@ SELECT %(run)s::bigint, g.file, g.kind, g.state, g.transaction
 """
 
 
+@contextmanager
+def durably(conn: Connection) -> Iterator[None]:
+    """A transaction that is on disk when it is over, as the server's settings want it.
+
+    A runner's connection does not wait for that otherwise.
+    """
+    with conn.transaction():
+        conn.execute("SET LOCAL synchronous_commit TO DEFAULT")
+        yield
+
+
 def decide(
     conn: Connection,
     what: str,
@@ -49,18 +61,17 @@ def decide(
     reason: str = "",
     detail: dict[str, Any] | None = None,
 ) -> None:
-    """Record a decision; who made it, where and when are added."""
-    conn.execute(
-        DECIDE,
-        {
-            "host": platform.node(),
-            "what": what,
-            "migration": migration,
-            "run": run,
-            "reason": mask(reason),
-            "detail": mask(json.dumps(detail or {})),
-        },
-    )
+    """Record a decision, and have it on disk; who made it, where and when are added."""
+    given = {
+        "host": platform.node(),
+        "what": what,
+        "migration": migration,
+        "run": run,
+        "reason": mask(reason),
+        "detail": mask(json.dumps(detail or {})),
+    }
+    with durably(conn):
+        conn.execute(DECIDE, given)
 
 
 def last_detail(conn: Connection, run: int, what: str) -> dict[str, Any] | None:

@@ -397,3 +397,26 @@ def test_at_a_terminal_it_is_shown_and_asked(project, three, there, answer, reco
     report = invoke(Session(face, root=project.root), ["baseline", "b"])
     assert report.recorded is recorded
     assert "20240102000000_b" in face.told[0]
+
+
+WAITS = """
+CREATE TABLE waited (what text, how text);
+CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN
+  INSERT INTO waited VALUES (NEW.what, current_setting('synchronous_commit')); RETURN NEW; END $f$;
+CREATE TRIGGER noted BEFORE INSERT ON qb.event FOR EACH ROW EXECUTE FUNCTION noted();
+"""
+
+
+def test_what_somebody_decided_is_on_disk_when_it_is_said(qb, write, connection) -> None:
+    """The runner's connection does not wait for its commits; these are the user's word."""
+    write("20240101_a.sql", "CREATE TABLE a (id int);")
+    qb("run")
+    connection.execute(WAITS)
+    write("20240101_a.sql", "CREATE TABLE a (id bigint);")
+    qb("checksum", "a", "--accept", "--reason", "done by hand")
+    write("20240102_b.sql", "CREATE TABLE b ();\nVACUUM b;\nSELECT 1 / 0;")
+    with pytest.raises(Exception, match="statement 3 failed"):
+        qb("run")
+    qb("repair", "--accept", "--reason", "as it is")
+    rows = connection.execute("SELECT what, how FROM waited ORDER BY 1").fetchall()
+    assert rows == [("accepted as it is", "on"), ("checksum accepted", "on")]
