@@ -18,7 +18,7 @@ from qb_engine.execution import Block, Executor, Policy, Step
 from qb_engine.execution.failure import StepFailed
 from qb_engine.shadow import Shadow
 from qb_engine.shadow.twin import Assignment, Settled, constant, copied, imply, settled, stretched
-from qb_engine.sql import Statement, ident, qualified, read_one
+from qb_engine.sql import Statement, deparse, ident, qualified, read_one
 from qb_engine.sql.tree import only, pb, strings
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ SELECT s.query, sum(s.calls)::bigint, sum(s.total_exec_time)::float8
  WHERE d.datname = current_database() AND s.query IS NOT NULL
  GROUP BY s.queryid, s.query ORDER BY 3 DESC LIMIT %s
 """
+NO_KEYS = "the backfill's batch is not planned: no statistics tell of its keys"
 HIDDEN = "<insufficient privilege>"
 NOT_THE_APPLICATIONS = ("pg_catalog", "information_schema", "qb")
 
@@ -144,6 +145,8 @@ def explain(
                 finally:
                     conn.close()
             own += [Own("backfill", plan) for plan in found]
+            if not found:
+                course.assumed.append(NO_KEYS)
             course.fill(_filled(migration.backfill))
         for part in migration.after_backfill():
             for group in _groups(part.up):
@@ -218,7 +221,8 @@ class Course:
         """
         if group and _plannable(group[0]):
             with self.view() as view:
-                own += [Own(part, plan) for plan in _look(view, group).plans]
+                asked = [_query_of(statement) for statement in group]
+                own += [Own(part, plan) for plan in _look(view, asked).plans]
         return self.run(group, part, number)
 
     def run(self, statements: Sequence[Statement], part: str, number: int) -> int:
@@ -291,7 +295,17 @@ def _groups(statements: Sequence[Statement]) -> Iterator[list[Statement]]:
 
 
 def _plannable(statement: Statement) -> bool:
-    return statement.is_dml
+    return statement.is_dml or statement.has_plan
+
+
+def _query_of(statement: Statement) -> Statement:
+    """What is planned of a statement: of a table or view that is made from a query, that one."""
+    if not statement.has_plan:
+        return statement
+    inner = only(statement.node.query)
+    if not isinstance(inner, pb.SelectStmt):
+        return statement
+    return read_one(deparse(inner), statement.source)
 
 
 def _look(shadow: Shadow, statements: Sequence[Statement]) -> Look:

@@ -40,9 +40,8 @@ def batches_of(migration: LoadedMigration) -> Batches | None:
         for place, column in enumerate(spec.key):
             named = {"schema": spec.schema, "table": spec.table, "column": column.name}
             row = conn.execute(BOUNDS, named).fetchone()
-            if row is None:  # no values: as if it were the whole table
-                lo, hi = [], []
-                break
+            if row is None:  # made without values, or never analysed
+                return ()
             first, second, buckets = row
             if place == 0 and column.type in INTEGERS:
                 count = conn.execute(ROWS, [qualified(spec.schema, spec.table)]).fetchone()
@@ -50,7 +49,7 @@ def batches_of(migration: LoadedMigration) -> Batches | None:
                 second = str(int(first) + max(1, int((int(second) - int(first)) * min(share, 1))))
             lo.append(first)
             hi.append(second)
-        text = write(spec, lo or None, hi or None).as_string(conn)
+        text = write(spec, lo, hi).as_string(conn)
         return read(text, Source(str(migration.path / "backfill.py")))
 
     return compose

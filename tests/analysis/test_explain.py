@@ -50,14 +50,15 @@ def people(shared_database: Target) -> Target:
 @pytest.fixture
 def through(people: Target, scratches: Scratch) -> Explain:
     """Take SQL through the twin of the people."""
+    return lambda up, queries="": taken(scratches, people, up, queries)
 
-    def one(up: str, queries: str = "") -> Explained:
-        part = Part("migration", "m.sql", read(up))
-        migration = LoadedMigration("m", "", "m", Path("m.sql"), "sql", (part,))
-        with twin_of(scratches, people) as made:
-            return explain(made, migration, read(queries))
 
-    return one
+def taken(scratches: Scratch, target: Target, up: str, queries: str) -> Explained:
+    """Take SQL through the twin of a target, with queries before and after it."""
+    part = Part("migration", "m.sql", read(up))
+    migration = LoadedMigration("m", "", "m", Path("m.sql"), "sql", (part,))
+    with twin_of(scratches, target) as made:
+        return explain(made, migration, read(queries))
 
 
 def only(found: Explained) -> PlanChange:
@@ -110,7 +111,7 @@ def test_an_index_that_will_be_used_is_seen_to_be_used(through: Explain) -> None
 
 
 def test_the_plan_afterwards_is_the_one_that_the_target_then_has(
-    through: Explain, connection: Connection
+    scratches: Scratch, database: Target, connection: Connection
 ) -> None:
     connection.execute(TARGET.encode())
     up = (
@@ -123,7 +124,7 @@ def test_the_plan_afterwards_is_the_one_that_the_target_then_has(
         "SELECT * FROM people WHERE score < 5000",
         "SELECT town, count(*) FROM people GROUP BY town",
     ]
-    found = through(up, ";".join(queries))
+    found = taken(scratches, database, up, ";".join(queries))
     afterwards = {change.after.statement.sql: change.after for change in found.changes}
     connection.execute(up.encode())
     connection.execute("ANALYZE people (score)")
@@ -218,6 +219,13 @@ def test_each_statement_is_planned_at_its_moment(through: Explain) -> None:
     first, second = (own.plan for own in found.own)
     assert "made" not in first.indexes
     assert second.indexes == ("made",)
+
+
+def test_a_table_that_is_made_from_a_query_shows_the_querys_plan(through: Explain) -> None:
+    found = through("CREATE TABLE young AS SELECT * FROM people WHERE born > '2000-01-01'")
+    (own,) = found.own
+    assert "Bitmap Heap Scan on public.people" in own.plan.nodes
+    assert "public.young is new" in " ".join(through("CREATE TABLE young (); SELECT 1").assumed)
 
 
 def test_what_a_session_sets_holds_for_what_follows(through: Explain) -> None:

@@ -340,18 +340,27 @@ def test_what_a_role_may_not_read_is_named(
         connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
 
 
-def test_extended_statistics_that_cannot_be_given_are_named(
+def test_extended_statistics_are_given_or_named(
     scratches: Scratch, database: Target, connection: Connection
 ) -> None:
     connection.execute(
-        "CREATE TABLE t (a integer, b integer, c integer);"
-        "INSERT INTO t SELECT n % 10, n % 10, n % 7 FROM generate_series(1, 1000) n;"
-        "CREATE STATISTICS pairs (mcv) ON a, b FROM t; ANALYZE t"
+        "CREATE TABLE t (gone integer, a integer, b integer, c integer);"
+        "INSERT INTO t SELECT 1, n % 100, n % 100, n % 200 FROM generate_series(1, 10000) n;"
+        "ALTER TABLE t DROP COLUMN gone; CREATE STATISTICS pairs (ndistinct) ON a, b, c FROM t;"
+        "CREATE STATISTICS follows (dependencies) ON a, b, (c / 2) FROM t;"
+        "CREATE STATISTICS common (mcv) ON a, c FROM t; ANALYZE t"
     )
     with twin_of(scratches, database) as made, inside(made) as conn:
-        assert rows(conn, "SELECT stxname::text FROM pg_statistic_ext") == [("pairs",)]
         gaps = {gap.name: gap.why for gap in made.facts.gaps}
-        assert "common combinations" in gaps["public.pairs"]
+        assert set(gaps) == {"public.follows", "public.common"}
+        assert "common combinations" in gaps["public.common"]
+        assert gaps["public.follows"].startswith("statistics of expressions")
+        for query in (
+            *("SELECT a, b FROM t GROUP BY a, b", "SELECT a, b, c FROM t GROUP BY a, b, c"),
+            "SELECT * FROM t WHERE a = 7 AND b = 7",
+        ):
+            assert explained(conn, query) == explained(connection, query)
+        assert "rows=100 " in explained(conn, "SELECT * FROM t WHERE a = 7 AND b = 7")[0]
 
 
 def test_nobody_vacuums_or_analyses_a_twin(scratches: Scratch, everything: Target) -> None:

@@ -45,7 +45,7 @@ CREATE TABLE qb.twin_column (
 CREATE TABLE qb.twin_implied (oid oid, attnum smallint, PRIMARY KEY (oid, attnum));
 CREATE TABLE qb.twin_extended (
     schema text, name text, of_schema text, of_name text, inherited boolean,
-    ndistinct bytea, dependencies bytea, most_common integer, expressions integer
+    ndistinct bytea, dependencies bytea, most_common integer, expressions integer, keys smallint[]
 );
 """
 
@@ -82,8 +82,10 @@ _RANGES = "s.range_length_histogram::text, s.range_empty_frac, s.range_bounds_hi
 EXTENDED = f"""
 SELECT s.statistics_schemaname, s.statistics_name, s.schemaname, s.tablename, s.inherited,
        s.n_distinct::bytea, s.dependencies::bytea, cardinality(s.most_common_freqs),
-       cardinality(s.exprs)
-  FROM pg_catalog.pg_stats_ext s JOIN pg_catalog.pg_namespace n ON n.nspname = s.schemaname
+       cardinality(s.exprs), e.stxkeys::smallint[]
+  FROM pg_catalog.pg_stats_ext s
+  JOIN pg_catalog.pg_namespace n ON n.nspname = s.statistics_schemaname
+  JOIN pg_catalog.pg_statistic_ext e ON e.stxnamespace = n.oid AND e.stxname = s.statistics_name
  WHERE {_OURS}
 """
 
@@ -189,7 +191,7 @@ def copy(target: Connection, base: Connection, *, values: bool) -> list[Gap]:
         target.execute(FORMATS + f"; SET LOCAL lock_timeout = {LOCK_MS}")
         gaps = _relations(target, base)
         _pipe(target, base, COLUMNS.format(**parts), "twin_column", 19)
-        _pipe(target, base, EXTENDED, "twin_extended", 9)
+        _pipe(target, base, EXTENDED, "twin_extended", 10)
         gaps += _unreadable(target)
         gaps += _ranges(target) if values else []
         order.restore(base)
