@@ -273,7 +273,7 @@ class _Listener:
         with self._gate:
             self._running = state == "running" and step.number == self._number
             line, self._line = self._line, None
-            if line is not None and not self._running and self._there(line):
+            if line and not self._running and not self.work and self._there(line):
                 self.work = line  # it was done before anybody could cancel it
 
     def close(self) -> None:
@@ -285,7 +285,7 @@ class _Listener:
 
     def _hear(self, said: psycopg.errors.Diagnostic) -> None:
         text = said.message_primary or ""
-        if self._running and self._line is None and WORK.match(text):
+        if self._running and not (self.work or self._line) and WORK.match(text):
             self._line = text
             self._heard.set()
 
