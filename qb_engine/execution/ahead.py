@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -88,7 +88,8 @@ class Ahead:
             before, begun = steps[-1], False
 
     def _send(self, steps: Sequence[Step], before: Step | None, *, begun: bool) -> None:
-        stage, look = self._stage, self._observer.own_look()
+        stage, last = self._stage, self._observer.own_look()
+        look = replace(last, heard=True)  # the last one is heard in any case
         script: list[tuple[str, Step, Command]] = [("start", steps[0], Command(START))]
         for step in steps:
             if before:
@@ -96,8 +97,8 @@ class Ahead:
                 script.append(("between", step, release))
             if not begun:
                 script.append(("between", step, Command(f"SAVEPOINT qb_{step.number}")))
-            script.append(("step", step, Command(step.statement.sql, heard=True)))
-            script.append(("look", step, look))
+            script.append(("step", step, Command(step.statement.sql)))
+            script.append(("look", step, look if step is not steps[-1] else last))
             before, begun = step, False
         self._start(steps[0])
         self._tell(steps[0])

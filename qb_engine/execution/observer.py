@@ -196,7 +196,7 @@ class Observer:
 
     def own_look(self) -> Command:
         """What the watched session asks after a statement, to be read by `own`."""
-        return Command("qb_own" if self.now_prepared else OWN, self.now_prepared, heard=True)
+        return Command("qb_own" if self.now_prepared else OWN, self.now_prepared)
 
     def settle(self, looks: Sequence[Own]) -> list[tuple[Seen, Inside]]:
         """What each of these looks has found that the one before it had not."""

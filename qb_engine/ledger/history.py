@@ -378,7 +378,7 @@ def _row(run: int, o: Observation, status: str) -> dict[str, Any]:
         "attempts": o.attempts,
         "locks": o.table_locks,
         "messages": [mask(text) for text in o.messages],
-        "error": mask(o.error),
+        "error": mask(o.error) if o.error else "",
     }
 
 

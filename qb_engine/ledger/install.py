@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,17 +47,18 @@ def exists(conn: Connection) -> bool:
     return True
 
 
-def ensure(conn: Connection, target: Target) -> None:
+def ensure(conn: Connection, target: Target, ddl: Callable[[], str] | None = None) -> None:
     """Make the ledger if this database has none, keeping the schema as it stands as the baseline.
 
-    Needs CREATE on the database. Raise ServerError when that is missing.
+    `ddl` gives that schema as SQL, where somebody has begun to read it. Needs CREATE on the
+    database. Raise ServerError when that is missing.
     """
     from qb_engine.schema import snapshot
 
     if exists(conn):
         return
     before = snapshot(conn)
-    ddl = as_sql(conn, target)
+    text = ddl() if ddl is not None else as_sql(conn, target)
     try:
         with conn.transaction():
             conn.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s)", [LOCK])
@@ -68,7 +70,7 @@ def ensure(conn: Connection, target: Target) -> None:
             conn.execute(
                 "INSERT INTO qb.meta (version, baseline_sql, baseline_snapshot)"
                 " VALUES (%s, %s, %s)",
-                [VERSION, ddl, before.to_json()],
+                [VERSION, text, before.to_json()],
             )
     except psycopg.errors.InsufficientPrivilege as error:
         raise ServerError(
@@ -85,11 +87,16 @@ def ensure(conn: Connection, target: Target) -> None:
 
 def as_sql(conn: Connection, target: Target) -> str:
     """The schema as it stands, to be made again elsewhere; of what the role may not read a stub."""
+    return reading(conn, target)()
+
+
+def reading(conn: Connection, target: Target) -> Callable[[], str]:
+    """The same, to be read later and by anybody: what `conn` is needed for is asked at once."""
     from qb_engine.shadow.dump import closed_to, dump
 
     closed = closed_to(conn)
     stubs = [f"{text};\n" for each in closed for text in each.stub]
-    return "".join(stubs) + dump(target, closed=closed).sql
+    return lambda: "".join(stubs) + dump(target, closed=closed).sql
 
 
 def baseline(conn: Connection) -> Baseline:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from qb_engine import ledger
 from qb_engine.database.message import ask
 from qb_engine.database.pooler import DIRECT, Sessions, as_found, sessions
 from qb_engine.execution import Executor, Policy, observer
+from qb_engine.ledger.install import reading
 from qb_engine.runner.lock import Held, marked_working, only_runner, working
 from qb_engine.schema import probe, snapshot
 
@@ -41,6 +43,34 @@ CONTROL = "SET synchronous_commit = off"
 NOT_WAITED_FOR = "SET LOCAL synchronous_commit = off"
 
 
+class Baseline:
+    """A schema that is read as SQL while other things are done."""
+
+    def __init__(self, read: Callable[[], str]) -> None:
+        self._read = read
+        self._found = ""
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="qb baseline", daemon=True)
+        self._thread.start()
+
+    def sql(self) -> str:
+        """What was read, once it is. Raise what that raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+    def close(self) -> None:
+        """Wait until nothing is read any more."""
+        self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            self._found = self._read()
+        except BaseException as error:  # noqa: BLE001 - raised by `sql`, whatever it is
+            self._error = error
+
+
 class Crew:
     """The connections of a run, opened once for all its migrations.
 
@@ -65,6 +95,7 @@ class Crew:
         self._flushed = True
         self._prepares = False
         self._ledger = False
+        self._baseline: Baseline | None = None
         self._acting: Connection | None = None
         self._executor: Executor | None = None
         self._schema: Snapshot | None = None
@@ -90,10 +121,16 @@ class Crew:
         assert self._executor is not None
         return self._executor
 
+    def expect_ledger(self) -> None:
+        """Begin to read what a ledger keeps of the schema before it, where there is none yet."""
+        if self._baseline is None and not ledger.exists(self.control):
+            self._baseline = Baseline(reading(self.control, self.place.target))
+
     def ensure_ledger(self) -> None:
         """Make the ledger, once."""
         if not self._ledger:
-            ledger.ensure(self.control, self.place.target)
+            known = self._baseline.sql if self._baseline is not None else None
+            ledger.ensure(self.control, self.place.target, known)
             self._ledger = True
 
     def begin(self, migration: LoadedMigration) -> int:
@@ -172,6 +209,8 @@ class Crew:
 
     def close(self) -> None:
         """Let go of everything but the lock."""
+        if self._baseline is not None:
+            self._baseline.close()
         if self._executor is not None:
             self._executor.close()
         if self._acting is not None:

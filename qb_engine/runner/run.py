@@ -56,6 +56,8 @@ def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
     """Apply what is pending, with the runner's lock held."""
     place, control = crew.place, crew.control
     crew.terminate = request.terminate or 0.0
+    if place.migrations.entries:
+        crew.expect_ledger()  # while the migrations are read
     states = status(control, place.migrations)
     todo = _selected(states, place.migrations, request)
     loaded = {s.migration: place.migrations.get(s.migration) for s in todo}  # a broken one raises
