@@ -124,10 +124,11 @@ def template(
 
     `fill` is given the name of an empty database, and returns what it could not load.
     """
-    digest = hashlib.sha256(f"{FORMAT}:{identity}".encode()).hexdigest()
-    name = TEMPLATE + digest[:20]
     admin = server.connect(MAINTENANCE)
     try:
+        us = actor(admin).name
+        digest = hashlib.sha256(f"{FORMAT}:{us}:{identity}".encode()).hexdigest()
+        name = TEMPLATE + digest[:20]
         # one maker at a time; the others find the template when the lock is theirs
         admin.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
         row = admin.execute(
@@ -138,7 +139,7 @@ def template(
         if row and row[0]:
             lacking = tuple(read_lacking(each) for each in json.loads(row[0])["lacking"])
         else:
-            lacking = _filled(admin, name, fill, owner or actor(admin).name)
+            lacking = _filled(admin, name, fill, owner or us)
         note = {"used": time.time(), "lacking": [each.as_dict() for each in lacking]}
         text = literal(json.dumps(note))
         admin.execute(f"COMMENT ON DATABASE {ident(name)} IS {text}".encode())
