@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -132,7 +133,8 @@ class FixReport(Report):
             if name == "backfill.py":
                 yield name, text.split('"""')[1], "one for each batch"
                 continue
-            whys = [line[3:] for line in _up(text) if line.startswith("-- ")]
+            comments = [line[3:] for line in _up(text) if line.startswith("-- ")]
+            whys = [line for line in comments if not line.startswith("qb:")]
             alone = "-- qb:transaction false" in text
             yield name, "\n".join(whys) or "as it was", "one for each statement" if alone else "one"
 
@@ -142,7 +144,8 @@ class FixReport(Report):
         known = {(f.hazard, f.relation) for f in proof.before}
         for f in proof.before:
             gone = self.fixed.files and (f.hazard, f.relation) not in still
-            yield f.hazard, str(f.severity), f.statement, "gone" if gone else "stays"
+            now = "accepted" if f.accepted else "gone" if gone else "stays"
+            yield f.hazard, str(f.severity), f.statement, now
         for f in proof.after:
             if (f.hazard, f.relation) not in known and not f.accepted:
                 yield f.hazard, str(f.severity), f.statement, "new"
@@ -152,12 +155,16 @@ class FixReport(Report):
         found = [(each.statement, each.reason, each.todo) for each in self.fixed.left]
         said = {statement for statement, _, _ in found}
         stays = self.fixed.proof.left if self.fixed.files else self.fixed.proof.before
-        return found + [(f.statement, f.message, f.fix) for f in stays if f.statement not in said]
+        return found + [
+            (f.statement, f.message, f.fix)
+            for f in stays
+            if f.statement not in said and not f.accepted
+        ]
 
 
 def _up(text: str) -> list[str]:
     """The lines of the section up."""
-    return text.partition("-- qb:up\n")[2].partition("\n-- qb:")[0].splitlines()
+    return re.split(r"\n-- qb:(?!accept)", text.partition("-- qb:up\n")[2])[0].splitlines()
 
 
 @qb_command("fix", short_help="Turn an unsafe migration into a safe one, and prove it.")
@@ -213,6 +220,8 @@ def command(
 
 
 def _text(migration: LoadedMigration) -> str:
+    if migration.path.is_dir():
+        return migration.text
     return migration.path.read_text(encoding="utf-8-sig")
 
 
@@ -317,7 +326,7 @@ def _write(folder: Path, fixed: Fixed, old: Path | None) -> None:
 
     beside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
-    if folder.exists():
+    if folder.exists() and folder != old:
         raise InputError(
             "the folder is there already",
             where=str(folder),
@@ -328,8 +337,17 @@ def _write(folder: Path, fixed: Fixed, old: Path | None) -> None:
     beside.mkdir(parents=True)
     for name, text in fixed.files.items():
         (beside / name).write_text(text, encoding="utf-8", newline="")
-    if old is not None:
+    if old is None:
+        os.replace(beside, folder)
+    elif old.is_dir():
+        for file in sorted(each for each in old.iterdir() if each.is_file()):
+            kept = file.name if file.name.startswith(("_", "README")) else f"_original_{file.name}"
+            shutil.copyfile(file, beside / kept)
+        away = folder.with_name(f".{folder.name}.old")
+        os.replace(old, away)
+        os.replace(beside, folder)
+        shutil.rmtree(away)
+    else:
         shutil.copyfile(old, beside / f"_original{old.suffix}")
-    os.replace(beside, folder)
-    if old is not None:
+        os.replace(beside, folder)
         old.unlink()

@@ -89,6 +89,29 @@ def test_a_small_table_needs_no_fix(qb: Qb, strict: Path, connection: Connection
     assert strict.is_file()
 
 
+def test_a_python_migration_and_a_folder_are_fixed_too(qb: Qb, project: Project) -> None:
+    (project.migrations / "20240101000000_key.py").write_text(
+        "from qb_engine import Migration\n\n\nclass Key(Migration):\n"
+        "    constraints = {'users': {'must_exist': True}}\n"
+        "    up = 'ALTER TABLE users ADD UNIQUE (id, email)'\n"
+        "    down = 'ALTER TABLE users DROP CONSTRAINT users_id_email_key'\n",
+        encoding="utf-8",
+    )
+    folder = project.migrations / "20240102000000_check"
+    folder.mkdir()
+    (folder / "migration.sql").write_text("ALTER TABLE users ADD CHECK (age > 0);")
+    (folder / "README.md").write_text("why it is there")
+    assert qb("fix", "key", "--write").ok
+    made = project.migrations / "20240101000000_key"
+    assert (made / "_original.py").is_file()
+    assert "must_exist" in "".join(path.read_text() for path in made.glob("*.sql"))
+    assert qb("fix", "check", "--write").ok  # on what the one before it has made
+    names = {"README.md", "_original_migration.sql", "migration.sql", "post_1_validate.sql"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert qb("run").ok
+    assert qb("roundtrip").ok
+
+
 def test_a_file_of_no_project_is_fixed_into_a_folder(qb: Qb, tmp_path: Path) -> None:
     file = tmp_path / "change.sql"
     file.write_text("CREATE INDEX ON users (age);", encoding="utf-8")

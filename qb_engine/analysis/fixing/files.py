@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from qb_engine.drafting.python_text import class_name, value
@@ -12,8 +13,10 @@ from qb_engine.sql import qualified
 
 if TYPE_CHECKING:
     from qb_engine.analysis.fixing.compose import Composed, Piece
+    from qb_engine.analysis.hazards import Finding
     from qb_engine.drafting import WayBack
     from qb_engine.operations.safely import Step
+    from qb_engine.sql import Statement
 
 OPEN = "..."  # stands for a value that only the user knows; such a file is refused
 
@@ -35,8 +38,12 @@ def files(
     ways: Sequence[WayBack],
     constraints: Mapping[str, Any],
     expect: Sequence[Any] = (),
+    remarks: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> dict[str, str]:
-    """The text of each file of the folder by its name, in the order that they run."""
+    """The text of each file of the folder by its name, in the order that they run.
+
+    `remarks` are lines of comment that stand above statements.
+    """
     found: dict[str, str] = {}
     names = _names(composed.pieces)
     last = len(names) - 1
@@ -45,7 +52,7 @@ def files(
             found["backfill.py"] = backfill(composed.fill)
         own = constraints if number == 0 else {}
         rules = expect if number == last else ()
-        found[name] = part(piece, way, own, rules)
+        found[name] = part(piece, way, own, rules, remarks)
     if composed.fill is not None and "backfill.py" not in found:
         found["backfill.py"] = backfill(composed.fill)
     return found
@@ -70,7 +77,13 @@ def _label(piece: Piece) -> str:
     return next((label for pattern, label in LABELS if re.search(pattern, whole)), "")
 
 
-def part(piece: Piece, way: WayBack, constraints: Mapping[str, Any], expect: Sequence[Any]) -> str:
+def part(
+    piece: Piece,
+    way: WayBack,
+    constraints: Mapping[str, Any],
+    expect: Sequence[Any],
+    remarks: Mapping[str, Sequence[str]],
+) -> str:
     """An SQL file with what each statement is for above it."""
     blocks: list[str] = []
     if constraints:
@@ -78,8 +91,8 @@ def part(piece: Piece, way: WayBack, constraints: Mapping[str, Any], expect: Seq
     if expect:
         blocks.append("-- qb:expect\n" + _commented(list(expect)))
     if not piece.transaction:
-        blocks.append("-- each statement commits by itself\n-- qb:transaction false\n")
-    blocks.append("-- qb:up\n" + "\n".join(_step(step) for step in piece.steps))
+        blocks.append("-- qb:transaction false\n-- each statement commits by itself\n")
+    blocks.append("-- qb:up\n" + "\n".join(_step(s, remarks) for s in piece.steps))
     if way.irreversible:
         blocks.append(f"-- qb:irreversible {' '.join(way.irreversible.split())}\n")
     elif way.down:
@@ -90,9 +103,36 @@ def part(piece: Piece, way: WayBack, constraints: Mapping[str, Any], expect: Seq
     return "\n".join(blocks)
 
 
-def _step(step: Step) -> str:
+def _step(step: Step, remarks: Mapping[str, Sequence[str]]) -> str:
     why = f"-- {step.why}\n" if step.why else ""
-    return why + _ended(step.sql)
+    said = "".join(f"{line}\n" for line in remarks.get(step.sql, ()))
+    return why + said + _ended(step.sql)
+
+
+def remarks_of(text: str, statements: Sequence[Statement]) -> dict[str, list[str]]:
+    """The comments right above statements of an SQL file, sections' marks left out."""
+    lines = text.splitlines()
+    found: dict[str, list[str]] = {}
+    for statement in statements:
+        at = statement.source.line - 1  # lines count from 1
+        above: list[str] = []
+        while at > 0 and re.match(r"\s*--(?!\s*qb:(?!accept\b))", lines[at - 1]):
+            at -= 1
+            above.insert(0, lines[at].strip())
+        if above:
+            found[statement.sql] = above
+    return found
+
+
+def accepting(findings: Sequence[Finding]) -> dict[str, list[str]]:
+    """The comments that accept findings, above their statements."""
+    found: dict[str, list[str]] = {}
+    for each in findings:
+        if each.accepted:
+            line = f"-- qb:accept {each.hazard} because {each.accepted}"
+            if line not in found.setdefault(each.statement, []):
+                found[each.statement].append(line)
+    return found
 
 
 def _ended(sql: str) -> str:

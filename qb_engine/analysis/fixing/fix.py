@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qb_engine.analysis.fixing.compose import Answer, Composed, Left, compose
-from qb_engine.analysis.fixing.files import files
+from qb_engine.analysis.fixing.files import accepting, files, remarks_of
 from qb_engine.analysis.fixing.look import Command, look, seen_of, with_sizes
-from qb_engine.analysis.fixing.prove import Proof, Ran, prove, run
+from qb_engine.analysis.fixing.prove import Proof, Ran, judged, prove, run
 from qb_engine.analysis.fixing.ways import Refused, fallback, ways_back
-from qb_engine.analysis.hazards import Situation, judge
+from qb_engine.analysis.hazards import Situation
 from qb_engine.errors import InputError
 from qb_engine.migrations import load_one
 
@@ -67,13 +67,14 @@ def fix(
         said = f"as it stands the server refuses it: {reason}; compared with what it means to do"
         composed = replace(composed, notes=(said, *composed.notes))
     if composed.unchanged:
-        proof = Proof(before=judge(original.examined, ground.circumstances), error=reason)
+        proof = Proof(before=judged(ground, original, migration), error=reason)
         return Fixed(migration, proof=proof, left=composed.left)
     try:
         with ground.copy() as shadow:
             ways = ways_back(shadow, composed)
     except Refused as refused:
         return Fixed(migration, proof=Proof(error=str(refused)), left=composed.left)
+    composed = replace(composed, notes=(*composed.notes, *_fired(composed, commands)))
     fixed, proof, ways = _proved(migration, ground, original, composed, ways)
     return Fixed(
         migration,
@@ -101,6 +102,15 @@ def _meant(migration: LoadedMigration, original: Ran, commands: Sequence[Command
             code="bad-sql",
         )
     return replace(original, after=last.after, error="")
+
+
+def _fired(composed: Composed, commands: Sequence[Command]) -> Iterator[str]:
+    """What is to be said of triggers that fire for each row that the backfill writes."""
+    fill = composed.fill
+    table = commands[0].before.table(fill.table, fill.schema or "public") if fill else None
+    for trigger in table.triggers.values() if table else ():
+        if " UPDATE" in trigger.definition and " UPDATE OF " not in trigger.definition:
+            yield f"the trigger {trigger.name} fires for each row that the backfill writes"
 
 
 def answers(
@@ -158,7 +168,9 @@ def _tried(
     ways: tuple[WayBack, ...],
 ) -> tuple[dict[str, str], Proof]:
     expect = [each.said for each in migration.expect]
-    texts = files(composed, ways, migration.constraints, expect)
+    remarks: dict[str, list[str]] = {}
+    if migration.format == "sql":
+        remarks = remarks_of(migration.text, migration.up)
     trial = composed
     if composed.fill is not None:
         known = {c: TRIED if v is None else v for c, v in composed.fill.set.items()}
@@ -166,9 +178,14 @@ def _tried(
     with tempfile.TemporaryDirectory(prefix="qb-fix-") as scratch:
         folder = Path(scratch) / (migration.id if migration.stamp else "20000101000000_fix")
         folder.mkdir()
-        for name, text in files(trial, ways, migration.constraints, expect).items():
+        for name, text in files(trial, ways, migration.constraints, expect, remarks).items():
             (folder / name).write_text(text, encoding="utf-8")
-        return texts, prove(ground, original, load_one(folder), composed)
+        before = judged(ground, original, migration)
+        proof = prove(ground, before, original, load_one(folder), composed)
+    # what the proof has accepted is accepted in the files, too, for who looks at them later
+    for statement, lines in accepting(proof.after).items():
+        remarks[statement] = [*remarks.get(statement, ()), *lines]
+    return files(composed, ways, migration.constraints, expect, remarks), proof
 
 
 def _refuse(migration: LoadedMigration) -> None:
@@ -177,10 +194,10 @@ def _refuse(migration: LoadedMigration) -> None:
     if any(part.dynamic for part in migration.parts):
         why = "its SQL is made by a method, and may depend on the target"
         todo = "write its statements as text, then fix it"
-    elif migration.format == "folder":
-        why = "it is a folder with parts of its own already"
-        todo = "fix its statements as one file, or by hand with what qb lint says"
-    elif migration.format not in ("python", "sql"):
+    elif migration.backfill is not None:
+        why = "it has a backfill already, and a folder has one"
+        todo = "fix its statements by hand with what qb lint says"
+    elif migration.format not in ("python", "sql", "folder"):
         why = f"it is written for {migration.format}, which has no parts"
         todo = "write it as a migration of qb's own: qb generate NAME --sql FILE"
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from qb_engine.analysis.accept import accepted
 from qb_engine.analysis.examine import examine
 from qb_engine.analysis.fixing.ground import POLICY
 from qb_engine.analysis.hazards import Finding, Severity, judge
@@ -46,7 +47,8 @@ class Proof:
     @property
     def worse(self) -> tuple[Finding, ...]:
         """Hazards of the fixed one, at or above the worst of the original, that are new."""
-        worst = max((f.severity.rank for f in self.before), default=Severity.WARNING.rank)
+        known = [f.severity.rank for f in self.before if not f.accepted]
+        worst = max(known, default=Severity.WARNING.rank)
         return tuple(f for f in self.after if f.severity.rank >= worst and not f.accepted)
 
     @property
@@ -135,7 +137,24 @@ def _sized(found: Sequence[Examined], ground: Ground) -> tuple[Examined, ...]:
     return tuple(replace(e, facts=replace(e.facts, figures=figures)) for e in found)
 
 
-def prove(ground: Ground, original: Ran, fixed: LoadedMigration, composed: Composed) -> Proof:
+def judged(ground: Ground, ran: Ran, migration: LoadedMigration) -> tuple[Finding, ...]:
+    """The hazards of a migration as it stands; those that its comments accept are accepted."""
+    found = judge(ran.examined, ground.circumstances)
+    files = {f.file for f in found}
+    said = accepted(found, dict.fromkeys(files, migration.text)) if found else ()
+    known = {(f.hazard, f.number, f.relation): f.accepted for f in said}
+    return tuple(
+        replace(f, accepted=known.get((f.hazard, f.number, f.relation), "")) for f in found
+    )
+
+
+def prove(
+    ground: Ground,
+    before: tuple[Finding, ...],
+    original: Ran,
+    fixed: LoadedMigration,
+    composed: Composed,
+) -> Proof:
     """Run the fixed migration on a copy, up, down and up again, and compare with the original."""
     with ground.copy() as shadow:
         conn = shadow.connect()
@@ -147,7 +166,6 @@ def prove(ground: Ground, original: Ran, fixed: LoadedMigration, composed: Compo
         if ran.error:
             return Proof(error=ran.error)
         differs, explained = compare(original.after, ran.after, composed)
-        before = judge(original.examined, ground.circumstances)
         found = _accepted(judge(ran.examined, ground.circumstances), composed)
         stayed = {read_one(sql).sql for sql in composed.kept}
         old = {(f.hazard, f.relation) for f in before}
