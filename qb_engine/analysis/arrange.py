@@ -30,13 +30,15 @@ class Arranged:
 
     `transactions` are by the step's number; None is outside any. `wrapped` names the statements
     that are put into a transaction although PostgreSQL refuses them there. `unended` is the number
-    of the last statement of a transaction that the file never ends.
+    of the last statement of a transaction that the file never ends. `free` are those that are run
+    outside a transaction if the server refuses them in one: nobody has put them there on purpose.
     """
 
     blocks: tuple[Block, ...]
     transactions: dict[int, int | None]
     wrapped: frozenset[int] = frozenset()
     unended: int | None = None
+    free: frozenset[int] = frozenset()
 
     @property
     def keeps(self) -> bool:
@@ -57,7 +59,7 @@ def arrange_parts(parts: Iterable[Part]) -> Arranged:
         for block in found
         for step in block.steps
     }
-    return Arranged(found, transactions)
+    return Arranged(found, transactions, free=frozenset(transactions))
 
 
 def arrange(statements: Sequence[Statement], tx: Tx, part: str = "") -> Arranged:
@@ -68,6 +70,7 @@ def arrange(statements: Sequence[Statement], tx: Tx, part: str = "") -> Arranged
     found: list[Block] = []
     together: list[Step] = []
     wrapped: set[int] = set()
+    free: set[int] = set()
 
     def close() -> None:
         if together:
@@ -84,6 +87,8 @@ def arrange(statements: Sequence[Statement], tx: Tx, part: str = "") -> Arranged
                 transaction += 1
             continue
         number += 1
+        if tx is Tx.RUNNER or not open_:
+            free.add(number)
         outside = statement.refuses_transaction
         step = Step(number, statement, part, outside)
         if outside:
@@ -107,4 +112,4 @@ def arrange(statements: Sequence[Statement], tx: Tx, part: str = "") -> Arranged
             close()
     close()
     unended = number if tx is Tx.EXPLICIT and open_ and number else None
-    return Arranged(tuple(found), transactions, frozenset(wrapped), unended)
+    return Arranged(tuple(found), transactions, frozenset(wrapped), unended, frozenset(free))

@@ -21,10 +21,11 @@ SELECT DISTINCT coalesce(i.indrelid, l.relation)::bigint
 
 # the tables of these names, of the indexes of these names, and the partitions below them
 NAMED = """
-SELECT DISTINCT coalesce(i.indrelid, c.oid)::bigint
+SELECT DISTINCT coalesce(p.relid, i.indrelid, c.oid)::bigint
   FROM pg_catalog.unnest(%s::text[]) AS named(name)
   JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(named.name)
   LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
+  LEFT JOIN LATERAL pg_catalog.pg_partition_tree(coalesce(i.indrelid, c.oid)) p ON true
 """
 
 # a condition that is one IS NOT NULL and nothing more, which every lookup of a value implies

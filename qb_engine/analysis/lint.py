@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ from qb_engine.analysis.remarks import (
 )
 from qb_engine.analysis.sheet import Sheet, sheet_of_text
 from qb_engine.analysis.standins import StandIn, StandIns, is_missing
-from qb_engine.execution.blocks import steps_where
+from qb_engine.execution.blocks import Block, steps_where
 
 if TYPE_CHECKING:
     from qb_engine.execution.blocks import Step
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from qb_engine.sql import SqlError
 
 NO_SYNTAX, TOO_LONG, NOT_ALLOWED = "42601", "57014", "42501"  # SQLSTATEs
+IN_TRANSACTION = "25001"  # it is refused there
 NO_ROWS = ("23503", "23502", "P0002")  # no row is referenced, looked up, or found
 
 Figured = Callable[
@@ -208,11 +209,40 @@ class _Looker:
         if not commit and self._ground.known and any(map(_missed, examined)) and made_up.make():
             on.settle()
             examined = on.run(blocks, commit=False)
+        if refused := _refused(examined):
+            examined = _alone(on, steps, examined, refused)
         if made_up.made:
             made_up.remove(on.acting)
         shadow = on.shadow
         facts = _facts([_doubted(each, shadow.uncertain) for each in examined], made_up.made)
         return Look(facts, made_up.made, shadow.missing)
+
+
+def _refused(examined: Iterable[Examined]) -> dict[int, str]:
+    """The steps that the server refuses in a transaction, with why, as it alone could know."""
+    return {
+        each.number: each.facts.error
+        for each in examined
+        if each.facts.sqlstate == IN_TRANSACTION
+        and not each.facts.refuses_transaction
+        and each.statement.kind in ("reindex", "cluster")
+    }
+
+
+def _alone(
+    on: Examination,
+    steps: Sequence[Step],
+    examined: Sequence[Examined],
+    refused: Mapping[int, str],
+) -> tuple[Examined, ...]:
+    """The same, with what the server has refused in a transaction run outside any.
+
+    What it does stays: to make an index or a file anew changes nothing for those after it.
+    """
+    outside = [replace(s, outside=refused[s.number]) for s in steps if s.number in refused]
+    found = on.run([Block(s.number, (s,), False) for s in outside], commit=True)
+    by_number = {each.number: each for each in found}
+    return tuple(by_number.get(each.number, each) for each in examined)
 
 
 def _left_out(step: Step) -> bool:
@@ -259,11 +289,17 @@ def _placed(sheet: Sheet, look: Look) -> tuple[Examined, ...]:
             step.number,
             step.statement,
             step.part,
-            sheet.arranged.transactions[step.number],
-            look.facts.get(step.number, nothing),
+            None if _freed(sheet, step, facts) else sheet.arranged.transactions[step.number],
+            facts,
         )
         for step in sheet.arranged.steps
+        for facts in [look.facts.get(step.number, nothing)]
     )
+
+
+def _freed(sheet: Sheet, step: Step, facts: Facts) -> bool:
+    """True for what qb runs outside a transaction because the server refuses it in one."""
+    return bool(facts.refuses_transaction) and step.number in sheet.arranged.free
 
 
 def _around(sheet: Sheet, known: Circumstances) -> Circumstances:

@@ -24,7 +24,7 @@ def find(at: Situation) -> Iterator[Finding]:
     other |= {change.after.table for change in at.changes.retyped_columns}
     found: dict[str, dict[str, None]] = {}
     for work in at.facts.works(WorkKind.REBUILD):
-        if work.relation in other or not at.blocks_writes(work.relation):
+        if work.relation in other or not at.blocks_writes(at.whole(work.relation)):
             continue
         for table in at.wholes([work.relation]):
             found.setdefault(table, {})[work.index] = None

@@ -21,6 +21,7 @@ HAZARD = Hazard(
 )
 
 NO_SYNTAX = "42601"
+NO_PARTITIONED = "NOT VALID foreign key on partitioned table"  # as servers before 18 say
 
 Says = Callable[[Any], bool]
 
@@ -120,7 +121,9 @@ def find(at: Situation) -> Iterator[Finding]:
         if needed[0] > version // 10_000:
             yield _finding(at, needed[1], str(needed[0]), Provenance.STATIC)
             return
-    if node is not None and at.facts.sqlstate == NO_SYNTAX and "syntax error" in at.facts.error:
+    state, error = at.facts.sqlstate, at.facts.error
+    unread = state == NO_SYNTAX and "syntax error" in error
+    if node is not None and (unread or NO_PARTITIONED in error):
         yield _finding(at, f"this ({at.facts.error})", "a newer version", Provenance.OBSERVED)
 
 

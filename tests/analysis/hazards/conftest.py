@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
+import psycopg
 import pytest
 
 from qb_engine.analysis.arrange import Tx
@@ -18,6 +20,8 @@ from qb_engine.database.embedded import EmbeddedPostgres
 from qb_engine.database.target import Target
 from qb_engine.shadow import Scratch, Shadow, from_sql
 
+# what servers before 18 cannot read
+NEW = re.compile(r"VIRTUAL|NOT ENFORCED|ADD CONSTRAINT c NOT NULL")
 GIVEN = """
 CREATE TABLE users (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text, name varchar(50), age int,
@@ -62,6 +66,24 @@ def shadows(server: EmbeddedPostgres) -> Iterator[Shadows]:
     found = Shadows(Scratch(Target("scratch", server.ensure())))
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def major(server: EmbeddedPostgres) -> int:
+    """The major version of the server that statements are judged on."""
+    with psycopg.connect(server.ensure()) as conn:
+        return conn.info.server_version // 10_000
+
+
+@pytest.fixture
+def knows(major: int) -> Callable[[str], None]:
+    """Leaves a statement out that the server of this run does not know."""
+
+    def check(sql: str) -> None:
+        if major < 18 and NEW.search(sql):
+            pytest.skip("PostgreSQL 18 brought this syntax")
+
+    return check
 
 
 @pytest.fixture
