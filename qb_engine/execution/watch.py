@@ -147,8 +147,6 @@ class Watch:
 
     def taken(self) -> tuple[Sample, ...]:
         """The samples since the last call."""
-        if self._settled.is_set() and not self._samples:
-            return ()
         self._settled.wait(SETTLE_S)
         self._settled.set()
         with self._gate:
