@@ -101,7 +101,10 @@ class Examiner:
                 self._alone = set(self._named(step))
                 self._remember(self._watching, self._alone)
             if step.statement.kind in PLANNED:  # it has no rows: whether an index serves, counts
-                self._acting.execute(f"SET enable_seqscan = {PLANNED[step.statement.kind]}")
+                on = PLANNED[step.statement.kind]
+                self._acting.execute(
+                    f"SET enable_seqscan = {on}; SET enable_indexonlyscan = {on}".encode()
+                )
             if step.statement.kind in BESIDES and self._others is None:
                 self._others = others(self._watching)
             if step.statement.kind == "refresh_mat_view":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qb_engine.analysis.hazards.hazard import Finding, Hazard, Severity, Situation
+from qb_engine.analysis.hazards.type_change_rewrite import retyped
 
 HAZARD = Hazard(
     id="storage-rewrite",
@@ -21,9 +22,8 @@ HAZARD = Hazard(
 
 def find(at: Situation) -> Iterator[Finding]:
     causes = {at.whole(c.table) for c in at.changes.added_columns if c.generated != "v"}
-    causes |= {at.whole(change.after.table) for change in at.changes.retyped_columns}
     stored = at.kind in ("alter_table", "cluster", "vacuum")
     for table in at.wholes(at.facts.rewrites):
         refreshed = at.kind_of(table) == "m" and not stored
-        if table not in causes and not refreshed:
+        if table not in causes and not refreshed and not retyped(at, table):
             yield HAZARD.at(at, table)

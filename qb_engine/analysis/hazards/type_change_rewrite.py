@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qb_engine.analysis.hazards.hazard import Finding, Hazard, Severity, Situation
+from qb_engine.sql.tree import pb, walk
 
 HAZARD = Hazard(
     id="type-change-rewrite",
@@ -21,10 +22,24 @@ HAZARD = Hazard(
 
 def find(at: Situation) -> Iterator[Finding]:
     for table in at.wholes(at.facts.rewrites):
-        changed = {
-            change.after.name: f"{change.after.name} ({change.before.type} to {change.after.type})"
-            for change in at.changes.retyped_columns
-            if at.whole(change.after.table) == table
-        }
-        if changed:
-            yield HAZARD.at(at, table, columns=", ".join(changed.values()))
+        if columns := retyped(at, table):
+            yield HAZARD.at(at, table, columns=", ".join(columns))
+
+
+def retyped(at: Situation, table: str) -> list[str]:
+    """The columns of a table that has been written anew whose types changed, as a reader knows it.
+
+    USING may give a column other values and leave it its type.
+    """
+    changed = {
+        change.after.name: f"{change.after.name} ({change.before.type} to {change.after.type})"
+        for change in at.changes.retyped_columns
+        if at.whole(change.after.table) == table
+    }
+    if changed or at.kind != "alter_table":
+        return list(changed.values())
+    return [
+        f"{command.name} (by USING)"
+        for command in walk(at.step.statement.node)
+        if isinstance(command, pb.AlterTableCmd) and command.subtype == pb.AT_AlterColumnType
+    ]

@@ -191,6 +191,8 @@ ALTER TABLE users ALTER age TYPE bigint -> type-change-rewrite
 ALTER TABLE users ALTER email TYPE varchar(100) -> type-change-rewrite
 ALTER TABLE users ALTER amount TYPE numeric(10, 3) -> type-change-rewrite
 ALTER TABLE users ALTER seen_at TYPE date -> type-change-rewrite
+ALTER TABLE users ALTER age TYPE int USING age + 1 -> type-change-rewrite
+ALTER TABLE users ADD COLUMN c int, ALTER age TYPE bigint -> type-change-rewrite
 ALTER TABLE users ALTER at_time TYPE time(0) -> type-change-rewrite
 SET LOCAL timezone = 'Europe/Paris'; ALTER TABLE users ALTER seen_at TYPE timestamptz -> type-change-rewrite
 ALTER TABLE events ALTER kind TYPE varchar(3) -> type-change-rewrite
@@ -279,6 +281,7 @@ DELETE FROM orders USING users WHERE users.id = orders.user_id AND users.street 
 WITH gone AS (DELETE FROM users RETURNING id) SELECT count(*) FROM gone -> bulk-dml
 MERGE INTO users u USING orders o ON u.id = o.user_id WHEN MATCHED THEN UPDATE SET age = 1 -> bulk-dml
 DO $$ BEGIN UPDATE users SET age = 3; END $$ -> bulk-dml
+DO $$ DECLARE r record; BEGIN FOR r IN SELECT id FROM users LOOP UPDATE users SET age = 1 WHERE id = r.id; END LOOP; END $$ -> bulk-dml
 DO $$ BEGIN ALTER TABLE users ALTER email SET NOT NULL; END $$ -> not-null-scan
 DO $$ BEGIN EXECUTE 'CREATE INDEX ON users (city)'; END $$ -> index-build-blocks-writes
 DO $$ BEGIN ALTER TABLE users ADD COLUMN c int; UPDATE users SET c = 1; END $$ -> bulk-dml work-after-access-exclusive
