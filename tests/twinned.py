@@ -29,7 +29,7 @@ def twin_home(server: EmbeddedPostgres) -> Iterator[Path]:
         yield home
         return
     own = home / f"twins-{os.getpid()}"
-    own.mkdir(mode=0o711)
+    own.mkdir(mode=0o711, exist_ok=True)  # each module that imports this has a fixture of its own
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(OPTIONS_VARIABLE, FAST)
         EmbeddedPostgres(own).ensure()

@@ -113,6 +113,8 @@ def test_an_index_that_will_be_used_is_seen_to_be_used(through: Explain) -> None
 def test_the_plan_afterwards_is_the_one_that_the_target_then_has(
     scratches: Scratch, database: Target, connection: Connection
 ) -> None:
+    if connection.info.server_version < 180_000:
+        pytest.skip("the planner of PostgreSQL 18 counts costs otherwise than older ones")
     connection.execute(TARGET.encode())
     up = (
         "CREATE INDEX by_town ON people (town); CREATE INDEX few ON people (id)"

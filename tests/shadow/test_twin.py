@@ -161,16 +161,21 @@ def test_a_twin_has_the_targets_statistics_and_sizes_and_none_of_its_rows(
         assert len(rows(conn, STATISTICS)) > 30
         assert rows(conn, "SELECT count(*) FROM big") == [(0,)]
         assert made.facts.rows > 80_000
-        gaps = [gap.name for gap in made.facts.gaps]
-    assert gaps in (["GIN indexes (1)"], ["GIN indexes (1)", "range statistics"])
+        gaps = {gap.name for gap in made.facts.gaps}
+        expected = {"GIN indexes (1)"}
+        if (version := whole.info.server_version) < 180_000:
+            expected |= {"planner"} | ({"range statistics"} if version < 170_000 else set())
+    assert gaps == expected
 
 
 def test_every_plan_is_the_targets_to_the_last_digit(
     scratches: Scratch, everything: Target, whole: Connection
 ) -> None:
     with twin_of(scratches, everything) as made, inside(made) as conn:
+        same = conn.info.server_version // 10_000 == whole.info.server_version // 10_000
         for query in QUERIES.strip().splitlines():
-            assert explained(conn, query) == explained(whole, query), query
+            found, wanted = explained(conn, query), explained(whole, query)
+            assert found == wanted or not same, query  # another version may plan otherwise
 
 
 def test_the_trees_that_are_written_are_sound(
@@ -352,7 +357,7 @@ def test_extended_statistics_are_given_or_named(
     )
     with twin_of(scratches, database) as made, inside(made) as conn:
         gaps = {gap.name: gap.why for gap in made.facts.gaps}
-        assert set(gaps) == {"public.follows", "public.common"}
+        assert set(gaps) - {"planner"} == {"public.follows", "public.common"}
         assert "common combinations" in gaps["public.common"]
         assert gaps["public.follows"].startswith("statistics of expressions")
         for query in (

@@ -296,6 +296,7 @@ def _make(
     gaps = [Gap("schema", text) for text in missing]
     inner = server.connect(base)
     try:
+        gaps += _planners(conn, inner)
         gaps += statistics.copy(conn, inner, values=values)
         own, more = settings.differing(conn, inner)
         gaps += more
@@ -332,6 +333,14 @@ def _make(
     finally:
         inner.close()
     return facts
+
+
+def _planners(target: Connection, base: Connection) -> list[Gap]:
+    """Another major version may plan otherwise from the same statistics."""
+    theirs, ours = (each.info.server_version // 10_000 for each in (target, base))
+    if theirs == ours:
+        return []
+    return [Gap("planner", f"the target is PostgreSQL {theirs}; plans here are {ours}'s")]
 
 
 def _holes(base: Connection) -> list[Gap]:
