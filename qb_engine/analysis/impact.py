@@ -272,7 +272,7 @@ def _horizons(conn: Connection) -> tuple[Horizon, ...]:
 
 def _queries(conn: Connection, relations: set[str]) -> tuple[list[tuple[Query, str]] | None, str]:
     """The application's statements on these relations, each with the lock it takes; and whence."""
-    counters = "the tables' counters"
+    counters = "the tables' counters of scans and of rows written"
     row = conn.execute(STATEMENTS_SCHEMA).fetchone()
     if row is None:
         return None, f"{counters} (pg_stat_statements is not installed)"

@@ -47,8 +47,10 @@ class ImpactReport(Report):
             more = f" and {others} more" if others else ""
             return f"{_who(first)}{more} would keep {names} waiting on {self.target} now"
         text = f"nobody is in the way of {names} on {self.target} now"
-        worst = max((t.waiting[1] for t in self.found.traffic if t.waiting), default=0.0)
-        return f"{text}; {_about(worst)} would wait for it" if worst >= 1 else text
+        waits = [t.waiting for t in self.found.traffic if t.waiting and t.waiting[1] >= 1]
+        if not waits:
+            return text
+        return f"{text}; {_about(max(waits, key=lambda each: each[1]))} would wait for it"
 
     def tables(self) -> Sequence[Table]:
         found = [self._locks(), self._ways()]
@@ -111,7 +113,7 @@ class ImpactReport(Report):
         for t in self.found.traffic:
             if t.waiting and t.waiting[1] >= 1:
                 found.append(
-                    f"{t.need.relation}: {_about(t.waiting[1])} would wait while statement "
+                    f"{t.need.relation}: {_about(t.waiting)} would wait while statement "
                     f"{t.need.step} and its transaction hold {_mode(t.need.mode)}"
                 )
         found += [
@@ -237,6 +239,8 @@ def _waiting(seen: Traffic | None) -> str | None:
     return f"{low:.0f} to {high:.0f}" if high >= 1 else "none"
 
 
-def _about(number: float) -> str:
-    count = f"{number:,.0f}"
+def _about(waiting: tuple[float, float]) -> str:
+    """`about 5 to 20 queries`."""
+    low, high = (f"{number:,.0f}" for number in waiting)
+    count = high if low == high else f"{low} to {high}"
     return f"about {count} {'query' if count == '1' else 'queries'}"

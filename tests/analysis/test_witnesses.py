@@ -366,3 +366,20 @@ def test_what_a_role_may_not_read_is_said(
         assert "permission denied" in found.message
     finally:
         connection.execute(f"DROP ROLE {name}".encode())
+
+
+def test_a_new_column_fails_whatever_is_updated_before(witness: Witness) -> None:
+    sql = "UPDATE users SET age = 1; ALTER TABLE users ADD note text NOT NULL"
+    (found,) = witness(sql)
+    assert found.severity is Severity.ERROR
+
+
+def test_a_table_that_is_emptied_before_is_only_noted(witness: Witness) -> None:
+    sql = "DELETE FROM users; ALTER TABLE users ADD note text NOT NULL"
+    (found,) = witness(sql)
+    assert found.severity is Severity.NOTICE
+
+
+def test_a_backfill_comes_before_the_post_part(witness: Witness) -> None:
+    sql = "ALTER TABLE users ALTER email SET NOT NULL"
+    assert [f.severity for f in witness(sql, filled=("public.cities",))] == [Severity.ERROR]

@@ -24,6 +24,7 @@ WHY = (
     "table; nothing after it runs."
 )
 DATA = ("insert", "update", "delete", "merge", "copy", "truncate")
+EMPTIES = ("delete", "truncate")
 ANY = ("do", "call", "select")  # may change rows, too
 WRITES = strength("RowExclusiveLock")
 VERBS = {"have": "has", "break": "breaks", "share": "shares", "do": "does", "belong": "belongs"}
@@ -73,8 +74,11 @@ def asked(
             if claim.relation in made or _proved(step, claim):
                 continue
             relations = (claim.relation, *claim.needs)
-            depends = any(_changes(e, name) for e in examined[:number] for name in relations)
-            depends = depends or (step.part.startswith("post") and claim.relation in filled)
+            # a backfill or an UPDATE mends values, but there are rows as before
+            kinds = EMPTIES if claim.kind == "new column" else DATA
+            depends = any(_changes(e, name, kinds) for e in examined[:number] for name in relations)
+            if step.part.startswith("post") and claim.relation in filled:
+                depends = depends or kinds is DATA
             new = {(claim.relation, name) for name in claim.columns} & (added.keys() | own.keys())
             if new and claim.kind != "new column":
                 if claim.kind != "not null" or depends or not all(added.get(c) for c in new):
@@ -97,16 +101,20 @@ def _proved(step: Examined, claim: Claim) -> bool:
     )
 
 
-def _changes(step: Examined, relation: str) -> bool:
-    """True when a step may change rows of a relation."""
+def _changes(step: Examined, relation: str, kinds: tuple[str, ...]) -> bool:
+    """True when a step may change rows of a relation, in one of these ways."""
     schema, _, table = relation.partition(".")
     kind = step.statement.kind
+    if kind in DATA and kind not in kinds:
+        return False
     if kind in DATA:
         named = any(n == table and s in ("", schema) for s, n in step.statement.relations)
         return named or strength(step.facts.mode(relation)) >= WRITES
     if kind in ANY:
         return strength(step.facts.mode(relation)) >= WRITES or table in step.statement.sql
-    return any(c.after.table == relation for c in step.facts.changes.retyped_columns)
+    return kinds is DATA and any(
+        c.after.table == relation for c in step.facts.changes.retyped_columns
+    )
 
 
 def _finding(step: Examined, claim: Claim, given: Answer, depends: bool) -> Finding | None:

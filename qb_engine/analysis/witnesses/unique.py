@@ -54,13 +54,17 @@ def read(conn: Connection, changes: Changes, statement: Statement) -> Iterator[C
 
 def _source(table: str, keys: list[str], condition: str | None, nulls: bool) -> str:
     """The rows whose key other rows have, too; NULLs are equal only where `nulls` says so."""
-    inner = f"({condition})" if condition else "true"
+    given = [f"({condition})"] if condition else []
     if nulls:
         by = ", ".join(keys)
         counted = f"SELECT *, pg_catalog.count(*) OVER (PARTITION BY {by}) AS qb_same"
-        return f"FROM ({counted} FROM {table} WHERE {inner}) AS t WHERE t.qb_same > 1"
-    row = f"({', '.join(keys)})" if len(keys) > 1 else f"({keys[0]})"
-    grouped = f"SELECT {', '.join(keys)} FROM {table} WHERE {inner}"
+        return f"FROM ({counted} FROM {table}{_where(given)}) AS t WHERE t.qb_same > 1"
     places = ", ".join(str(n) for n in range(1, len(keys) + 1))
-    grouped += f" GROUP BY {places} HAVING pg_catalog.count(*) > 1"
-    return f"FROM {table} WHERE {inner} AND {row} IN ({grouped})"
+    shared = f"SELECT {', '.join(keys)} FROM {table}{_where(given)}"
+    shared += f" GROUP BY {places} HAVING pg_catalog.count(*) > 1"
+    member = f"({', '.join(keys)}) IN ({shared})"
+    return f"FROM {table}{_where([*given, member])}"
+
+
+def _where(conditions: list[str]) -> str:
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
