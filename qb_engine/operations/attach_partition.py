@@ -9,11 +9,11 @@ from qb_engine.operations import chosen, constraining, rebuild
 from qb_engine.operations.create_index import CreateIndex
 from qb_engine.operations.generic import Generic
 from qb_engine.operations.on_table import commands
-from qb_engine.operations.operation import Inverse, Irreversible, Schema, operation
+from qb_engine.operations.operation import Inverse, Irreversible, Schema, normalise, operation
 from qb_engine.operations.safely import Safely, Seen, Step, Uncovered, named, place
 from qb_engine.schema import Table
 from qb_engine.sql import deparse, ident, qualified, read_one, tree
-from qb_engine.sql.tree import parse, pb, relation
+from qb_engine.sql.tree import parse, pb, printed, relation
 
 
 @operation
@@ -23,6 +23,9 @@ class AttachPartition(Generic):
     >>> AttachPartition("ALTER TABLE a ATTACH PARTITION b DEFAULT").write()
     'ALTER TABLE a ATTACH PARTITION b DEFAULT'
     """
+
+    def __post_init__(self) -> None:
+        normalise(self, "sql", printed)
 
     @classmethod
     def read(cls, node: Any) -> Iterator[Self]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 from qb_engine.operations.generic import Generic
-from qb_engine.operations.operation import Inverse, Irreversible, Schema, operation
+from qb_engine.operations.operation import Inverse, Irreversible, Schema, normalise, operation
 from qb_engine.operations.safely import Safely, Seen, Step, Uncovered
 from qb_engine.sql import deparse, ident, qualified
-from qb_engine.sql.tree import parse, pb, relation
+from qb_engine.sql.tree import parse, pb, printed, relation
 
 WAITS = (
     "PostgreSQL proves a domain's rule only while writers wait; apart, it can wait for a quiet hour"
@@ -25,7 +25,7 @@ class ConstrainDomain(Generic):
     """
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sql", deparse(parse(self.sql)))
+        normalise(self, "sql", printed)
 
     @classmethod
     def read(cls, node: Any) -> Iterator[Self]:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 from qb_engine.operations.generic import REASONS, Generic
-from qb_engine.operations.operation import Schema, operation
+from qb_engine.operations.operation import Schema, normalise, operation
 from qb_engine.operations.safely import Safely, Seen, Step, Uncovered, place
 from qb_engine.operations.update_rows import entangled, one_row
 from qb_engine.sql import deparse, literal, qualified
-from qb_engine.sql.tree import expression_of, parse, pb, relation
+from qb_engine.sql.tree import expression_of, parse, pb, printed, relation
 
 BATCH = 5_000  # rows of one transaction
 
@@ -40,6 +40,9 @@ class DeleteRows(Generic):
     >>> DeleteRows("DELETE FROM users WHERE NOT active").write()
     'DELETE FROM users WHERE NOT active'
     """
+
+    def __post_init__(self) -> None:
+        normalise(self, "sql", printed)
 
     @classmethod
     def read(cls, node: Any) -> Iterator[Self]:

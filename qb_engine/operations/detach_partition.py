@@ -9,10 +9,10 @@ from qb_engine.operations import chosen
 from qb_engine.operations.attach_partition import default_of
 from qb_engine.operations.generic import Generic
 from qb_engine.operations.on_table import commands
-from qb_engine.operations.operation import Inverse, Irreversible, Schema, operation
+from qb_engine.operations.operation import Inverse, Irreversible, Schema, normalise, operation
 from qb_engine.operations.safely import Safely, Seen, Step, Uncovered, place
 from qb_engine.sql import deparse, ident, qualified
-from qb_engine.sql.tree import element_nodes, parse, relation
+from qb_engine.sql.tree import element_nodes, parse, printed, relation
 
 
 @operation
@@ -22,6 +22,9 @@ class DetachPartition(Generic):
     >>> DetachPartition("ALTER TABLE a DETACH PARTITION b CONCURRENTLY").write()
     'ALTER TABLE a DETACH PARTITION b CONCURRENTLY'
     """
+
+    def __post_init__(self) -> None:
+        normalise(self, "sql", printed)
 
     @classmethod
     def read(cls, node: Any) -> Iterator[Self]:

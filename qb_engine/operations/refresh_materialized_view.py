@@ -7,11 +7,11 @@ from typing import Any, Self
 
 from qb_engine.operations.create_index import CreateIndex
 from qb_engine.operations.generic import Generic
-from qb_engine.operations.operation import Schema, operation
+from qb_engine.operations.operation import Schema, normalise, operation
 from qb_engine.operations.safely import Safely, Seen, Step, Uncovered, named, place
 from qb_engine.schema import Table
 from qb_engine.sql import SqlError, deparse, read_one
-from qb_engine.sql.tree import only, parse, pb, relation, strings
+from qb_engine.sql.tree import only, parse, pb, printed, relation, strings
 
 
 @operation
@@ -21,6 +21,9 @@ class RefreshMaterializedView(Generic):
     >>> RefreshMaterializedView("REFRESH MATERIALIZED VIEW totals").write()
     'REFRESH MATERIALIZED VIEW totals'
     """
+
+    def __post_init__(self) -> None:
+        normalise(self, "sql", printed)
 
     @classmethod
     def read(cls, node: Any) -> Iterator[Self]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 from qb_engine.operations.generic import Generic
-from qb_engine.operations.operation import Schema, operation
+from qb_engine.operations.operation import Schema, normalise, operation
 from qb_engine.operations.safely import Safely, Seen, Step, Uncovered
 from qb_engine.sql import deparse
-from qb_engine.sql.tree import parse, pb
+from qb_engine.sql.tree import parse, pb, printed
 
 
 @operation
@@ -21,7 +21,7 @@ class Reindex(Generic):
     """
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sql", deparse(parse(self.sql)))
+        normalise(self, "sql", printed)
 
     @classmethod
     def read(cls, node: Any) -> Iterator[Self]:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 from qb_engine.operations.generic import Generic
-from qb_engine.operations.operation import Schema, operation
+from qb_engine.operations.operation import Schema, normalise, operation
 from qb_engine.operations.safely import Fill, Safely, Seen, Uncovered, place
 from qb_engine.schema import Table
 from qb_engine.sql import SqlError, deparse
-from qb_engine.sql.tree import expression_of, only, parse, pb, relation, walk
+from qb_engine.sql.tree import expression_of, only, parse, pb, printed, relation, walk
 
 
 @operation
@@ -20,6 +20,9 @@ class UpdateRows(Generic):
     >>> UpdateRows("UPDATE users SET active = true WHERE active IS NULL").write()
     'UPDATE users SET active = true WHERE active IS NULL'
     """
+
+    def __post_init__(self) -> None:
+        normalise(self, "sql", printed)
 
     @classmethod
     def read(cls, node: Any) -> Iterator[Self]:

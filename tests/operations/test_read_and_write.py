@@ -118,6 +118,17 @@ ALL = st.one_of(
     st.builds(o.DropTrigger, names, names, schema=spaces, if_exists=booleans),
     st.builds(o.CreateExtension, names, schema=spaces, version=st.one_of(st.none(), names),
               cascade=booleans, if_not_exists=booleans),
+    st.builds(o.UpdateRows, quoted.map(lambda n: f"UPDATE {n} SET {n} = 1 WHERE {n}.{n} > 2")),
+    st.builds(o.DeleteRows, quoted.map(lambda n: f"DELETE FROM {n}.{n} WHERE {n} IS NULL")),
+    st.builds(o.Reindex, quoted.map(lambda n: f"REINDEX TABLE {n}.{n}")),
+    st.builds(o.RefreshMaterializedView, quoted.map(
+        lambda n: f"REFRESH MATERIALIZED VIEW CONCURRENTLY {n}.{n}")),
+    st.builds(o.AttachPartition, quoted.map(
+        lambda n: f"ALTER TABLE {n} ATTACH PARTITION {n}.{n} FOR VALUES FROM (1) TO (2)")),
+    st.builds(o.DetachPartition, quoted.map(
+        lambda n: f"ALTER TABLE {n} DETACH PARTITION {n}.{n} CONCURRENTLY")),
+    st.builds(o.ConstrainDomain, quoted.map(
+        lambda n: f"ALTER DOMAIN {n}.{n} ADD CONSTRAINT {n} CHECK (VALUE > 1) NOT VALID")),
     st.just(Generic("GRANT SELECT ON users TO reader")),
 )  # fmt: skip
 
@@ -177,7 +188,7 @@ def test_each_has_documentation_and_an_example_that_is_true(kind: type[Operation
         ("ALTER INDEX i SET (fillfactor = 70)", ["Generic"]),
         ("ALTER VIEW v ALTER a SET DEFAULT 1", ["Generic"]),
         ("ALTER VIEW v RENAME COLUMN a TO b", ["Generic"]),
-        ("UPDATE t SET a = 1", ["Generic"]),
+        ("UPDATE t SET a = 1", ["UpdateRows"]),
         ("CREATE TABLE t (a int NULL DEFAULT 1 NOT NULL)", ["CreateTable"]),
         ("ALTER TABLE ONLY t ADD CONSTRAINT p PRIMARY KEY (a)", ["AddConstraint"]),
         ("COMMENT ON FUNCTION f(int) IS 'x'", ["Generic"]),
