@@ -383,3 +383,19 @@ def test_a_table_that_is_emptied_before_is_only_noted(witness: Witness) -> None:
 def test_a_backfill_comes_before_the_post_part(witness: Witness) -> None:
     sql = "ALTER TABLE users ALTER email SET NOT NULL"
     assert [f.severity for f in witness(sql, filled=("public.cities",))] == [Severity.ERROR]
+
+
+def test_another_columns_new_type_changes_nothing(witness: Witness) -> None:
+    sql = "ALTER TABLE users ALTER age TYPE bigint; ALTER TABLE users ALTER email SET NOT NULL"
+    (found,) = witness(sql)
+    assert found.severity is Severity.ERROR
+
+
+def test_partitions_are_asked_with_their_parent(witness: Witness) -> None:
+    (found,) = witness(
+        "ALTER TABLE p ALTER v SET NOT NULL; ALTER TABLE p ADD UNIQUE (k)",
+        given="CREATE TABLE p (k int, v text) PARTITION BY LIST (k);"
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);",
+        rows="INSERT INTO p VALUES (1, NULL);",
+    )
+    assert (found.number, found.relation) == (1, "public.p")

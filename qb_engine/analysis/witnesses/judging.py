@@ -76,7 +76,9 @@ def asked(
             relations = (claim.relation, *claim.needs)
             # a backfill or an UPDATE mends values, but there are rows as before
             kinds = EMPTIES if claim.kind == "new column" else DATA
-            depends = any(_changes(e, name, kinds) for e in examined[:number] for name in relations)
+            earlier = examined[:number]
+            depends = any(_changes(e, name, kinds) for e in earlier for name in relations)
+            depends = depends or any(_converts(e, claim) for e in earlier)
             if step.part.startswith("post") and claim.relation in filled:
                 depends = depends or kinds is DATA
             new = {(claim.relation, name) for name in claim.columns} & (added.keys() | own.keys())
@@ -112,8 +114,14 @@ def _changes(step: Examined, relation: str, kinds: tuple[str, ...]) -> bool:
         return named or strength(step.facts.mode(relation)) >= WRITES
     if kind in ANY:
         return strength(step.facts.mode(relation)) >= WRITES or table in step.statement.sql
-    return kinds is DATA and any(
-        c.after.table == relation for c in step.facts.changes.retyped_columns
+    return False
+
+
+def _converts(step: Examined, claim: Claim) -> bool:
+    """True when a step gives a column that a claim is about another type."""
+    return any(
+        change.after.table == claim.relation and change.after.name in claim.columns
+        for change in step.facts.changes.retyped_columns
     )
 
 
@@ -167,7 +175,8 @@ def _examples(keys: Iterable[str]) -> str:
 
 
 def _verbs(says: str, number: int) -> str:
-    """What is said of one row, or of several."""
-    for several, one in VERBS.items():
-        says = says.replace(f"{{{several}}}", one if number == 1 else several, 1)
+    """What is said of one row, or of several: it may begin with a verb in braces."""
+    if says.startswith("{"):
+        verb, _, rest = says[1:].partition("}")
+        says = f"{VERBS[verb] if number == 1 else verb}{rest}"
     return says if len(says) <= LONGEST else says[: LONGEST - 3] + "..."
