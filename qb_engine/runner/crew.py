@@ -122,8 +122,11 @@ class Crew:
         return self._executor
 
     def expect_ledger(self) -> None:
-        """Begin to read what a ledger keeps of the schema before it, where there is none yet."""
-        if self._baseline is None and not ledger.exists(self.control):
+        """Begin to read what a ledger keeps of the schema before it, where there is none yet.
+
+        Not beside others through a pooler: pg_dump leaves its settings behind in their sessions.
+        """
+        if self.sessions.kept and self._baseline is None and not ledger.exists(self.control):
             self._baseline = Baseline(reading(self.control, self.place.target))
 
     def ensure_ledger(self) -> None:
