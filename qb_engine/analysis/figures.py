@@ -70,7 +70,7 @@ COUNTERS = """
        pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_tuples_updated(c.oid)
          + pg_catalog.pg_stat_get_tuples_deleted(c.oid),
        pg_catalog.pg_stat_get_numscans(c.oid)
-         + (SELECT coalesce(sum(pg_catalog.pg_stat_get_numscans(i.indexrelid)), 0)
+         + (SELECT coalesce(pg_catalog.sum(pg_catalog.pg_stat_get_numscans(i.indexrelid)), 0)
               FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid),
        extract(epoch FROM pg_catalog.clock_timestamp() - coalesce(
            (SELECT d.stats_reset FROM pg_catalog.pg_stat_database d

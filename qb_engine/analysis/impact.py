@@ -70,8 +70,8 @@ SELECT 'standby', coalesce(nullif(r.application_name, ''), '?'), true,
   FROM pg_catalog.pg_stat_replication r
 """
 TRAFFIC = """
-SELECT s.query, sum(s.calls)::float8,
-       extract(epoch FROM pg_catalog.clock_timestamp() - max(i.stats_reset))::float8
+SELECT s.query, pg_catalog.sum(s.calls)::float8,
+       extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.max(i.stats_reset))::float8
   FROM {schema}.pg_stat_statements s CROSS JOIN {schema}.pg_stat_statements_info i
  WHERE s.dbid = (SELECT d.oid FROM pg_catalog.pg_database d
                   WHERE d.datname = pg_catalog.current_database())
