@@ -18,7 +18,8 @@ from qb_engine.project import Project
 from qb_engine.shadow import Scratch
 from qb_engine.shadow.twin import Twin, btree, drop, files
 from qb_engine.shadow.twin import twin as make
-from qb_engine.shadow.twin.twin import BASE, TWIN, copied, identity, sweep
+from qb_engine.shadow.twin.copies import copied
+from qb_engine.shadow.twin.twin import BASE, TWIN, identity, sweep
 from tests.twinned import scratches, twin_home, twin_of, twinned
 
 Connection = psycopg.Connection[tuple[Any, ...]]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from qb_engine.shadow.twin.after import Settled
+from qb_engine.shadow.twin.copies import copied, stretched
 from qb_engine.shadow.twin.gap import Gap
 from qb_engine.shadow.twin.implied import Assignment, constant, imply
-from qb_engine.shadow.twin.twin import Facts, Twin, copied, drop, settled, stretched, twin
+from qb_engine.shadow.twin.twin import Facts, Twin, drop, settled, twin
 
 __all__ = [
     "Assignment",

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from qb_engine.database.connect import server_errors
-from qb_engine.errors import RefusedError, ServerError
 from qb_engine.schema import snapshot
-from qb_engine.shadow.shadow import CLONE, MAINTENANCE, Scratch, like
+from qb_engine.shadow.server import MAINTENANCE, Scratch
+from qb_engine.shadow.shadow import like
 from qb_engine.shadow.twin import after, extended, settings, sizes, statistics
 from qb_engine.shadow.twin.after import Settled
-from qb_engine.shadow.twin.files import Length, extend
+from qb_engine.shadow.twin.copies import (
+    copy,
+    data_folder,
+    drop_databases,
+    exists,
+    lock,
+    on_disk,
+    stretch,
+    stretched,
+)
 from qb_engine.shadow.twin.gap import Gap
 from qb_engine.sql import ident, literal
 
@@ -32,7 +38,6 @@ if TYPE_CHECKING:
 TWIN = "qb_twin_"  # + hash of the target's address: long files, to be asked for plans
 BASE = "qb_twinbase_"  # the same with short files, to be copied and changed
 KEEP = 4  # twins kept; each takes two small databases
-OLDEST = 180_000  # the functions that give statistics are there from 18 on
 
 COUNTS = """
 SELECT count(*) FILTER (WHERE kind IN ('r', 'm')),
@@ -55,7 +60,6 @@ DELETE FROM qb.twin_column k
  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_statistic s WHERE s.starelid = k.oid
                       AND s.staattnum = k.attnum AND s.stainherit = k.inherited)
 """
-OWNER = "SELECT pg_get_userbyid(datdba)::text FROM pg_catalog.pg_database WHERE datname = %s"
 GIN = """
 SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am am ON am.oid = c.relam
  WHERE am.amname = 'gin' AND c.relkind = 'i' AND c.oid >= 16384
@@ -118,16 +122,16 @@ def twin(
         with server_errors("making the statistics twin", server.target):
             data_folder(server, admin)
             name, base = TWIN + address, BASE + address
-            _lock(admin, name)
+            lock(admin, name)
             sweep(admin, keeping=name)
             schema = snapshot(conn)
             facts = None if refresh else _kept(server, admin, name, base)
             new = facts is None or facts.fingerprint != schema.fingerprint
             new = new or (values is not None and facts is not None and facts.values != values)
             if new or facts is None:
-                _drop(admin, name, base)
+                drop_databases(admin, name, base)
                 with like(server, target, schema=schema) as shadow:
-                    _copy(admin, shadow.dbname, base)
+                    copy(admin, shadow.dbname, base)
                     missing = shadow.missing
                 try:
                     facts = _make(
@@ -136,7 +140,7 @@ def twin(
                         values=values is not False,
                     )
                 except BaseException:
-                    _drop(admin, name, base)
+                    drop_databases(admin, name, base)
                     raise
             note = literal(json.dumps({"used": time.time(), "complete": True}))
             for each in (name, base):
@@ -152,9 +156,9 @@ def drop(server: Scratch, conn: Connection) -> bool:
     admin = server.connect(MAINTENANCE)
     try:
         with server_errors("dropping the statistics twin", server.target):
-            _lock(admin, TWIN + address)
-            there = _exists(admin, TWIN + address) or _exists(admin, BASE + address)
-            _drop(admin, TWIN + address, BASE + address)
+            lock(admin, TWIN + address)
+            there = exists(admin, TWIN + address) or exists(admin, BASE + address)
+            drop_databases(admin, TWIN + address, BASE + address)
             return there
     finally:
         admin.close()
@@ -191,44 +195,11 @@ def sweep(admin: Connection, *, keeping: str = "") -> int:
         row = admin.execute(query, [name]).fetchone()
         if row and row[0]:
             try:
-                _drop(admin, name, BASE + address)
+                drop_databases(admin, name, BASE + address)
                 gone += 1
             finally:
                 admin.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
     return gone
-
-
-@contextmanager
-def copied(server: Scratch, source: str) -> Iterator[str]:
-    """A copy of a base under a name of its own, with short files; dropped at the end."""
-    name = _throwaway()
-    admin = server.connect(MAINTENANCE)
-    try:
-        _copy(admin, source, name)
-        try:
-            yield name
-        finally:
-            _drop(admin, name)
-    finally:
-        admin.close()
-
-
-@contextmanager
-def stretched(
-    server: Scratch, source: str, lengths: Sequence[Length], own: Mapping[str, str]
-) -> Iterator[str]:
-    """A copy with long files: it can be asked for plans; dropped at the end."""
-    name = _throwaway()
-    admin = server.connect(MAINTENANCE)
-    try:
-        try:
-            _stretch(admin, data_folder(server, admin), source, name, lengths)
-            settings.apply(admin, name, dict(own))
-            yield name
-        finally:
-            _drop(admin, name)
-    finally:
-        admin.close()
 
 
 def settled(own: Twin, dbname: str, emptied: frozenset[int]) -> Settled:
@@ -255,29 +226,6 @@ def settled(own: Twin, dbname: str, emptied: frozenset[int]) -> Settled:
     finally:
         conn.close()
     return Settled(more.lengths, (*found.assumed, *more.assumed))
-
-
-def data_folder(server: Scratch, admin: Connection) -> Path:
-    """The data directory of the scratch server. Raise RefusedError where it is not ours."""
-    refused = RefusedError(
-        "a statistics twin cannot be made on this server",
-        where=server.target.display,
-        why="its relation files are made longer from outside; that is done only to the files of "
-        "the embedded server, which are qb's own",
-        todo="use the embedded server for shadows: take `shadow` out of qb.toml, or leave "
-        "--scratch out",
-        code="no-shadow",
-    )
-    if not server.target.embedded or admin.info.server_version < OLDEST:
-        raise refused
-    row = admin.execute("SHOW data_directory").fetchone()
-    folder = Path(str(row[0]) if row else "")
-    if not os.access(folder / "base", os.R_OK | os.W_OK | os.X_OK):
-        raise refused
-    return folder
-
-
-# -- making it ---------------------------------------------------------------------------------
 
 
 def _make(
@@ -310,7 +258,7 @@ def _make(
         assert counts is not None
     finally:
         inner.close()
-    _stretch(admin, data_folder(server, admin), base, name, lengths)
+    stretch(admin, data_folder(server, admin), base, name, lengths)
     gaps += settings.apply(admin, name, own)
     tables, indexes, count, size, never = counts
     facts = Facts(
@@ -322,7 +270,7 @@ def _make(
         indexes=indexes,
         rows=int(count),
         pretended=int(size),
-        on_disk=sum(_on_disk(server, admin, each) for each in (name, base)),
+        on_disk=sum(on_disk(server, admin, each) for each in (name, base)),
         never_analysed=never,
         settings=own,
         gaps=tuple(gaps),
@@ -360,39 +308,6 @@ def _holes(base: Connection) -> list[Gap]:
             Gap(f"GIN indexes ({row[0]})", f"what {what} tell the planner is not in the catalog")
         )
     return found
-
-
-def _stretch(
-    admin: Connection, data: Path, source: str, name: str, lengths: Sequence[Length]
-) -> None:
-    """Copy a database and lengthen the copy's files before anybody can have connected to it."""
-    old = _oid(admin, source)
-    _copy(admin, source, name, open_to_all=False)
-    new = _oid(admin, name)
-    row = admin.execute("SHOW data_checksums").fetchone()
-    moved = [replace(each, path=each.path.replace(f"/{old}/", f"/{new}/")) for each in lengths]
-    try:
-        extend(data, moved, checksums=bool(row and row[0] == "on"))
-    except OSError as error:
-        raise ServerError(
-            "the files of the statistics twin cannot be made",
-            where=str(error.filename or data),
-            why=error.strerror or str(error),
-            todo="see that the file system of the embedded server takes large sparse files",
-            code="disk-full",
-        ) from error
-    admin.execute(f"ALTER DATABASE {ident(name)} ALLOW_CONNECTIONS true".encode())
-
-
-def _copy(admin: Connection, source: str, name: str, *, open_to_all: bool = True) -> None:
-    """Copy file by file: nothing of the copy is in the server's memory then."""
-    row = admin.execute(OWNER, [source]).fetchone()
-    owner = f" OWNER {ident(row[0])}" if row else ""
-    command = (
-        f"CREATE DATABASE {ident(name)} TEMPLATE {ident(source)} STRATEGY file_copy"
-        f" ALLOW_CONNECTIONS {'true' if open_to_all else 'false'}{owner}"
-    )
-    admin.execute(command.encode())
 
 
 def _kept(server: Scratch, admin: Connection, name: str, base: str) -> Facts | None:
@@ -434,35 +349,3 @@ def _whole(server: Scratch, name: str) -> bool:
         return False
     finally:
         conn.close()
-
-
-def _on_disk(server: Scratch, admin: Connection, name: str) -> int:
-    folder = data_folder(server, admin) / "base" / str(_oid(admin, name))
-    return sum(entry.stat(follow_symlinks=False).st_blocks * 512 for entry in os.scandir(folder))
-
-
-def _lock(admin: Connection, name: str) -> None:
-    """One at a time makes, uses or drops a twin; the others wait."""
-    admin.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
-
-
-def _exists(admin: Connection, name: str) -> bool:
-    query = "SELECT FROM pg_catalog.pg_database WHERE datname = %s"
-    return admin.execute(query, [name]).fetchone() is not None
-
-
-def _oid(admin: Connection, name: str) -> int:
-    query = "SELECT oid FROM pg_catalog.pg_database WHERE datname = %s"
-    row = admin.execute(query, [name]).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def _drop(admin: Connection, *names: str) -> None:
-    for name in names:
-        admin.execute(f"DROP DATABASE IF EXISTS {ident(name)} WITH (FORCE)".encode())
-
-
-def _throwaway() -> str:
-    """A name that shadows sweep when a crash leaves it."""
-    return f"{CLONE}{int(time.time())}_{secrets.token_hex(4)}"
