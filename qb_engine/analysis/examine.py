@@ -72,6 +72,9 @@ BODIES = """
 SELECT p.prosrc FROM pg_catalog.pg_proc p WHERE p.oid >= 16384 AND p.proname = ANY (%s::text[])
 """
 
+Mark = tuple[dict[int, State], set[int], set[int], Others | None]
+"""What an examiner knows at one moment."""
+
 
 class Examiner:
     """Looks, while an executor runs on a shadow, at what each step changes in the catalog.
@@ -84,6 +87,7 @@ class Examiner:
         self._watching = watching
         self._known: dict[int, State] = {}  # tables as they were after the last look at them
         self._made: set[int] = set()
+        self._gone: set[int] = set()  # dropped; others still see them until the transaction ends
         self._tables: dict[str, str] = {}  # by the name of an index: its table
         self._rewritten: dict[int, tuple[str, ...]] = {}  # by the number of the step
         self.changes: dict[int, Changes] = {}  # likewise
@@ -116,13 +120,13 @@ class Examiner:
         """Have what the transaction that has ended read counted as its own."""
         self._acting.execute(FLUSH)
 
-    def mark(self) -> tuple[dict[int, State], set[int], Others | None]:
+    def mark(self) -> Mark:
         """What is known now, to come back to when what follows is taken back."""
-        return dict(self._known), set(self._made), self._others
+        return dict(self._known), set(self._made), set(self._gone), self._others
 
-    def back_to(self, mark: tuple[dict[int, State], set[int], Others | None]) -> None:
+    def back_to(self, mark: Mark) -> None:
         """Forget what was learnt since then."""
-        self._known, self._made, self._others = mark
+        self._known, self._made, self._gone, self._others = mark
 
     def facts(self, step: Step, seen: Observation) -> Facts:
         """The facts of a step, from what was observed and what it changed."""
@@ -174,6 +178,7 @@ class Examiner:
         self._known.update(after)
         self._made |= after.keys() - before.keys()
         self._made -= before.keys() - after.keys()
+        self._gone |= before.keys() - after.keys()
         for state in (*before.values(), *after.values()):
             for index in state["indexes"]:
                 self._tables[f"{index['schema']}.{index['name']}"] = name_of(state)
@@ -217,7 +222,8 @@ class Examiner:
 
     def _remember(self, conn: Connection, oids: Iterable[int]) -> None:
         """Learn how tables were before; `conn` does not see what the transaction has changed."""
-        self._known.update(states(conn, set(oids) - self._known.keys() - self._made))
+        unknown = set(oids) - self._known.keys() - self._made - self._gone
+        self._known.update(states(conn, unknown))
 
     # -- work ----------------------------------------------------------------------------------
 

@@ -37,11 +37,12 @@ def situations(examined: Sequence[Examined], circumstances: Circumstances) -> It
         if step.transaction is None or step.transaction != transaction:
             held, first_of = {}, {}
         transaction = step.transaction
+        alone = bool(step.facts.refuses_transaction)  # it does not run with what is held
         yield Situation(
             step,
             circumstances,
-            dict(held),
-            dict(first_of),
+            {} if alone else dict(held),
+            {} if alone else dict(first_of),
             tuple(examined[:number]),
             tuple(examined[number + 1 :]),
             frozenset(made),

@@ -41,6 +41,13 @@ none | ALTER TABLE users ADD CONSTRAINT c CHECK (email IS NOT NULL) NOT VALID; A
 none | ALTER TABLE users ADD CONSTRAINT c CHECK (email IS NOT NULL) NOT VALID; ALTER TABLE users VALIDATE CONSTRAINT c; ALTER TABLE users ALTER email SET NOT NULL; ALTER TABLE users DROP CONSTRAINT c |
 wrapped | CREATE INDEX CONCURRENTLY ON users (city) | concurrently-in-transaction
 explicit | BEGIN; CREATE INDEX CONCURRENTLY ON users (city); COMMIT | concurrently-in-transaction
+wrapped | ALTER TABLE users ADD COLUMN c int; CREATE INDEX CONCURRENTLY ON users (c) | concurrently-in-transaction
+runner | ALTER TABLE users ADD COLUMN c int; CREATE INDEX CONCURRENTLY ON users (c); ALTER TABLE orders ADD COLUMN c int |
+runner | ALTER TABLE users ADD COLUMN c int; ALTER TABLE orders ADD COLUMN c int | multi-table-access-exclusive
+explicit | ALTER TABLE users ADD COLUMN c int; ALTER TABLE orders ADD COLUMN c int |
+wrapped | CREATE TABLE a (id bigint PRIMARY KEY, u bigint REFERENCES users, o bigint REFERENCES orders) |
+wrapped | DROP TABLE events_2022; DROP TABLE events_2023 | drop-table drop-table multi-table-access-exclusive
+wrapped | ALTER TABLE users RENAME TO users_old; CREATE TABLE users (id bigint PRIMARY KEY); DROP TABLE users_old | drop-table
 wrapped | DROP INDEX CONCURRENTLY users_age | concurrently-in-transaction
 wrapped | REINDEX TABLE CONCURRENTLY users | concurrently-in-transaction
 wrapped | ALTER TABLE events DETACH PARTITION events_2024 CONCURRENTLY | concurrently-in-transaction
