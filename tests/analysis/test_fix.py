@@ -123,3 +123,10 @@ def test_names_are_never_longer_than_postgresql_keeps(fixed: Fix) -> None:
         given=f"CREATE TABLE {table} (id bigint PRIMARY KEY, {table} text)",
     )
     assert (found.proof.why, found.proof.back) == ("", "")
+
+
+def test_a_backfill_alone_keeps_its_way_back_or_says_that_there_is_none(fixed: Fix) -> None:
+    up = "UPDATE users SET age = age + 1;\n"
+    told = fixed(f"-- qb:up\n{up}-- qb:down\nUPDATE users SET age = age - 1;\n")
+    assert "age - 1" in told.files["migration.sql"]
+    assert "overwrites age" in fixed(up).irreversible

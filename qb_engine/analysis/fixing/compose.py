@@ -121,6 +121,9 @@ def compose(answered: Sequence[tuple[Command, Answer]]) -> Composed:
             sql = statement.sql if unchanged else command.operation.write()
             kept.add(sql)
             (contract if touched & waiting else expand).append(Step(sql, ""))
+    if fill is not None and not (expand or contract):
+        # a way back, or why there is none, needs a file to stand in
+        expand.append(Step("SELECT 1", "nothing is to be made before the backfill", down=()))
     pieces = (*_pieces("migration", expand, apart), *_pieces("post", contract, apart))
     if len(apart) > 1 and len(pieces) > 1 and not turned:
         turned = True
