@@ -295,7 +295,7 @@ class _Listener:
             with self._gate:
                 line, self._line = self._line, None
                 self._heard.clear()
-                if self._closed or line is None or not self._running:
+                if self._closed or self.work or line is None or not self._running:
                     continue
                 if self._there(line):
                     self.work = line
