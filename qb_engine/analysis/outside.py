@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,3 +58,8 @@ def reaches_outside(statement: Statement) -> str:
     if found[2]:
         return f"COPY {found[2].upper()} runs a program on the server's machine"
     return f"{found[1].lower()} reaches beyond the database"
+
+
+def made_roles(statements: Iterable[Statement]) -> frozenset[str]:
+    """The roles that statements make: not run on a shadow, and yet named by those after them."""
+    return frozenset(s.node.role for s in statements if s.kind == "create_role")

@@ -17,11 +17,13 @@ from qb_engine.analysis.facts import Provenance
 from qb_engine.analysis.figures import circumstances
 from qb_engine.analysis.hazards import judge
 from qb_engine.analysis.on_target import joined, relations_of
+from qb_engine.analysis.outside import made_roles, reaches_outside
 from qb_engine.analysis.witnesses.judging import findings
 from qb_engine.execution import Block, Executor, Observation, blocks, steps_where
 from qb_engine.execution.failure import StepFailed
 from qb_engine.migrations.model import read_text
 from qb_engine.shadow import like, scratch
+from qb_engine.shadow.roles import lent
 
 if TYPE_CHECKING:
     from qb_engine.analysis.estimate import Rates
@@ -65,8 +67,10 @@ def plan(
     """
     found = []
     server = scratch(place.project, place.scratch_url, place.opened)
-    with like(server, place.target) as shadow:
-        for migration in migrations:
+    chosen = tuple(migrations)
+    roles = made_roles(statement for migration in chosen for statement in migration.up)
+    with lent(server, roles), like(server, place.target) as shadow:
+        for migration in chosen:
             parts, done = (going_on or {}).get(migration.id, (migration.parts, frozenset()))
             planned = observe(place, shadow, migration, parts, done)
             found.append(planned)
@@ -128,6 +132,7 @@ def observe(
 ) -> PlannedMigration:
     """Run parts of a migration on a shadow, committed there, every step observed."""
     arranged = steps_where(blocks(parts, refused=refused), lambda step: step.number not in done)
+    here = steps_where(arranged, lambda step: not reaches_outside(step.statement))
     policy = place.policy(debug=True, stepped=True, statement_timeout=STATEMENT_S)
     acting, watching = shadow.connect(), shadow.connect()
     examiner = Examiner(acting, watching, claiming=True)
@@ -135,7 +140,7 @@ def observe(
     seen: list[Observation] = []
     error = ""
     try:
-        for block in arranged:
+        for block in here:
             seen += executor.run(block)
             examiner.settle()
     except StepFailed as failed:
@@ -163,13 +168,14 @@ def _whole(arranged: tuple[Block, ...], seen: list[Observation]) -> tuple[Observ
     found = []
     for block in arranged:
         for step in block.steps:
+            outside = reaches_outside(step.statement)
             blank = Observation(
                 step.number,
                 step.statement.sql,
                 str(step.statement.source),
                 step.part,
                 block.number if block.transactional else None,
-                skipped="not reached",
+                skipped=f"not run on the shadow: {outside}" if outside else "not reached",
             )
             o = by_number.get(step.number, blank)
             found.append(replace(o, transaction=blank.transaction))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from qb_engine.analysis.outside import made_roles, reaches_outside
 from qb_engine.analysis.plan import observe
 from qb_engine.backfill.measure import Progress
 from qb_engine.errors import QbError
@@ -15,6 +16,7 @@ from qb_engine.rehearsal.fill import fill
 from qb_engine.runner import Ran, Request, roll_back, run
 from qb_engine.schema import Difference, Snapshot, diff, snapshot
 from qb_engine.shadow import like, scratch
+from qb_engine.shadow.roles import lent
 from qb_engine.shadow.sample import Sampled, sample
 
 if TYPE_CHECKING:
@@ -99,16 +101,36 @@ def rehearse(
         elsewhere = _elsewhere(place, copy, migration)
         return _rehearsed(elsewhere, migration, Sampled({}), ())
     server = scratch(place.project, place.scratch_url, place.opened)
-    with like(server, place.target) as looked:
+    roles = made_roles(migration.up)
+    migration, left_out = _here(migration)
+    with lent(server, roles), like(server, place.target) as looked:
         touched = _touched(place, looked, migration)
-    with like(server, place.target) as shadow:
+    with lent(server, roles), like(server, place.target) as shadow:
         with place.connected("qb rehearse") as conn:
             sampled = sample(
                 conn, shadow, rows=rows, percent=percent, only=touched, tell=place.tell
             )
         target = replace(shadow.target, name="shadow", production=False)
         elsewhere = _elsewhere(place, target, migration)
-        return _rehearsed(elsewhere, migration, sampled, shadow.missing)
+        return _rehearsed(elsewhere, migration, sampled, (*shadow.missing, *left_out))
+
+
+def _here(migration: LoadedMigration) -> tuple[LoadedMigration, tuple[str, ...]]:
+    """The migration without what a shadow must not run, and what that is, as sentences."""
+    left_out = tuple(
+        f"{statement.first_line}, which was not run: {why}"
+        for statement in (*migration.up, *migration.down)
+        if (why := reaches_outside(statement))
+    )
+    parts = tuple(
+        replace(
+            part,
+            up=tuple(s for s in part.up if not reaches_outside(s)),
+            down=tuple(s for s in part.down if not reaches_outside(s)),
+        )
+        for part in migration.parts
+    )
+    return (replace(migration, parts=parts) if left_out else migration), left_out
 
 
 def _touched(place: Place, shadow: Shadow, migration: LoadedMigration) -> list[str]:

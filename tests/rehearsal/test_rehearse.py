@@ -201,3 +201,23 @@ def test_a_full_rehearsal_is_not_held_on_the_target(
     write("20240101000000_age.sql", GOOD)
     with pytest.raises(RefusedError, match="the target itself"):
         qb("rehearse", "--full", "test")
+
+
+def test_what_belongs_to_the_whole_server_is_left_out_and_said(
+    qb: Qb, write: Write, users: Connection
+) -> None:
+    write(
+        "20240101000000_role.sql",
+        '-- qb:up\nCREATE ROLE "rehearsed reader" NOLOGIN;\n'
+        'GRANT SELECT ON users TO "rehearsed reader";\n'
+        '-- qb:down\nREVOKE ALL ON users FROM "rehearsed reader";\n'
+        'DROP ROLE "rehearsed reader";\n',
+    )
+    found = qb("rehearse")
+    assert found.ok, str(found)
+    assert "CREATE ROLE" in str(found)
+    planned = qb("plan")
+    assert planned.ok, str(planned)
+    assert "a role belongs to the whole server" in str(planned)
+    left = users.execute("SELECT FROM pg_roles WHERE rolname = 'rehearsed reader'").fetchall()
+    assert not left
