@@ -255,6 +255,7 @@ def test_production_needs_its_alias_typed_back(
         invoke(session, ["dryrun"])
     assert invoke(session, ["dryrun", "--here"]).ok  # type: ignore[union-attr]
     assert tables() == []
+    assert invoke(session, ["rehearse"]).ok  # type: ignore[union-attr]
     assert invoke(session, ["run", "--confirm", "prod"]).ok  # type: ignore[union-attr]
     assert tables() == ["a"]
 
