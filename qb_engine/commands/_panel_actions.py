@@ -57,6 +57,7 @@ def actions(s: Situation) -> dict[str, Action]:
         "verify": Action("Verify", ("verify", name), _unapplied(s)),
         "plan": Action("Plan", plan, _unapplied(s)),
         "dryrun": Action("Dry run", ("dryrun", name), _dryrun(s)),
+        "rehearse": Action("Rehearse", ("rehearse", name), _rehearse(s)),
         "run": Action("Run", ("run", name), _run(s), changes=True),
         "rollback": Action("Roll back", ("rollback", name), _rollback(s), changes=True),
         **{
@@ -87,6 +88,10 @@ def _dryrun(s: Situation) -> str:
     if s.production:
         return "it would hold real locks on production: %qb dryrun --here does it all the same"
     return f"{s.earlier} comes first" if s.earlier else ""
+
+
+def _rehearse(s: Situation) -> str:
+    return _unapplied(s) or (f"{s.earlier} comes first" if s.earlier else "")
 
 
 def _run(s: Situation) -> str:

@@ -163,20 +163,27 @@ def _filled(
         raise
 
 
+# databases of ours that nobody is connected to, with what is said of each and its size in bytes
+LEFT_BEHIND = """
+SELECT d.datname::text, pg_catalog.shobj_description(d.oid, 'pg_database'),
+       CASE WHEN pg_catalog.starts_with(d.datname, %s) THEN 0
+            ELSE coalesce(pg_catalog.pg_database_size(d.oid), 0) END
+  FROM pg_catalog.pg_database d
+ WHERE (pg_catalog.starts_with(d.datname, %s) OR pg_catalog.starts_with(d.datname, %s)
+        OR pg_catalog.starts_with(d.datname, %s))
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid)
+"""
+
+
 def sweep(admin: Connection) -> int:
     """Drop what crashes left behind and the templates that were not used lately.
 
     What somebody else is making or using is left alone. Roles that only they needed go with them.
     """
-    rows = admin.execute(
-        "SELECT d.datname::text, shobj_description(d.oid, 'pg_database'),"
-        "       coalesce(pg_catalog.pg_database_size(d.oid), 0)"  # NULL: dropped meanwhile
-        "  FROM pg_catalog.pg_database d"
-        " WHERE (starts_with(d.datname, %s) OR starts_with(d.datname, %s)"
-        "        OR starts_with(d.datname, %s))"
-        "   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid)",
-        [TEMPLATE, CLONE, SPARE],
-    ).fetchall()
+    try:
+        rows = admin.execute(LEFT_BEHIND, [CLONE, TEMPLATE, CLONE, SPARE]).fetchall()
+    except psycopg.errors.UndefinedDatabase:
+        return 0  # one was dropped while it was measured; the next sweep comes soon
     now, dropped, size = time.time(), [], 0
     for name, _, _ in rows:
         made = name.removeprefix(CLONE).partition("_")[0]

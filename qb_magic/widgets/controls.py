@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import ipywidgets as w  # type: ignore[import-untyped]
 
 ACTIONS = {
-    "Check": {"verify": "Verify", "plan": "Plan", "dryrun": "Dry run"},
+    "Check": {"verify": "Verify", "plan": "Plan", "dryrun": "Dry run", "rehearse": "Rehearse"},
     "Change": {"run": "Run", "rollback": "Roll back"},
     "Backfill": {
         "start": "Start backfill",

@@ -21,8 +21,12 @@ FILLS = (
     "failed", "cancelled",
 )  # fmt: skip
 VERBS = (
-    "verify", "plan", "dryrun", "run", "rollback", "start", "pause", "resume", "cancel", "validate",
+    "verify", "plan", "dryrun", "rehearse", "run", "rollback", "start", "pause", "resume", "cancel",
+    "validate",
 )  # fmt: skip
+
+
+CHECKS = ("verify", "plan", "rehearse")
 
 
 def enabled(situation: Situation) -> set[str]:
@@ -32,11 +36,11 @@ def enabled(situation: Situation) -> set[str]:
 @pytest.mark.parametrize(
     ("situation", "may"),
     [
-        (Situation("m", "pending"), {"verify", "plan", "dryrun", "run"}),
-        (Situation("m", "pending", fill="needed"), {"verify", "plan", "dryrun", "run"}),
+        (Situation("m", "pending"), {*CHECKS, "dryrun", "run"}),
+        (Situation("m", "pending", fill="needed"), {*CHECKS, "dryrun", "run"}),
         (Situation("m", "pending", earlier="l"), {"verify", "plan"}),
-        (Situation("m", "pending", production=True), {"verify", "plan", "run"}),
-        (Situation("m", "pending", runner="ann"), {"verify", "plan", "dryrun"}),
+        (Situation("m", "pending", production=True), {*CHECKS, "run"}),
+        (Situation("m", "pending", runner="ann"), {*CHECKS, "dryrun"}),
         (Situation("m", "partial"), {"run"}),
         (Situation("m", "applied"), {"rollback"}),
         (Situation("m", "applied", later="n"), set()),

@@ -170,6 +170,8 @@ def test_production_asks_for_the_alias_each_time(
     assert hand.sees("PRODUCTION")
     assert not hand.may("run")
     assert not hand.may("dryrun")
+    hand.press("rehearse")  # what runs on production was seen to work before
+    assert hand.panel.state.error is None
     hand.type(typed="shop")
     hand.press("run")
     assert hand.panel.state.error is None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 EXCLUSIVE = "AccessExclusiveLock"
 TABLES = ("r", "p", "m", "f")  # relkinds of what holds rows
+LONG_S = 1.0  # that others wait for this long is felt, however small the table
 BLOCKS_WRITES = strength("ShareLock")  # this and every stronger mode keep writers waiting
 
 
@@ -222,11 +223,17 @@ class Situation:
         return self.facts.figures.get(relation) or self.circumstances.figures.get(relation)
 
     def is_big(self, relation: str) -> bool:
-        """False for new, empty and small relations; what nobody knows the size of counts as big."""
+        """False for new, empty and small relations; what nobody knows the size of counts as big.
+
+        So does what is small, where even the shortest estimate of the work on it is long.
+        """
         if self.is_new(relation):
             return False
         known = self.figures(relation)
         if known is None or (known.bytes is None and known.rows is None):
+            return True
+        worked_on = any(work.relation == relation for work in self.facts.work)
+        if worked_on and self.facts.seconds is not None and self.facts.seconds[0] >= LONG_S:
             return True
         wide = (known.bytes or 0) >= self.circumstances.small_bytes
         return wide or (known.rows or 0) >= self.circumstances.small_rows
