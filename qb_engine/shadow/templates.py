@@ -182,7 +182,7 @@ def sweep(admin: Connection) -> int:
     """
     try:
         rows = admin.execute(LEFT_BEHIND, [CLONE, TEMPLATE, CLONE, SPARE]).fetchall()
-    except psycopg.errors.UndefinedDatabase:
+    except psycopg.errors.InvalidCatalogName:
         return 0  # one was dropped while it was measured; the next sweep comes soon
     now, dropped, size = time.time(), [], 0
     for name, _, _ in rows:
