@@ -31,8 +31,8 @@ class Sheet:
 
     `problems` say of a step, by its number, what the grammar cannot read in it. `texts` are its
     files by name, for the comments in them. A `chained` one is seen by those after it; one that is
-    not `wanted` is only run, for those after it. `filled` are tables that a backfill fills before its
-    `post` part. `broken` says why nothing could be read.
+    not `wanted` is only run, for those after it. `filled` are tables that a backfill fills before
+    its `post` part. `broken` says why nothing could be read.
     """
 
     file: str
