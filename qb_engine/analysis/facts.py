@@ -165,6 +165,17 @@ class Examined:
             "rows": facts.rows if facts.rows is not None else max(rows, default=None),
             "bytes": max(sizes, default=None),
             "seconds": list(facts.seconds) if facts.seconds else None,
+            "relations": {
+                name: {
+                    "rows": of.rows,
+                    "bytes": of.bytes,
+                    "partitions": of.partitions,
+                    "writes_per_s": of.writes,
+                    "reads_per_s": of.reads,
+                }
+                for name, of in sorted(facts.figures.items())
+                if name in touched and of.kind != "index"
+            },
             "messages": list(facts.messages),
             "error": facts.error,
             "provenance": str(facts.provenance),

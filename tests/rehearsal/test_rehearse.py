@@ -9,8 +9,10 @@ import psycopg
 import pytest
 
 from qb_engine.commands import Session, invoke
+from qb_engine.database.embedded import EmbeddedPostgres
 from qb_engine.errors import RefusedError
 from qb_engine.project import FILE, Project
+from tests.conftest import fresh
 
 Write = Callable[..., None]
 Qb = Callable[..., Any]
@@ -221,3 +223,18 @@ def test_what_belongs_to_the_whole_server_is_left_out_and_said(
     assert "a role belongs to the whole server" in str(planned)
     left = users.execute("SELECT FROM pg_roles WHERE rolname = 'rehearsed reader'").fetchall()
     assert not left
+
+
+def test_a_full_rehearsal_is_held_on_a_restored_copy(
+    qb: Qb, write: Write, users: Connection, server: EmbeddedPostgres
+) -> None:
+    """On all its rows; the target stays as it is."""
+    write("20240101000000_age.sql", GOOD)
+    with fresh(server) as copy, psycopg.connect(copy.conninfo, autocommit=True) as conn:
+        conn.execute("CREATE TABLE users (id int PRIMARY KEY, name text)")
+        conn.execute("INSERT INTO users SELECT i, 'n' FROM generate_series(1, 9) AS i")
+        name = psycopg.conninfo.conninfo_to_dict(copy.conninfo)["dbname"]
+        url = server.url.replace("postgresql:///qb?", f"postgresql:///{name}?")
+        assert qb("rehearse", "--full", url).ok
+        assert conn.execute("SELECT count(*) FROM users WHERE age IS NULL").fetchone() == (9,)
+    assert qb("status").as_dict()["migrations"][0]["state"] == "pending"
