@@ -24,6 +24,7 @@ from qb_engine.analysis.changes import (
 )
 from qb_engine.analysis.facts import Examined, Facts, Provenance, Work, WorkKind
 from qb_engine.analysis.messages import work_of
+from qb_engine.analysis.named import bare_names
 from qb_engine.analysis.witnesses import claims
 from qb_engine.execution import Block, Executor, Observation
 from qb_engine.execution.failure import StepFailed
@@ -238,7 +239,7 @@ class Examiner:
             for name in dict.fromkeys((*seen.rewrites, *self._rewritten.get(step.number, ())))
             if name not in self._sequences()
             and name not in new
-            and f'rewriting table "{name.partition(".")[2]}"' not in said
+            and not any(f'rewriting table "{bare}"' in said for bare in bare_names(name))
         )
 
     def _sequences(self) -> set[str]:
@@ -252,7 +253,7 @@ class Examiner:
 
         def relation(name: str) -> str | None:
             """A table by the name that a message gives, which is without its schema."""
-            same = sorted(k for k in known if k.partition(".")[2] == name)
+            same = sorted(k for k in known if name in bare_names(k))
             same = [k for k in same if k in locked] or same
             return same[0] if same and same[0] not in found.new else None
 
@@ -300,9 +301,11 @@ class Examiner:
 
     def _built(self, work: Work, found: Changes, rebuilt: set[str]) -> Work:
         """An index by its whole name, which a message does not give; rebuilt, if it was there."""
-        schema = work.relation.partition(".")[0]
-        name = f"{schema}.{re.sub(BESIDE_IT, '', work.index)}"
+        bare = re.sub(BESIDE_IT, "", work.index)
         new = {index.name for index in found.added_indexes}
+        schemas = {s["schema"] for s in self._known.values() if name_of(s) == work.relation}
+        schema = next(iter(schemas), work.relation.partition(".")[0])
+        name = f"{schema}.{bare}"
         kind = WorkKind.BUILD if name in new and name not in rebuilt else WorkKind.REBUILD
         return replace(work, index=name, kind=kind)
 

@@ -30,3 +30,8 @@ def parts(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     ]
     columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
     return dict(zip(("names", "schemas", "tables", "of"), columns, strict=True))
+
+
+def bare_names(name: str) -> list[str]:
+    """What may be the name of `schema.name` without its schema: both parts may hold dots."""
+    return [name[at + 1 :] for at, letter in enumerate(name) if letter == "." and at]

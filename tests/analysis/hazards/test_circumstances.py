@@ -110,6 +110,13 @@ def test_statements_are_judged_with_those_around_them(
     assert ids(lint, sql.removesuffix(" |"), tx=tx) == sorted(expected)
 
 
+def test_a_schema_whose_name_has_a_dot_hides_nothing(lint: Lint) -> None:
+    given = 'CREATE SCHEMA "a.b"; CREATE TABLE "a.b"."t ""x" (id int)'
+    found = lint('CREATE INDEX "i x" ON "a.b"."t ""x" (id)', given, sizes={'a.b.t "x': 5_000_000})
+    assert [f.hazard for f in found] == ["index-build-blocks-writes"]
+    assert "a.b.i x" in found[0].message
+
+
 BLOCKING = (
     "ALTER TABLE users ADD COLUMN c uuid DEFAULT gen_random_uuid()",
     "ALTER TABLE users ALTER age TYPE bigint",
