@@ -39,14 +39,16 @@ class FixReport(Report):
 
     @property
     def ok(self) -> bool:
-        return self.fixed.ok
+        return self.fixed.ok and bool(self.fixed.files or not self._left())
 
     def headline(self) -> str:
         id = self.fixed.migration.id
         if not self.fixed.ok:
             return f"{id} was not fixed: {self.fixed.proof.why}"
         if not self.fixed.files:
-            return f"{id} needs no fix that qb knows" if self._left() else f"{id} is safe as it is"
+            return (
+                f"{id} is not safe, and was not fixed" if self._left() else f"{id} is safe as it is"
+            )
         before = counted(self.fixed.proof.before) or "none"
         after = counted((*self.fixed.proof.after, *self.fixed.proof.left)) or "none"
         done = nearby(f"written to {self.folder}") if self.folder else "proved, not written"

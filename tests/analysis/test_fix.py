@@ -42,6 +42,7 @@ COVERED = {
     "unique index": 'CREATE UNIQUE INDEX "Odd Name" ON users (email)',
     "unique": "ALTER TABLE users ADD UNIQUE (email) INCLUDE (age)",
     "drop index": "DROP INDEX users_age, orders_user_id",
+    "same name": "DROP INDEX users_age; CREATE INDEX users_age ON users (age, id)",
     "index of partitions": "CREATE INDEX ON events (kind)",
     "key of partitions": "ALTER TABLE events ADD PRIMARY KEY (id, at)",
     "unique, volatile": "ALTER TABLE users ADD t uuid NOT NULL UNIQUE DEFAULT gen_random_uuid()",
@@ -130,3 +131,35 @@ def test_a_backfill_alone_keeps_its_way_back_or_says_that_there_is_none(fixed: F
     told = fixed(f"-- qb:up\n{up}-- qb:down\nUPDATE users SET age = age - 1;\n")
     assert "age - 1" in told.files["migration.sql"]
     assert "overwrites age" in fixed(up).irreversible
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["ALTER TABLE loose ALTER a TYPE bigint", "ALTER TABLE loose ADD id bigserial PRIMARY KEY"],
+)
+def test_a_backfill_of_a_table_without_a_key_is_not_written(fixed: Fix, sql: str) -> None:
+    found = fixed(sql, "CREATE TABLE loose (a int, b text)")
+    assert found.files == {}
+    assert ["no primary key" in left.reason for left in found.left] == [True]
+
+
+def test_a_unique_index_that_is_never_null_is_a_key(fixed: Fix) -> None:
+    given = "CREATE TABLE loose (a int, b int NOT NULL UNIQUE)"
+    assert fixed("ALTER TABLE loose ALTER a TYPE bigint", given).files
+
+
+def test_a_view_that_is_made_again_is_there_while_rows_are_written(fixed: Fix) -> None:
+    given = (
+        "CREATE TABLE users (id int PRIMARY KEY, age int);"
+        "CREATE VIEW ages AS SELECT id, age FROM users"
+    )
+    found = fixed(
+        "DROP VIEW ages; ALTER TABLE users ALTER age TYPE bigint;"
+        "CREATE VIEW ages AS SELECT id, age FROM users",
+        given,
+    )
+    assert (found.proof.why, found.left) == ("", ())
+    (swap,) = [text for name, text in found.files.items() if "DROP COLUMN age" in text]
+    assert swap.index("DROP VIEW ages") < swap.index("DROP COLUMN age")
+    assert swap.index("RENAME COLUMN") < swap.index("CREATE VIEW ages")
+    assert sum("DROP VIEW ages;" in text for text in found.files.values()) == 1

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from qb_engine.analysis.fixing.order import in_order
+from qb_engine.operations.create_view import CreateView
+from qb_engine.operations.drop_view import DropView
 from qb_engine.operations.mentions import columns_in
 from qb_engine.operations.safely import Fill, Safely, Step, Uncovered, place
 from qb_engine.sql import Statement, ident, read_one
@@ -20,6 +22,9 @@ APART = (
     "each table is changed in a transaction of its own: no lock on one is held while another is "
     "waited for; if it stops in between, qb run goes on from there"
 )
+
+
+VIEWS = "views that are made again go and come with the swap: nobody is without them meanwhile"
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ def compose(answered: Sequence[tuple[Command, Answer]]) -> Composed:
     left: list[Left] = []
     kept: set[str] = set()
     groups, turned = in_order(list(_by_statement(answered)))
+    views = _made_again(groups)
     if turned:
         notes.append(TURNED)
     apart = _strong(answered)
@@ -121,6 +127,10 @@ def compose(answered: Sequence[tuple[Command, Answer]]) -> Composed:
             sql = statement.sql if unchanged else command.operation.write()
             kept.add(sql)
             (contract if touched & waiting else expand).append(Step(sql, ""))
+    if views and (swapped := _with_views(expand, contract, views)):
+        expand, contract = swapped
+        turned = True
+        notes.append(VIEWS)
     if fill is not None and not (expand or contract):
         # a way back, or why there is none, needs a file to stand in
         expand.append(Step("SELECT 1", "nothing is to be made before the backfill", down=()))
@@ -141,6 +151,49 @@ def _by_statement(
     for command, answer in answered:
         groups.setdefault(command.at, []).append((command, answer))
     return groups.values()
+
+
+def _made_again(groups: Sequence[list[tuple[Command, Answer]]]) -> tuple[frozenset[str], ...]:
+    """The statements that drop views, and those that make them again later on."""
+    drops: dict[str, str] = {}
+    found: tuple[set[str], set[str]] = set(), set()
+    for group in groups:
+        command = group[0][0]
+        view, sql = command.operation, command.statement.sql
+        if not isinstance(view, DropView | CreateView) or len(group) > 1:
+            continue
+        name = place(view.schema, view.name)
+        if isinstance(view, DropView):
+            drops[name] = sql
+        elif name in drops:
+            found[0].add(drops[name])
+            found[1].add(sql)
+    return tuple(map(frozenset, found)) if found[0] else ()
+
+
+def _with_views(
+    expand: Sequence[Step], contract: Sequence[Step], views: Sequence[frozenset[str]]
+) -> tuple[list[Step], list[Step]] | None:
+    """Drop views right before a swap and make them right after it, in its transaction.
+
+    None where there is no swap, or where they do not stand around it.
+    """
+    drops, makes = views
+    swaps = dict.fromkeys(step.together for step in contract if step.together)
+    early = [step for step in expand if step.run in drops]
+    late = [step for step in contract if step.run in makes]
+    if len(swaps) != 1 or not early or len(late) != len(makes):
+        return None
+    (mark,) = swaps
+    rest = [step for step in contract if step not in late]
+    first = min(at for at, step in enumerate(rest) if step.together)
+    last = max(at for at, step in enumerate(rest) if step.together)
+    why = "in the swap's transaction, so that nobody is without it meanwhile"
+    around = [[replace(s, why=why, together=mark) for s in steps] for steps in (early, late)]
+    return (
+        [step for step in expand if step not in early],
+        [*rest[:first], *around[0], *rest[first : last + 1], *around[1], *rest[last + 1 :]],
+    )
 
 
 def _together(one: Fill | None, other: Fill) -> Fill | None:

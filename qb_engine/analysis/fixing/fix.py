@@ -16,11 +16,14 @@ from qb_engine.analysis.fixing.ways import Refused, fallback, ways_back
 from qb_engine.analysis.hazards import Situation
 from qb_engine.errors import InputError
 from qb_engine.migrations import load_one
+from qb_engine.operations.safely import Safely, Uncovered
+from qb_engine.operations.update_rows import keyless
 
 if TYPE_CHECKING:
     from qb_engine.analysis.fixing.ground import Ground
     from qb_engine.drafting import WayBack
     from qb_engine.migrations import LoadedMigration
+    from qb_engine.schema import Snapshot
 
 TRIED = "NULL"  # stands for what only the user knows while the fix is proved
 
@@ -132,9 +135,22 @@ def answers(
         seen = seen_of(
             command, ground, here, alone=len(commands) == 1, failed=failed, values=values
         )
-        found.append((command, command.operation.safely(command.before, seen)))
+        answer = command.operation.safely(command.before, seen)
+        found.append((command, _walked(answer, commands[0].before)))
         made |= set(changes.created) | changes.new
     return found
+
+
+def _walked(answer: Answer, start: Snapshot) -> Answer:
+    """The answer, unless its backfill would have no key to go through the rows by."""
+    fill = answer.fill if isinstance(answer, Safely) else None
+    table = start.table(fill.table, fill.schema or "public") if fill else None
+    if table is None or not (why := keyless(table)):
+        return answer
+    return Uncovered(
+        f"it needs a backfill, and {why}",
+        "give it a primary key, or a unique index over NOT NULL columns, in a migration before",
+    )
 
 
 def _proved(
