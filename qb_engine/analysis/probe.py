@@ -110,6 +110,10 @@ def probe(
             one = _changing(prober, watching, step) if _changes(step) else prober.probe(step)
             if before and one.verdict == "fails" and _names(one):
                 one = prober.probe(step, before)
+            undone = [p.step.number for p in found if p.verdict == "work"]
+            if undone and one.verdict == "fails" and _names(one):
+                why = f"it may need what statement {undone[-1]} makes, which was cancelled ({one.why})"
+                one = replace(one, verdict="not probed", why=why)
             found.append(one)
     return tuple(found)
 

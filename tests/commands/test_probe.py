@@ -115,6 +115,16 @@ def test_what_an_earlier_statement_failed_to_make_is_missing(session: Session) -
     assert (found[0]["seen"], found[0]["why"][:6]) == ("fails", "42703:")
 
 
+def test_what_needs_a_statement_that_was_cancelled_is_not_said_to_fail(session: Session) -> None:
+    report, found = probe(
+        session,
+        "ALTER TABLE users ADD k uuid DEFAULT gen_random_uuid(); CREATE INDEX ON users (k)",
+    )
+    assert report.ok
+    assert [one["seen"] for one in found] == ["work", "not probed"]
+    assert "statement 1" in found[1]["why"]
+
+
 def test_who_is_in_the_way_is_named(session: Session, connection: Conn, other: Conn) -> None:
     other.execute("SELECT count(*) FROM users")
     report, (one,) = probe(session, "ALTER TABLE users ADD note text")
