@@ -36,6 +36,13 @@ if TYPE_CHECKING:
 
 NO_SYNTAX, TOO_LONG, NOT_ALLOWED = "42601", "57014", "42501"  # SQLSTATEs
 IN_TRANSACTION = "25001"  # it is refused there
+ENDS_ITSELF = "2D000"  # a procedure that commits, called in a transaction
+ALONE = (
+    (IN_TRANSACTION, "reindex"),
+    (IN_TRANSACTION, "cluster"),
+    (ENDS_ITSELF, "call"),
+    (ENDS_ITSELF, "do"),
+)
 NO_ROWS = ("23503", "23502", "P0002")  # no row is referenced, looked up, or found
 
 Figured = Callable[
@@ -223,9 +230,8 @@ def _refused(examined: Iterable[Examined]) -> dict[int, str]:
     return {
         each.number: each.facts.error
         for each in examined
-        if each.facts.sqlstate == IN_TRANSACTION
-        and not each.facts.refuses_transaction
-        and each.statement.kind in ("reindex", "cluster")
+        if not each.facts.refuses_transaction
+        and (each.facts.sqlstate, each.statement.kind) in ALONE
     }
 
 

@@ -112,7 +112,8 @@ def probe(
                 one = prober.probe(step, before)
             undone = [p.step.number for p in found if p.verdict == "work"]
             if undone and one.verdict == "fails" and _names(one):
-                why = f"it may need what statement {undone[-1]} makes, which was cancelled ({one.why})"
+                made = f"what statement {undone[-1]} makes, which was cancelled"
+                why = f"it may need {made} ({one.why})"
                 one = replace(one, verdict="not probed", why=why)
             found.append(one)
     return tuple(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qb_engine.analysis.hazards.hazard import Finding, Hazard, Severity, Situation
+from qb_engine.analysis.named import bare_names
 
 HAZARD = Hazard(
     id="dependent-view",
@@ -48,6 +49,6 @@ def fallen(at: Situation) -> Iterator[str]:
     dropped = [name for name in at.changes.dropped if kinds.get(name) in VIEWS]
     if at.kind == "drop":
         named = {name for _, name in at.step.statement.relations}
-        yield from (name for name in dropped if name.partition(".")[2] not in named)
+        yield from (name for name in dropped if not named.intersection(bare_names(name)))
     elif at.changes.dropped_columns or len(dropped) < len(at.changes.dropped):
         yield from dropped

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from qb_engine.analysis.facts import Provenance
 from qb_engine.analysis.hazards.hazard import Finding, Hazard, Severity, Situation
+from qb_engine.analysis.named import bare_names
 
 HAZARD = Hazard(
     id="invalid-index-kept",
@@ -32,7 +33,7 @@ def find(at: Situation) -> Iterator[Finding]:
             index
             for indexes in at.changes.indexes.values()
             for index in indexes
-            if not index.valid and index.name.partition(".")[2] == node.idxname
+            if not index.valid and node.idxname in bare_names(index.name)
         ]
         if any("already exists, skipping" in text for text in at.facts.messages):
             for index in kept:

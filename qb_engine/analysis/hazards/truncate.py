@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qb_engine.analysis.hazards.hazard import Finding, Hazard, Severity, Situation
+from qb_engine.analysis.named import bare_names
 
 HAZARD = Hazard(
     id="truncate",
@@ -21,5 +22,5 @@ def find(at: Situation) -> Iterator[Finding]:
     named = {name for _, name in at.step.statement.relations}
     wholes = dict.fromkeys(at.whole(t) for t in at.changes.emptied if at.in_use(t))
     for table in wholes:
-        if at.kind != "truncate" or table.partition(".")[2] in named:
+        if at.kind != "truncate" or named.intersection(bare_names(table)):
             yield HAZARD.at(at, table, severity=at.weighed(table, HAZARD.severity))

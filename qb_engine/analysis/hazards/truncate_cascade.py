@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qb_engine.analysis.hazards.hazard import Finding, Hazard, Severity, Situation
+from qb_engine.analysis.named import bare_names
 
 HAZARD = Hazard(
     id="truncate-cascade",
@@ -28,5 +29,5 @@ def find(at: Situation) -> Iterator[Finding]:
         return
     named = {name for _, name in at.step.statement.relations}
     for table in dict.fromkeys(at.whole(t) for t in at.changes.emptied if at.in_use(t)):
-        if table.partition(".")[2] not in named:
+        if not named.intersection(bare_names(table)):
             yield HAZARD.at(at, table, severity=at.weighed(table, HAZARD.severity))
