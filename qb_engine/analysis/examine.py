@@ -68,9 +68,12 @@ SELECT DISTINCT n.nspname || '.' || c.relname, pn.nspname || '.' || p.relname
   JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
  WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.granted
 """
-# what functions of these names do
+# what functions of these names do, and whether their definitions can be read as blocks
 BODIES = """
-SELECT p.prosrc FROM pg_catalog.pg_proc p WHERE p.oid >= 16384 AND p.proname = ANY (%s::text[])
+SELECT coalesce(p.prosrc, ''),
+       CASE WHEN l.lanname = 'plpgsql' THEN pg_catalog.pg_get_functiondef(p.oid) END
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+ WHERE p.oid >= 16384 AND p.prokind IN ('f', 'p') AND p.proname = ANY (%s::text[])
 """
 
 Mark = tuple[dict[int, State], set[int], set[int], Others | None]
@@ -95,6 +98,7 @@ class Examiner:
         self._others: Others | None = None  # as of the last step that may have changed them
         self._alone: set[int] = set()  # tables that a step outside transactions names
         self._emptying: set[int] = set()  # numbers of steps whose functions say TRUNCATE
+        self._bodies: dict[int, tuple[str, ...]] = {}  # by the number of the step
         self._claiming = claiming
         self._claims: dict[int, tuple[Claim, ...]] = {}  # likewise
         acting.execute("SET client_min_messages = debug1")  # outside transactions, too
@@ -156,6 +160,7 @@ class Examiner:
             sqlstate=seen.sqlstate,
             detail=seen.detail,
             claims=self._claims.get(step.number, ()),
+            bodies=self._bodies.get(step.number, ()),
         )
 
     # -- looking -------------------------------------------------------------------------------
@@ -204,7 +209,9 @@ class Examiner:
         """True when the text of a block, or of a function that is called, has a TRUNCATE."""
         texts = [step.statement.sql]
         if names := called(step.statement):
-            texts += [row[0] for row in self._acting.execute(BODIES, [names]).fetchall()]
+            rows = self._acting.execute(BODIES, [names]).fetchall()
+            texts += [source for source, _ in rows]
+            self._bodies[step.number] = tuple(text for _, text in rows if text)
         return any("truncate" in text.lower() for text in texts)
 
     def _fill(self, oids: Iterable[int]) -> None:

@@ -82,7 +82,8 @@ class Facts:
     an estimate as (low, high); both None where nobody could be asked. `error` is what the server
     said when it refused the statement on the shadow, with its SQLSTATE and detail.
     `lacking` says what the shadow lacks that the statement touches. `claims` are what it requires
-    of the rows that are there, where that was asked for.
+    of the rows that are there, where that was asked for. `bodies` define the functions of PL/pgSQL
+    that it calls.
     """
 
     locks: tuple[Lock, ...] = ()
@@ -98,6 +99,7 @@ class Facts:
     seconds: tuple[float, float] | None = None
     lacking: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
+    bodies: tuple[str, ...] = ()
     provenance: Provenance = Provenance.OBSERVED
 
     def mode(self, relation: str) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 from qb_engine.analysis.facts import WorkKind
 from qb_engine.analysis.hazards.hazard import Finding, Hazard, Severity, Situation
+from qb_engine.sql import SqlError, read_one
+from qb_engine.sql.procedural import body
 from qb_engine.sql.tree import only, pb, relation, strings, walk
 
 HAZARD = Hazard(
@@ -128,7 +130,10 @@ def _locked(at: Situation, node: Any) -> str | None:
 
 def _in_functions(at: Situation) -> Iterator[Finding]:
     text = at.step.statement.sql
-    for table in at.wholes(work.relation for work in at.facts.works(WorkKind.SCAN)):
+    verb = "a function" if at.kind != "do" else "the block"
+    scanned = at.wholes(work.relation for work in at.facts.works(WorkKind.SCAN))
+    found = []
+    for table in scanned:
         writes = at.lock(table) not in ("", "AccessShareLock", "RowShareLock")
         name = re.escape(table.partition(".")[2])
         # a loop over no rows has not come to what the text says, nor to its lock
@@ -136,4 +141,24 @@ def _in_functions(at: Situation) -> Iterator[Finding]:
         hidden = writes and (COMPOSED.search(text) or at.kind != "do")
         ruled = at.changes.ruled_domains or at.partitions
         if (said or hidden) and not ruled:
-            yield HAZARD.at(at, table, verb="a function" if at.kind != "do" else "the block")
+            found.append(table)
+    for table in dict.fromkeys((*found, *at.wholes(_batched(at)))):
+        yield HAZARD.at(at, table, verb=verb)
+
+
+def _batched(at: Situation) -> Iterator[str]:
+    """The tables that a loop changes until nothing is left to change, without a COMMIT."""
+    for text in (at.step.statement.sql, *at.facts.bodies):
+        if at.kind != "do" and text is at.step.statement.sql:
+            continue
+        block = body(text)
+        for inner in block.inner:
+            if not inner.repeated or inner.composed or block.commits:
+                continue
+            try:
+                node = read_one(inner.sql).node
+            except SqlError:  # nothing that the server would not say
+                continue
+            for change in _changes(node):
+                if table := _table(at, change):
+                    yield table

@@ -314,3 +314,17 @@ def test_a_hazard_is_found_and_nothing_besides(
     knows(sql)
     found = lint(sql, SCHEMA)
     assert sorted(f.hazard for f in found) == sorted(ids.split())
+
+
+BATCHES = """DO $$ DECLARE n int; BEGIN LOOP
+    UPDATE users SET city = 'q' WHERE id IN (SELECT id FROM users WHERE city <> 'q' LIMIT 1000);
+    GET DIAGNOSTICS n = ROW_COUNT; {} EXIT WHEN n = 0;
+END LOOP; END $$"""
+
+
+def test_batches_in_one_transaction_are_one_change_of_the_whole_table(lint: Lint) -> None:
+    found = lint(BATCHES.format(""), given=SCHEMA)
+    assert [(f.hazard, f.relation) for f in found] == [("bulk-dml", "public.users")]
+    assert lint(BATCHES.format("COMMIT;"), given=SCHEMA, tx="none") == ()
+    made = BATCHES.format("").replace("DO", "CREATE PROCEDURE p() LANGUAGE plpgsql AS")
+    assert [f.hazard for f in lint(f"{made}; CALL p()", given=SCHEMA)] == ["bulk-dml"]
