@@ -328,3 +328,55 @@ def test_batches_in_one_transaction_are_one_change_of_the_whole_table(lint: Lint
     assert lint(BATCHES.format("COMMIT;"), given=SCHEMA, tx="none") == ()
     made = BATCHES.format("").replace("DO", "CREATE PROCEDURE p() LANGUAGE plpgsql AS")
     assert [f.hazard for f in lint(f"{made}; CALL p()", given=SCHEMA)] == ["bulk-dml"]
+
+
+@pytest.mark.parametrize(
+    "branch",
+    [
+        "IF (SELECT count(*) FROM users) > 10 THEN {}; END IF",
+        "IF NOT EXISTS (SELECT FROM users) THEN RETURN; END IF; {}",
+        "FOR r IN SELECT id FROM users LOOP {}; END LOOP",
+        "IF current_database() = 'shop' THEN {}; END IF",
+    ],
+)
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "ALTER TABLE orders ALTER status TYPE int USING 1",
+        "DROP TABLE orders",
+        "DELETE FROM orders",
+        "EXECUTE format('TRUNCATE %I', r)",
+    ],
+)
+def test_what_a_block_does_not_come_to_without_rows_is_said(
+    lint: Lint, branch: str, sql: str
+) -> None:
+    body = branch.format(sql)
+    found = lint(f"DO $$ DECLARE r record; BEGIN {body}; END $$", given=SCHEMA)
+    (unseen,) = [f for f in found if f.hazard == "not-reached"]
+    assert sql in unseen.message
+    assert unseen.provenance == "static"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "IF (SELECT count(*) FROM users) = 0 THEN ALTER TABLE orders ADD c int; END IF",
+        "IF NOT EXISTS (SELECT FROM pg_class WHERE relname = 'users') THEN"
+        " CREATE TABLE users (id int); END IF",
+        "IF to_regclass('users') IS NULL THEN CREATE TABLE users (id int); END IF",
+        "FOR r IN SELECT id FROM users LOOP RAISE NOTICE '%', r; END LOOP",
+        "BEGIN ALTER TABLE orders ADD c int; EXCEPTION WHEN duplicate_column THEN NULL; END",
+    ],
+)
+def test_what_a_block_did_or_rightly_left_out_is_not_called_unseen(lint: Lint, body: str) -> None:
+    found = lint(f"DO $$ DECLARE r record; BEGIN {body}; END $$", given=SCHEMA)
+    assert "not-reached" not in {f.hazard for f in found}
+
+
+def test_what_a_function_does_not_come_to_without_rows_is_said(lint: Lint) -> None:
+    made = (
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN"
+        " IF EXISTS (SELECT FROM users) THEN UPDATE orders SET note = ''; END IF; END $$"
+    )
+    assert [f.hazard for f in lint(f"{made}; SELECT f()", given=SCHEMA)] == ["not-reached"]
