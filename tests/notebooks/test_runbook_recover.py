@@ -1,0 +1,17 @@
+"""runbook_recover_a_failed_migration.ipynb does what it shows"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.notebooks.compared import compare
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_runbook_for_a_failed_migration_gives_the_outputs_that_it_shows(
+    copy: Path, tmp_path: Path
+) -> None:
+    compare("runbook_recover_a_failed_migration.ipynb", copy, tmp_path)
