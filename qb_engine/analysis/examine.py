@@ -29,6 +29,7 @@ from qb_engine.analysis.witnesses import claims
 from qb_engine.execution import Block, Executor, Observation
 from qb_engine.execution.failure import StepFailed
 from qb_engine.execution.outside import named_tables
+from qb_engine.sql import ident
 
 if TYPE_CHECKING:
     from qb_engine.analysis.witnesses import Claim
@@ -68,6 +69,14 @@ SELECT DISTINCT n.nspname || '.' || c.relname, pn.nspname || '.' || p.relname
   JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
  WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.granted
 """
+# where somebody may not have what is given to him, of schemas that are named or looked in: on a
+# target this may well be allowed, or be no question for who runs it
+LENT = """
+SELECT n.nspname FROM pg_catalog.pg_namespace n, pg_catalog.pg_roles r
+ WHERE r.rolname = %s AND n.nspname = ANY (%s::text[] || pg_catalog.current_schemas(false)::text[])
+   AND pg_catalog.pg_has_role(n.nspowner, 'USAGE')
+   AND NOT pg_catalog.has_schema_privilege(r.oid, n.oid, 'CREATE')
+"""
 # what functions of these names do, and whether their definitions can be read as blocks
 BODIES = """
 SELECT coalesce(p.prosrc, ''),
@@ -99,13 +108,16 @@ class Examiner:
         self._alone: set[int] = set()  # tables that a step outside transactions names
         self._emptying: set[int] = set()  # numbers of steps whose functions say TRUNCATE
         self._bodies: dict[int, tuple[str, ...]] = {}  # by the number of the step
+        self._lent: list[tuple[str, str]] = []  # (schema, role), until the step is done
         self._claiming = claiming
         self._claims: dict[int, tuple[Claim, ...]] = {}  # likewise
         acting.execute("SET client_min_messages = debug1")  # outside transactions, too
 
     def on_step(self, step: Step, state: str, seen: Observation | None) -> None:
         """Hear of a step as the executor tells of it."""
+        self._take_back()
         if state == "running":
+            self._lend(step)
             if step.outside:
                 self._alone = set(self._named(step))
                 self._remember(self._watching, self._alone)
@@ -162,6 +174,29 @@ class Examiner:
             claims=self._claims.get(step.number, ()),
             bodies=self._bodies.get(step.number, ()),
         )
+
+    # -- lending -------------------------------------------------------------------------------
+
+    def _lend(self, step: Step) -> None:
+        """Let a new owner have things where they are, while they are given to him."""
+        role, schemas = given_to(step.statement)
+        if not role:
+            return
+        rows = self._acting.execute(LENT, [role, schemas]).fetchall()
+        for (schema,) in rows:
+            self._acting.execute(
+                f"GRANT CREATE ON SCHEMA {ident(schema)} TO {ident(role)}".encode()
+            )
+            self._lent.append((schema, role))
+
+    def _take_back(self) -> None:
+        while self._lent:
+            schema, role = self._lent.pop()
+            # a schema that is gone meanwhile, or not its own any more, leaves nothing to be kept
+            with suppress(psycopg.Error), self._acting.transaction():
+                self._acting.execute(
+                    f"REVOKE CREATE ON SCHEMA {ident(schema)} FROM {ident(role)}".encode()
+                )
 
     # -- looking -------------------------------------------------------------------------------
 
@@ -315,6 +350,23 @@ class Examiner:
         name = f"{schema}.{bare}"
         kind = WorkKind.BUILD if name in new and name not in rebuilt else WorkKind.REBUILD
         return replace(work, index=name, kind=kind)
+
+
+def given_to(statement: Statement) -> tuple[str, list[str]]:
+    """Who becomes the owner of what a statement names, and the schemas that it may name."""
+    from qb_engine.sql.tree import only, pb, walk
+
+    node = statement.node
+    role = ""
+    if isinstance(node, pb.AlterOwnerStmt) and node.object_type != pb.OBJECT_SCHEMA:
+        role = node.newowner.rolename
+    elif isinstance(node, pb.AlterTableStmt):
+        owners = [c.newowner for c in map(only, node.cmds) if c.subtype == pb.AT_ChangeOwner]
+        role = owners[-1].rolename if owners else ""
+    if not role:
+        return "", []
+    names = [each.schemaname for each in walk(node) if isinstance(each, pb.RangeVar)]
+    return role, names + [each.sval for each in walk(node) if isinstance(each, pb.String)]
 
 
 def called(statement: Statement) -> list[str]:

@@ -14,8 +14,9 @@ from qb_engine.analysis.facts import Examined, Facts, Provenance
 from qb_engine.analysis.hazards import Circumstances, Finding, Severity, judge
 from qb_engine.analysis.kept import Kept, Look, key_of
 from qb_engine.analysis.on_target import relations_of
-from qb_engine.analysis.outside import reaches_outside
+from qb_engine.analysis.outside import locks_unseen, reaches_outside
 from qb_engine.analysis.remarks import (
+    NEEDS_RIGHTS,
     NOT_LOOKED_AT,
     OBJECT_NOT_FOUND,
     STATEMENT_FAILS,
@@ -28,6 +29,8 @@ from qb_engine.analysis.remarks import (
 from qb_engine.analysis.sheet import Sheet, sheet_of_text
 from qb_engine.analysis.standins import StandIn, StandIns, is_missing
 from qb_engine.execution.blocks import Block, steps_where
+from qb_engine.execution.observation import Lock
+from qb_engine.shadow.outside import reached
 
 if TYPE_CHECKING:
     from qb_engine.execution.blocks import Step
@@ -380,7 +383,7 @@ def _remarks(
         elif facts.sqlstate == TOO_LONG:
             yield remark(TAKES_TOO_LONG, at, seconds=STATEMENT_S)
         elif facts.sqlstate == NOT_ALLOWED:
-            yield remark(NOT_LOOKED_AT, at, what=facts.error, severity=Severity.NOTICE)
+            yield _not_allowed(each, at)
         elif _missed(each):
             yield remark(OBJECT_NOT_FOUND, at, what=facts.error, severity=unsure)
         elif each.number not in bad:
@@ -391,6 +394,16 @@ def _remarks(
                 provenance=facts.provenance,
                 severity=Severity.WARNING if look.stand_ins else None,
             )
+
+
+def _not_allowed(step: Examined, at: Spot) -> Finding:
+    """A statement that the ordinary role of the shadow may not run."""
+    text = step.facts.error
+    if reached(text):
+        return remark(NOT_LOOKED_AT, at, what=text, severity=Severity.NOTICE)
+    relation, mode = locks_unseen(step.statement)
+    lock = f"; as its text says, it takes {Lock('', mode).sql_mode} on {relation}" if mode else ""
+    return remark(NEEDS_RIGHTS, at, what=f"{text}{lock}", relation=relation, lock=mode)
 
 
 def _for_want_of_rows(step: Examined) -> bool:

@@ -60,6 +60,23 @@ def reaches_outside(statement: Statement) -> str:
     return f"{found[1].lower()} reaches beyond the database"
 
 
+def locks_unseen(statement: Statement) -> tuple[str, str]:
+    """The table of a statement that nobody saw run, and the lock that its text lets expect."""
+    from qb_engine.sql.tree import only, pb, relation
+
+    node = statement.node
+    if not isinstance(node, pb.AlterTableStmt) or node.objtype != pb.OBJECT_TABLE:
+        return "", ""
+    triggers = (
+        pb.AT_EnableTrig, pb.AT_EnableAlwaysTrig, pb.AT_EnableReplicaTrig, pb.AT_EnableTrigAll,
+        pb.AT_EnableTrigUser, pb.AT_DisableTrig, pb.AT_DisableTrigAll, pb.AT_DisableTrigUser,
+    )  # fmt: skip
+    mild = all(command.subtype in triggers for command in map(only, node.cmds))
+    schema, name = relation(node.relation)
+    mode = "ShareRowExclusiveLock" if mild else "AccessExclusiveLock"
+    return f"{schema or 'public'}.{name}", mode
+
+
 def made_roles(statements: Iterable[Statement]) -> frozenset[str]:
     """The roles that statements make: not run on a shadow, and yet named by those after them."""
     return frozenset(s.node.role for s in statements if s.kind == "create_role")

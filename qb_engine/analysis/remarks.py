@@ -51,6 +51,15 @@ NOT_LOOKED_AT = Hazard(
     fix="look at it with care; nothing here can tell what it does",
     bad="COPY users TO PROGRAM 'cat > /tmp/users'",
 )
+NEEDS_RIGHTS = Hazard(
+    id="not-looked-at",
+    severity=Severity.NOTICE,
+    title="not looked at, because it needs more rights than an ordinary owner has: {what}",
+    meaning="What is tried is run by an ordinary role that owns the schema, never by a superuser, "
+    "so nobody has seen what this statement does. On the target it needs these rights, too.",
+    fix="look at it with care, and see who is to run it",
+    bad="ALTER TABLE users DISABLE TRIGGER ALL",
+)
 TAKES_TOO_LONG = Hazard(
     id="takes-too-long",
     severity=Severity.WARNING,
@@ -104,6 +113,7 @@ def remark(
     at: Spot,
     *,
     relation: str = "",
+    lock: str = "",
     severity: Severity | None = None,
     provenance: Provenance = Provenance.STATIC,
     why: str = "",
@@ -118,6 +128,7 @@ def remark(
         file=at.file,
         line=at.line,
         relation=relation,
+        lock=lock,
         message=record.title.format(**words),
         why=why or record.meaning,
         fix=record.fix,

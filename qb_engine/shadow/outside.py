@@ -29,7 +29,10 @@ def refusal(error: psycopg.Error) -> str:
         return text
     if not isinstance(error, psycopg.errors.InsufficientPrivilege | psycopg.OperationalError):
         return ""
-    for pattern, said in _SAID:
-        if pattern.search(text):
-            return f"a shadow reaches nothing outside: {said} ({text})"
-    return ""
+    said = reached(text)
+    return f"a shadow reaches nothing outside: {said} ({text})" if said else ""
+
+
+def reached(text: str) -> str:
+    """What a server's message keeps from being reached; empty where it is about anything else."""
+    return next((said for pattern, said in _SAID if pattern.search(text)), "")

@@ -206,6 +206,27 @@ def test_what_reaches_past_the_shadow_is_not_run(lint: Lint, write: Any, tmp_pat
     assert not mark.exists()
 
 
+def test_a_table_may_be_given_to_who_may_have_none_there(
+    lint: Lint, write: Any, project: Project
+) -> None:
+    (project.root / "owned.sql").write_text(f"{SCHEMA}GRANT SELECT ON users TO qb_lint_app;")
+    text = "ALTER TABLE users OWNER TO qb_lint_app;\nALTER TABLE users ADD COLUMN note text;\n"
+    report = lint(write("a.sql", text), "--schema", "owned.sql")
+    assert {f.hazard for f in report.findings} <= {"work-after-access-exclusive"}
+
+
+def test_what_needs_a_superuser_is_said_with_the_lock_that_it_takes(lint: Lint, write: Any) -> None:
+    text = """ALTER TABLE orders ADD FOREIGN KEY (user_id) REFERENCES users NOT VALID;
+ALTER TABLE users DISABLE TRIGGER ALL;
+"""
+    report = lint(write("a.sql", text), "--schema", "schema.sql")
+    (found,) = [f for f in report.findings if f.hazard == "not-looked-at"]
+    assert (found.line, found.relation) == (2, "public.users")
+    assert found.lock == "ShareRowExclusiveLock"
+    assert "more rights than an ordinary owner has" in found.message
+    assert "outside" not in found.message + found.why
+
+
 def test_a_statement_without_an_end_is_cancelled(
     lint: Lint, write: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
