@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from qb_engine.analysis.facts import Provenance
+from qb_engine.analysis.changes import Changes
+from qb_engine.analysis.facts import Provenance, WorkKind
 from qb_engine.analysis.hazards.hazard import Finding, Hazard, Severity, Situation
 from qb_engine.execution.observation import strength
 from qb_engine.sql import SqlError, Statement, read_one
@@ -121,7 +122,28 @@ def _touched(at: Situation, schema: str, name: str, *, weak: bool) -> bool:
     if any(map(same, made)):
         return True
     modes = [strength(lock.mode) for lock in at.facts.locks if same(lock.relation)]
-    return any(mode >= WEAK if weak else mode > WEAK for mode in modes)
+    if any(mode >= WEAK if weak else mode > WEAK for mode in modes):
+        return True
+    # a lock that was held before is not taken again, so only what it is for can tell
+    held = [strength(mode) for relation, mode in at.held.items() if same(relation)]
+    if weak:
+        return any(mode >= WEAK for mode in held)
+    worked = {work.relation for work in at.facts.work if work.kind is not WorkKind.SCAN}
+    return any(map(same, (*_changed(changes), *worked)))
+
+
+def _changed(changes: Changes) -> Iterator[str]:
+    """The tables of which anything was changed."""
+    states = (
+        *changes.added_columns, *changes.dropped_columns, *changes.set_not_null,
+        *changes.added_constraints, *changes.dropped_constraints, *changes.validated,
+        *changes.added_indexes, *changes.dropped_indexes, *changes.rebuilt,
+        *(each.after for each in (*changes.renamed_columns, *changes.retyped_columns)),
+    )  # fmt: skip
+    yield from (state.table for state in states)
+    yield from (*changes.rls_enabled, *changes.emptied)
+    for each in (*changes.renamed, *changes.attached, *changes.detached):
+        yield from (each.before, each.after)
 
 
 def _any_sign(at: Situation) -> bool:

@@ -380,3 +380,15 @@ def test_what_a_function_does_not_come_to_without_rows_is_said(lint: Lint) -> No
         " IF EXISTS (SELECT FROM users) THEN UPDATE orders SET note = ''; END IF; END $$"
     )
     assert [f.hazard for f in lint(f"{made}; SELECT f()", given=SCHEMA)] == ["not-reached"]
+
+
+def test_what_a_block_did_under_a_lock_that_was_held_before_is_seen(lint: Lint) -> None:
+    before = "ALTER TABLE orders ADD COLUMN c int"
+    block = (
+        "DO $$ BEGIN IF (SELECT count(*) FROM users) {} 0 THEN"
+        " ALTER TABLE orders ADD COLUMN d int; END IF; END $$"
+    )
+    did = lint(f"{before}; {block.format('=')}", given=SCHEMA, tx="wrapped")
+    left = lint(f"{before}; {block.format('>')}", given=SCHEMA, tx="wrapped")
+    assert "not-reached" not in {f.hazard for f in did}
+    assert "not-reached" in {f.hazard for f in left}
