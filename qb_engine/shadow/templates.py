@@ -206,13 +206,13 @@ def sweep(admin: Connection) -> int:
 
 
 def _dropped(admin: Connection, name: str) -> bool:
-    """Drop a database unless somebody is at it."""
+    """Drop a database unless somebody is at it, or it is another role's."""
     row = admin.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name]).fetchone()
     if not (row and row[0]):
         return False
     try:
         admin.execute(f"DROP DATABASE IF EXISTS {ident(name)}".encode())
-    except psycopg.errors.ObjectInUse:
+    except (psycopg.errors.ObjectInUse, psycopg.errors.InsufficientPrivilege):
         return False
     finally:
         admin.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from qb_engine.analysis.changes import Changes
 from qb_engine.analysis.facts import Provenance, WorkKind
+from qb_engine.analysis.hazards import bulk_dml
 from qb_engine.analysis.hazards.hazard import Finding, Hazard, Severity, Situation
 from qb_engine.execution.observation import strength
 from qb_engine.sql import SqlError, Statement, read_one
@@ -45,14 +46,20 @@ def find(at: Situation) -> Iterator[Finding]:
         return
     own = (at.step.statement.sql,) if at.kind == "do" else ()
     seen: dict[str, None] = {}
+    said = any(True for _ in bulk_dml.find(at))
     for text in (*own, *at.facts.bodies):
         block = body(text)
         if block.forks and not _same_without_rows(block):
             for inner in block.inner:
-                if not _ran(at, inner, block):
+                if not (_ran(at, inner, block) or (said and _changes_rows(inner))):
                     seen[_shown(inner)] = None
     for what in seen:
         yield HAZARD.at(at, what=what, provenance=Provenance.STATIC)
+
+
+def _changes_rows(inner: Inner) -> bool:
+    statement = None if inner.composed else _parsed(inner.sql)
+    return statement is not None and statement.kind in CHANGES
 
 
 def _shown(inner: Inner) -> str:

@@ -133,7 +133,7 @@ CREATE TABLE kinds (id smallint PRIMARY KEY, name text)
 CREATE TEMP TABLE staged (id bigint, body text); DROP TABLE staged
 CREATE VIEW ages AS SELECT id, age FROM users
 CREATE OR REPLACE VIEW skus AS SELECT id, sku, order_id FROM items
-DROP VIEW skus
+DROP VIEW skus; CREATE VIEW skus AS SELECT id, sku, order_id FROM items
 DROP TABLE IF EXISTS never_there
 CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'
 CREATE TRIGGER t BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()
@@ -167,6 +167,7 @@ DO $$ BEGIN CREATE TABLE notes (id bigint PRIMARY KEY); CREATE INDEX ON notes (i
 
 # what takes time under a lock, is refused, loses or breaks; with all that is found, and no more
 HAZARDOUS = """
+DROP VIEW skus -> drop-view
 ALTER TABLE users ADD COLUMN c uuid DEFAULT gen_random_uuid() -> add-column-rewrite
 ALTER TABLE users ADD COLUMN c timestamptz DEFAULT clock_timestamp() -> add-column-rewrite
 ALTER TABLE users ADD COLUMN c int DEFAULT opaque() -> add-column-rewrite
