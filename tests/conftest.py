@@ -9,7 +9,7 @@ import secrets
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from hypothesis import settings
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from qb_engine.commands import Session, invoke
 from qb_engine.database import Target
 from qb_engine.database.embedded import EmbeddedPostgres, EmbeddedTemporal
 from qb_engine.database.processes import alive, born
@@ -28,6 +29,8 @@ from qb_engine.project import FILE, Project
 HOME = "QB_TEST_HOME"  # the run's embedded servers; the controller makes it, its workers inherit it
 OTHERS = "QB_TEST_PG_BIN"  # the programs of another PostgreSQL to test on: make test-matrix
 MISSING = re.compile(r'extension "(\w+)" (?:is not available|does not exist)')
+Write = Callable[..., None]
+Qb = Callable[..., Any]
 FAST = "-c fsync=off -c full_page_writes=off -c max_wal_size=1GB -c max_prepared_transactions=10"
 SECRETS = ("PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE", "PGOPTIONS", "QB_STABLE")
 
@@ -187,3 +190,29 @@ def project(tmp_path: Path, server: EmbeddedPostgres, database: Target) -> Itera
     )
     yield Project(made.root)
     stop_servers_below(made.root)
+
+
+# -- migrations and commands in a project ---------------------------------------------------------
+
+
+@pytest.fixture
+def write(project: Project) -> Write:
+    """Write files of migrations: `write("20240101_a.sql", "CREATE TABLE a ()")`."""
+
+    def one(name: str, text: str) -> None:
+        path = project.migrations / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    return one
+
+
+@pytest.fixture
+def session(project: Project) -> Session:
+    return Session(root=project.root)
+
+
+@pytest.fixture
+def qb(session: Session) -> Qb:
+    """Run a command as both faces do and return its report: `qb("run", "--no-verify")`."""
+    return lambda *args: invoke(session, args)

@@ -46,8 +46,9 @@ class Examination:
     is also learned what statements require of the rows that a target has.
     """
 
-    def __init__(self, shadow: Shadow, *, claiming: bool = False) -> None:
+    def __init__(self, shadow: Shadow, *, claiming: bool = False, policy: Policy = POLICY) -> None:
         self.shadow = shadow
+        self._policy = policy
         self._claiming = claiming
         self._pair: tuple[Connection, Connection] | None = None
         self._began = 0.0  # when the running statement began, monotonic; 0 when none runs
@@ -66,8 +67,9 @@ class Examination:
         return self._connections()[0]
 
     def run(self, arranged: Sequence[Block], *, commit: bool) -> tuple[Examined, ...]:
-        """Each step with its facts, in order; a statement that fails is noted, and it goes on.
+        """Each step with its facts, in order; a statement that fails is noted.
 
+        Those after it are run, too, unless the policy says to end there: they have no facts then.
         Without `commit` nothing stays, and what refuses a transaction is not run.
         """
         acting, watching = self._connections()
@@ -80,7 +82,7 @@ class Examination:
         executor = Executor(
             acting,
             watching,
-            replace(POLICY, commit=commit),
+            replace(self._policy, commit=commit),
             opener=self.shadow.connect,
             on_step=on_step,
         )
@@ -92,6 +94,8 @@ class Examination:
                     seen.update({o.number: o for o in observations})
                 if commit:
                     examiner.settle()
+                if not self._policy.going_on and any(o.error for o in seen.values()):
+                    break
         finally:
             self._began = 0.0
             executor.close()
@@ -109,7 +113,7 @@ class Examination:
     def plainly(self, statements: Iterable[Statement]) -> None:
         """Run statements one by one for those after them; what fails was said elsewhere."""
         acting = self.acting
-        acting.execute(f"SET statement_timeout = '{STATEMENT_S:g}s'")
+        acting.execute(f"SET statement_timeout = '{self._policy.statement_timeout:g}s'")
         for statement in statements:
             self._began = time.monotonic()
             try:
@@ -152,7 +156,8 @@ class Examination:
     def _patrol(self) -> None:
         while not self._ended.wait(GRACE_S / 2):
             began, pair = self._began, self._pair
-            if began and pair and time.monotonic() - began > STATEMENT_S + GRACE_S:
+            limit = self._policy.statement_timeout + GRACE_S
+            if began and pair and time.monotonic() - began > limit:
                 with suppress(psycopg.Error):  # it has ended meanwhile
                     pair[0].cancel_safe()
 
@@ -174,7 +179,16 @@ def _tried(
                 raise failed.cause from None
             yield failed.observations
             rest = tuple(s for s in block.steps if s.number != failed.step.number)
-            if block.savepoints or not block.transactional or not rest or rest == block.steps:
+            again = executor.policy.going_on and block.transactional and not block.savepoints
+            if not again or not rest or rest == block.steps:
                 return
             examiner.back_to(before)
             block = replace(block, steps=rest)
+
+
+def examine(
+    shadow: Shadow, arranged: Sequence[Block], policy: Policy = POLICY
+) -> tuple[Examined, ...]:
+    """Look at blocks once: each of their steps with its facts."""
+    with Examination(shadow, policy=policy) as examination:
+        return examination.run(arranged, commit=policy.commit)

@@ -1,9 +1,9 @@
-"""statements run on a shadow, and what each of them was seen to do, as facts"""
+"""what each statement that runs on a shadow was seen to do, as facts"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -26,8 +26,7 @@ from qb_engine.analysis.facts import Examined, Facts, Provenance, Work, WorkKind
 from qb_engine.analysis.messages import work_of
 from qb_engine.analysis.named import bare_names
 from qb_engine.analysis.witnesses import claims
-from qb_engine.execution import Block, Executor, Observation
-from qb_engine.execution.failure import StepFailed
+from qb_engine.execution import Block, Observation
 from qb_engine.execution.outside import named_tables
 from qb_engine.sql import ident
 
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from qb_engine.analysis.witnesses import Claim
     from qb_engine.database.connect import Connection
     from qb_engine.execution.blocks import Step
-    from qb_engine.execution.stage import Policy
-    from qb_engine.shadow import Shadow
     from qb_engine.sql import Statement
 
 # what a transaction has read would be counted with the next one's, too
@@ -376,41 +373,6 @@ def called(statement: Statement) -> list[str]:
     if statement.node is None:
         return []
     return [strings(n.funcname)[-1] for n in walk(statement.node) if isinstance(n, pb.FuncCall)]
-
-
-def examine(
-    shadow: Shadow,
-    arranged: Sequence[Block],
-    policy: Policy,
-) -> tuple[Examined, ...]:
-    """Run blocks on a shadow and give each of their steps with its facts.
-
-    With `policy.commit` False nothing stays there, and what refuses a transaction is not run. With
-    `policy.going_on` a statement that fails is noted, and those after it are run. Without it those
-    after it have no facts but static ones.
-    """
-    acting, watching = shadow.connect(), shadow.connect()
-    examiner = Examiner(acting, watching)
-    executor = Executor(acting, watching, policy, opener=shadow.connect, on_step=examiner.on_step)
-    seen: dict[int, Observation] = {}
-    try:
-        for block in arranged:
-            try:
-                observations = executor.run(block)
-            except StepFailed as failed:
-                if acting.closed:
-                    raise
-                seen.update({o.number: o for o in failed.observations})
-                if not policy.going_on:
-                    break
-            else:
-                seen.update({o.number: o for o in observations})
-                examiner.settle()
-    finally:
-        executor.close()
-        acting.close()
-        watching.close()
-    return examined_of(examiner, arranged, seen.values())
 
 
 def examined_of(

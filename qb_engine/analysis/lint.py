@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qb_engine.analysis.accept import accepted
-from qb_engine.analysis.arrange import Tx
 from qb_engine.analysis.examination import STATEMENT_S, Examination
 from qb_engine.analysis.facts import Examined, Facts, Provenance
 from qb_engine.analysis.hazards import Circumstances, Finding, Severity, judge
 from qb_engine.analysis.kept import Kept, Look, key_of
-from qb_engine.analysis.on_target import relations_of
+from qb_engine.analysis.on_target import doubted, relations_of
 from qb_engine.analysis.outside import locks_unseen, reaches_outside
 from qb_engine.analysis.remarks import (
     NEEDS_RIGHTS,
@@ -26,7 +25,7 @@ from qb_engine.analysis.remarks import (
     Spot,
     remark,
 )
-from qb_engine.analysis.sheet import Sheet, sheet_of_text
+from qb_engine.analysis.sheet import Sheet
 from qb_engine.analysis.standins import StandIn, StandIns, is_missing
 from qb_engine.execution.blocks import Block, steps_where
 from qb_engine.execution.observation import Lock
@@ -34,7 +33,7 @@ from qb_engine.shadow.outside import reached
 
 if TYPE_CHECKING:
     from qb_engine.execution.blocks import Step
-    from qb_engine.shadow import Lacking, Shadow
+    from qb_engine.shadow import Shadow
     from qb_engine.sql import SqlError
 
 NO_SYNTAX, TOO_LONG, NOT_ALLOWED = "42601", "57014", "42501"  # SQLSTATEs
@@ -110,26 +109,6 @@ def lint(
                 look = looker.look(at)
                 kept.put(key, look)
             yield _judged(sheet, look, ground, known, figured)
-
-
-def lint_text(
-    shadow: Shadow,
-    text: str,
-    *,
-    file: str = "",
-    tx: Tx | None = None,
-    circumstances: Circumstances | None = None,
-) -> Linted:
-    """Judge the statements of a text on a shadow of their own, where they are committed.
-
-    Without `tx` they are arranged as qb's runner would, or as the text says by BEGIN and COMMIT.
-    """
-    sheet = sheet_of_text(text, file, tx=tx)
-    with Examination(shadow) as examination:
-        facts = _facts(examination.run(sheet.arranged.blocks, commit=True))
-    examined = _placed(sheet, Look(facts))
-    known = _around(sheet, circumstances or Circumstances())
-    return Linted(file, examined, judge(examined, known), tuple(sheet.problems.values()))
 
 
 # -- looking -----------------------------------------------------------------------------------
@@ -224,7 +203,7 @@ class _Looker:
         if made_up.made:
             made_up.remove(on.acting)
         shadow = on.shadow
-        facts = _facts([_doubted(each, shadow.uncertain) for each in examined], made_up.made)
+        facts = _facts([doubted(each, shadow.uncertain) for each in examined], made_up.made)
         return Look(facts, made_up.made, shadow.missing)
 
 
@@ -259,15 +238,6 @@ def _left_out(step: Step) -> bool:
     statement = step.statement
     data = statement.kind == "copy" and not statement.node.filename
     return data or bool(reaches_outside(statement))
-
-
-def _doubted(step: Examined, doubts: Sequence[Lacking]) -> Examined:
-    """The step, what it touches being said to lack something where it does."""
-    touched = relations_of([step])
-    lacking = tuple(each.name for each in doubts if touched.intersection(each.objects))
-    if not lacking:
-        return step
-    return replace(step, facts=replace(step.facts, lacking=lacking, provenance=Provenance.STATIC))
 
 
 def _missed(step: Examined) -> bool:
@@ -325,9 +295,7 @@ def _judged(
         made_up = {each.relation for each in look.stand_ins}
         joined, broken = figured(examined, sheet.filled)
         examined = tuple(_unsized(each, made_up) for each in joined)
-    asked = {(each.number, each.hazard) for each in broken}
-    judged = judge(examined, _around(sheet, known))
-    findings = [*broken, *(each for each in judged if (each.number, each.hazard) not in asked)]
+    findings = judge(examined, _around(sheet, known), broken)
     whole = [*findings, *_remarks(sheet, look, examined, ground, findings)]
     files = list(dict.fromkeys(step.statement.source.file for step in examined))
     found = sorted(

@@ -1,16 +1,17 @@
-"""what was seen on a shadow, joined with what the target says: sizes, rows, activity"""
+"""what was seen on a shadow, joined with what the target says, and with what the shadow lacks"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qb_engine.analysis.facts import Examined, Figures
+from qb_engine.analysis.facts import Examined, Figures, Provenance
 from qb_engine.analysis.figures import expected_rows, figures
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
+    from qb_engine.shadow import Lacking
 
 # what the target does not have yet was made by a migration before this one
 NOT_THERE = Figures(rows=0, bytes=0, table_bytes=0, writes=0.0, reads=0.0)
@@ -46,3 +47,12 @@ def _with(step: Examined, known: Mapping[str, Figures], rows: Mapping[int, float
     own = {name: known[name] for name in relations_of([step]) if name in known}
     facts = replace(step.facts, figures=own, rows=rows.get(step.number, step.facts.rows))
     return replace(step, facts=facts)
+
+
+def doubted(step: Examined, doubts: Sequence[Lacking]) -> Examined:
+    """The step; its facts are less certain where it touches what the shadow stands in for."""
+    touched = relations_of([step])
+    lacking = tuple(each.name for each in doubts if touched.intersection(each.objects))
+    if not lacking:
+        return step
+    return replace(step, facts=replace(step.facts, lacking=lacking, provenance=Provenance.STATIC))

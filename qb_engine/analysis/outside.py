@@ -6,30 +6,11 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from qb_engine.sql.whole_server import WHOLE_SERVER
+
 if TYPE_CHECKING:
     from qb_engine.sql import Statement
 
-WHOLE_SERVER = {
-    "createdb": "CREATE DATABASE makes a database on the server",
-    "dropdb": "DROP DATABASE removes a database of the server",
-    "alter_database": "ALTER DATABASE may move a database of the server",
-    "alter_database_set": "ALTER DATABASE changes settings beyond the shadow",
-    "create_table_space": "a tablespace is a folder of the server",
-    "drop_table_space": "a tablespace is a folder of the server",
-    "alter_system": "ALTER SYSTEM changes the whole server",
-    "create_subscription": "a subscription connects to another server",
-    "alter_subscription": "a subscription connects to another server",
-    "drop_subscription": "a subscription connects to another server",
-    "create_role": "a role belongs to the whole server",
-    "alter_role": "a role belongs to the whole server",
-    "alter_role_set": "a role belongs to the whole server",
-    "drop_role": "a role belongs to the whole server",
-    "grant_role": "roles belong to the whole server",
-    "reassign_owned": "roles belong to the whole server",
-    "drop_owned": "roles belong to the whole server",
-    "load": "LOAD runs code of a file in the server",
-    "checkpoint": "CHECKPOINT works for the whole server",
-}
 # functions that reach outside whoever calls them, and COPY within the text of a function
 _CALLS = re.compile(
     r"(?i)\b(?:(dblink\w*|lo_import|lo_export|pg_read_(?:binary_)?file|pg_ls_dir|pg_file_write"

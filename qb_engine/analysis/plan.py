@@ -13,10 +13,9 @@ from qb_engine.analysis.accept import accepted
 from qb_engine.analysis.calibrate import rates
 from qb_engine.analysis.estimate import with_seconds
 from qb_engine.analysis.examine import Examiner, examined_of
-from qb_engine.analysis.facts import Provenance
 from qb_engine.analysis.figures import circumstances
 from qb_engine.analysis.hazards import judge
-from qb_engine.analysis.on_target import joined, relations_of
+from qb_engine.analysis.on_target import doubted, joined
 from qb_engine.analysis.outside import made_roles, reaches_outside
 from qb_engine.analysis.witnesses.judging import findings
 from qb_engine.execution import Block, Executor, Observation, blocks, steps_where
@@ -32,8 +31,7 @@ if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.execution.place import Place
     from qb_engine.migrations import LoadedMigration, Part
-    from qb_engine.shadow import Shadow
-    from qb_engine.shadow.lacking import Lacking
+    from qb_engine.shadow import Lacking, Shadow
 
 STATEMENT_S = 60  # on an empty shadow nothing honest takes longer
 
@@ -86,36 +84,25 @@ def plan(
             small_rows=small.small_rows,
         )
         speed = rates(conn, server, place.project.home)
-        found = [doubted(each, doubts) for each in found]
-        return tuple(_judged(conn, each, known, speed) for each in found), missing
-
-
-def doubted(planned: PlannedMigration, doubts: Sequence[Lacking]) -> PlannedMigration:
-    """The same, with what the shadow has only a stand-in for said of the steps that touch it."""
-    return replace(planned, examined=tuple(_doubted(each, doubts) for each in planned.examined))
-
-
-def _doubted(step: Examined, doubts: Sequence[Lacking]) -> Examined:
-    touched = relations_of([step])
-    lacking = tuple(each.name for each in doubts if touched.intersection(each.objects))
-    if not lacking:
-        return step
-    facts = replace(step.facts, lacking=lacking, provenance=Provenance.STATIC)
-    return replace(step, facts=facts)
+        return tuple(_judged(conn, each, doubts, known, speed) for each in found), missing
 
 
 def _judged(
-    conn: Connection, planned: PlannedMigration, known: Circumstances, speed: Rates
+    conn: Connection,
+    planned: PlannedMigration,
+    doubts: Sequence[Lacking],
+    known: Circumstances,
+    speed: Rates,
 ) -> PlannedMigration:
     """The same with the target's sizes, how long it may take, and what may go wrong.
 
     Whether rows of the target break what a statement requires is asked of the target.
     """
-    examined = with_seconds(joined(conn, planned.examined), speed)
+    certain = [doubted(each, doubts) for each in planned.examined]
+    examined = with_seconds(joined(conn, certain), speed)
     broken = findings(conn, examined, filled=planned.migration.filled)
-    asked = {(each.number, each.hazard) for each in broken}
-    judged = [each for each in judge(examined, known) if (each.number, each.hazard) not in asked]
-    found = sorted((*judged, *broken), key=lambda each: (each.number, -each.severity.rank))
+    judged = judge(examined, known, broken)
+    found = sorted(judged, key=lambda each: (each.number, -each.severity.rank))
     names = {each.statement.source.file for each in examined}
     texts = {name: read_text(Path(name)) for name in names if name and Path(name).is_file()}
     return replace(planned, examined=examined, findings=accepted(found, texts))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -264,7 +265,7 @@ class _Listener:
         self._number = number
         self._held_s = held_s
         self._pid = acting.info.backend_pid
-        self._line: str | None = None
+        self._lines: deque[str] = deque()  # not looked at yet: they may come faster than we look
         self._heard = threading.Event()
         self._running = False
         self._gate = threading.Lock()  # held while a cancel is on its way
@@ -277,9 +278,9 @@ class _Listener:
         """Only the statement that is probed is listened to; a cancel has arrived when it ends."""
         with self._gate:
             self._running = state == "running" and step.number == self._number
-            line, self._line = self._line, None
-            if line and not self._running and not self.work and self._there(line):
-                self.work = line  # it was done before anybody could cancel it
+            if not self._running:
+                self.work = self.work or self._first()  # it was done before anybody could cancel it
+            self._lines.clear()
 
     def close(self) -> None:
         with self._gate:
@@ -290,22 +291,29 @@ class _Listener:
 
     def _hear(self, said: psycopg.errors.Diagnostic) -> None:
         text = said.message_primary or ""
-        if self._running and not (self.work or self._line) and WORK.match(text):
-            self._line = text
+        if self._running and not self.work and WORK.match(text):
+            self._lines.append(text)
             self._heard.set()
 
     def _wait(self) -> None:
         while not self._closed:
             self._heard.wait()
             with self._gate:
-                line, self._line = self._line, None
                 self._heard.clear()
-                if self._closed or self.work or line is None or not self._running:
+                if self._closed or self.work or not self._running:
                     continue
-                if self._there(line):
-                    self.work = line
+                self.work = self._first()
+                if self.work:
                     self._look()
                     self._acting.cancel_safe(timeout=CANCEL_S)
+
+    def _first(self) -> str:
+        """The first line that was heard of work on what others can see; empty when none was."""
+        while self._lines:
+            line = self._lines.popleft()
+            if self._there(line):
+                return line
+        return ""
 
     def _there(self, line: str) -> bool:
         """False when the line speaks of a table that nobody else can see."""

@@ -13,6 +13,7 @@ from qb_engine.commands._steps import charts, steps_table
 from qb_engine.report import Chart, Column, Report, Table, format_seconds
 
 if TYPE_CHECKING:
+    from qb_engine.database.target import Target
     from qb_engine.rehearsal import Rehearsal, Stage
 
 DIFFERENCES = 20  # that are listed; the JSON has all
@@ -206,7 +207,7 @@ def command(
     return RehearsalReport(session.target.name, found, recorded)
 
 
-def _copy(session: Session, name: str) -> Any:
+def _copy(session: Session, name: str) -> Target:
     """The restored copy, which must be another database than the target, and not production."""
     from qb_engine.database import resolve
     from qb_engine.errors import RefusedError

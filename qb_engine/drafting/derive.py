@@ -16,18 +16,10 @@ from qb_engine.drafting.overlay import after
 from qb_engine.operations import Inverse, Irreversible, Operation, Schema
 from qb_engine.schema import ObjectId, Snapshot, diff, snapshot
 from qb_engine.sql import SqlError, Statement
+from qb_engine.sql.whole_server import WHOLE_SERVER
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
-
-# These change the whole server, not a database: a scratch on a shared server must not run them.
-SERVER_WIDE = frozenset(
-    {
-        "create_role", "alter_role", "drop_role", "grant_role", "alter_role_set", "createdb",
-        "dropdb", "alter_database", "alter_database_set", "create_table_space", "alter_system",
-        "drop_table_space", "drop_owned", "reassign_owned",
-    }
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -155,7 +147,7 @@ def _on_scratch(parts: Sequence[Sequence[Statement]], scratch: Connection) -> De
             now: Schema = _Now(scratch)
             # the inverses are made before the statement runs: they read the schema before it
             steps += _inverses(statement, now, course)
-            if statement.kind in SERVER_WIDE:
+            if statement.kind in WHOLE_SERVER:
                 notes.append(
                     f"not tried, since it changes the whole server: {statement.first_line}"
                 )

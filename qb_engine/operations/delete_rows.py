@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from qb_engine.operations.generic import REASONS, Generic
 from qb_engine.operations.operation import Schema, normalise, operation
-from qb_engine.operations.safely import Safely, Seen, Step, Uncovered, place
-from qb_engine.operations.update_rows import entangled, one_row
+from qb_engine.operations.safely import Safely, Seen, Step, Uncovered
+from qb_engine.operations.update_rows import entangled, of_many
 from qb_engine.sql import deparse, literal, qualified
 from qb_engine.sql.tree import expression_of, parse, pb, printed, relation
 
@@ -52,8 +52,7 @@ class DeleteRows(Generic):
     def safely(self, schema: Schema, seen: Seen) -> Safely | Uncovered | None:
         node = parse(self.sql)
         space, name = relation(node.relation)
-        table = schema.table(name, space or "public")
-        if table is None or not seen.many(place(space, name)) or one_row(node.where_clause, table):
+        if of_many(node, schema, seen) is None:
             return None
         if reason := entangled(node):
             return Uncovered(

@@ -32,8 +32,7 @@ class UpdateRows(Generic):
     def safely(self, schema: Schema, seen: Seen) -> Safely | Uncovered | None:
         node = parse(self.sql)
         space, name = relation(node.relation)
-        table = schema.table(name, space or "public")
-        if table is None or not seen.many(place(space, name)) or one_row(node.where_clause, table):
+        if (table := of_many(node, schema, seen)) is None:
             return None
         todo = "write it as a backfill by hand: table, set, where"
         if reason := entangled(node) or keyless(table):
@@ -46,6 +45,15 @@ class UpdateRows(Generic):
         shown = ", ".join(values)
         why = f"write {shown} a batch at a time, as the UPDATE would at once"
         return Safely(fill=Fill(name, values, where, why, space))
+
+
+def of_many(node: Any, schema: Schema, seen: Seen) -> Table | None:
+    """The table of an UPDATE or DELETE that goes through many rows; None for any other."""
+    space, name = relation(node.relation)
+    table = schema.table(name, space or "public")
+    if table is None or not seen.many(place(space, name)) or one_row(node.where_clause, table):
+        return None
+    return table
 
 
 def entangled(node: Any) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from qb_engine.drafting.derive import SERVER_WIDE
+from qb_engine.analysis.outside import made_roles
 from qb_engine.errors import QbError
 from qb_engine.execution import Executor, Step, blocks, steps_where
 from qb_engine.execution.failure import StepFailed
@@ -16,6 +16,7 @@ from qb_engine.migrations import load_one
 from qb_engine.schema import Snapshot, snapshot
 from qb_engine.shadow.roles import lent
 from qb_engine.shadow.shadow import Shadow, clone
+from qb_engine.sql.whole_server import WHOLE_SERVER
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -158,12 +159,11 @@ class Chain:
 
 def here(statement: Statement) -> bool:
     """False for what changes the whole server, not a database: a shared one must not run it."""
-    return statement.kind not in SERVER_WIDE
+    return statement.kind not in WHOLE_SERVER
 
 
 @contextmanager
 def roles(server: Scratch, migrations: Sequence[LoadedMigration]) -> Iterator[None]:
     """The roles that migrations create, while their databases are there; none can log in."""
-    named = {s.node.role for m in migrations for s in m.up if s.kind == "create_role"}
-    with lent(server, named):
+    with lent(server, made_roles(s for m in migrations for s in m.up)):
         yield

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from qb_engine import ledger
-from qb_engine.drafting.derive import SERVER_WIDE, derive
+from qb_engine.drafting.derive import derive
 from qb_engine.errors import QbError
 from qb_engine.execution import blocks, steps_where
 from qb_engine.operations.generic import HARMLESS
@@ -24,6 +24,7 @@ from qb_engine.runner.validate import IGNORED, applied_blocks, replay, standing_
 from qb_engine.schema import diff, snapshot
 from qb_engine.shadow import Scratch, Shadow, like, scratch
 from qb_engine.shadow.shadow import loaded
+from qb_engine.sql.whole_server import WHOLE_SERVER
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -253,7 +254,7 @@ def _part_back(
                     f"only {len(done)} of the {len(opaque)} statements of {part.file} that write "
                     f"rows ran, and {statement.first_line} may undo the others"
                 )
-        if statement.kind in SERVER_WIDE:
+        if statement.kind in WHOLE_SERVER:
             if not whole:
                 raise _NotBackError(
                     f"{statement.first_line} changes the whole server, and cannot be tried"
@@ -276,7 +277,7 @@ def _part_back(
 
 def _local(step: Step) -> bool:
     """False for what changes the whole server: a scratch may share it with the target."""
-    return step.statement.kind not in SERVER_WIDE
+    return step.statement.kind not in WHOLE_SERVER
 
 
 def _opaque(statement: Statement) -> bool:

@@ -21,28 +21,15 @@ SELECT e.extname::text, n.nspname::text
  WHERE e.extname <> 'plpgsql' ORDER BY e.oid
 """
 KNOWN = "SELECT name::text FROM pg_catalog.pg_available_extensions"
+CLASSES = (
+    "pg_type", "pg_proc", "pg_class", "pg_operator", "pg_opclass", "pg_foreign_data_wrapper",
+)  # fmt: skip
 # what a fresh database has had added to it, by class
-MADE = """
-SELECT class, id FROM (
-    SELECT 'pg_catalog.pg_type'::regclass::pg_catalog.oid::pg_catalog.int8,
-           oid::pg_catalog.int8 FROM pg_catalog.pg_type
-     UNION ALL
-    SELECT 'pg_catalog.pg_proc'::regclass::pg_catalog.oid::pg_catalog.int8,
-           oid::pg_catalog.int8 FROM pg_catalog.pg_proc
-     UNION ALL
-    SELECT 'pg_catalog.pg_class'::regclass::pg_catalog.oid::pg_catalog.int8,
-           oid::pg_catalog.int8 FROM pg_catalog.pg_class
-     UNION ALL
-    SELECT 'pg_catalog.pg_operator'::regclass::pg_catalog.oid::pg_catalog.int8,
-           oid::pg_catalog.int8 FROM pg_catalog.pg_operator
-     UNION ALL
-    SELECT 'pg_catalog.pg_opclass'::regclass::pg_catalog.oid::pg_catalog.int8,
-           oid::pg_catalog.int8 FROM pg_catalog.pg_opclass
-     UNION ALL
-    SELECT 'pg_catalog.pg_foreign_data_wrapper'::regclass::pg_catalog.oid::pg_catalog.int8,
-           oid::pg_catalog.int8 FROM pg_catalog.pg_foreign_data_wrapper
-) AS every(class, id) WHERE id >= 16384
-"""
+MADE = "\n UNION ALL\n".join(
+    f"SELECT 'pg_catalog.{each}'::regclass::pg_catalog.oid::pg_catalog.int8,"
+    f" oid::pg_catalog.int8 FROM pg_catalog.{each} WHERE oid >= 16384"
+    for each in CLASSES
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from qb_engine.analysis.arrange import Tx, arrange
-from qb_engine.analysis.examine import examine
+from qb_engine.analysis.examination import examine
 from qb_engine.analysis.facts import Facts
 from qb_engine.database.embedded import EmbeddedPostgres
 from qb_engine.database.target import Target

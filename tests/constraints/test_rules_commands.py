@@ -8,29 +8,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from qb_engine.commands import Session, invoke
 from qb_engine.errors import InputError
 from qb_engine.project import Project
 
 Connection = psycopg.Connection[Any]
 Qb = Callable[..., Any]
 Write = Callable[[str, str], None]
-
-
-@pytest.fixture
-def write(project: Project) -> Write:
-    def one(name: str, text: str) -> None:
-        path = project.migrations / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-
-    return one
-
-
-@pytest.fixture
-def qb(project: Project) -> Qb:
-    session = Session(root=project.root)
-    return lambda *args: invoke(session, args)
 
 
 def test_verify_asks_the_rules_for_before(

@@ -20,22 +20,6 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 @pytest.fixture
-def write(project: Project) -> Write:
-    def one(name: str, text: str) -> None:
-        path = project.migrations / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-
-    return one
-
-
-@pytest.fixture
-def qb(project: Project) -> Qb:
-    session = Session(root=project.root)
-    return lambda *args: invoke(session, args)
-
-
-@pytest.fixture
 def users(connection: Connection) -> Connection:
     """A table with rows, in the target."""
     connection.execute("CREATE TABLE users (id int PRIMARY KEY, name text)")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from qb_engine.analysis.accept import accepted
-from qb_engine.analysis.examine import examine
+from qb_engine.analysis.examination import examine
 from qb_engine.analysis.fixing.ground import POLICY
 from qb_engine.analysis.hazards import Finding, Severity, judge
 from qb_engine.database.connect import lost, server_error

@@ -10,16 +10,23 @@ from qb_engine.execution.observation import strength
 
 
 def judge(
-    examined: Sequence[Examined], circumstances: Circumstances | None = None
+    examined: Sequence[Examined],
+    circumstances: Circumstances | None = None,
+    broken: Sequence[Finding] = (),
 ) -> tuple[Finding, ...]:
-    """What may go wrong, statement by statement in their order, worst first within each."""
+    """What may go wrong, statement by statement in their order, worst first within each.
+
+    `broken` is what rows of the target were found to break: it comes first, and takes the place of
+    what the shadow could only guess of the same.
+    """
     from qb_engine.analysis.hazards import all_hazards
 
     found: list[Finding] = []
     for at in situations(examined, circumstances or Circumstances()):
         here = [finding for _, find in all_hazards() for finding in find(at)]
         found += sorted(dict.fromkeys(here), key=lambda f: (-f.severity.rank, f.hazard, f.relation))
-    return tuple(found)
+    asked = {(each.number, each.hazard) for each in broken}
+    return (*broken, *(each for each in found if (each.number, each.hazard) not in asked))
 
 
 def situations(examined: Sequence[Examined], circumstances: Circumstances) -> Iterator[Situation]:
