@@ -131,7 +131,9 @@ def extension_path() -> str:
 
 
 def _settings(admin: Connection) -> list[str]:
-    return [f"extension_control_path={extension_path()}"] if reads_standins(admin) else []
+    """What holds for every session of the role: what it does is thrown away, and need not last."""
+    paths = [f"extension_control_path={extension_path()}"] if reads_standins(admin) else []
+    return [*paths, "synchronous_commit=off"]
 
 
 def _password(admins: str | None) -> str:

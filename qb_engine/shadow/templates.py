@@ -37,7 +37,7 @@ def clone(server: Scratch, template: str, *, owner: str = "") -> Iterator[str]:
     """A copy of a database under a name of its own, dropped at the end whatever happens.
 
     It belongs to `owner`, else to the server's ordinary role. Of a large template a copy is made
-    ahead, in the background, so that the next use finds it ready.
+    ahead, in the background, so that the next use finds it ready; that one is dropped there, too.
     """
     name = f"{CLONE}{int(time.time())}_{secrets.token_hex(4)}"
     admin = server.connect(MAINTENANCE)
@@ -46,19 +46,20 @@ def clone(server: Scratch, template: str, *, owner: str = "") -> Iterator[str]:
         owner = owner or actor(admin).name
         if not _spare_taken(admin, template, name, owner):
             admin.execute(_copying(template, name, owner))
-        _spare_begun(server, admin, template, owner)
-        drop = f"DROP DATABASE IF EXISTS {ident(name)} WITH (FORCE)".encode()
+        large = _is_large(admin, template)
+        if large:
+            _spare_begun(server, template, owner)
         try:
             yield name
         except BaseException as error:
             try:
-                admin.execute(drop)
+                _drop(admin, name, wait=not large)
             except psycopg.Error as gone:  # what came first says more, if it says anything
                 if isinstance(error, psycopg.Error):
                     raise went_away(server, gone) from error
             raise
         try:
-            admin.execute(drop)
+            _drop(admin, name, wait=not large)
         except psycopg.Error as gone:
             if lost(gone):
                 raise went_away(server, gone) from gone
@@ -93,15 +94,31 @@ def _spare_taken(admin: Connection, template: str, name: str, owner: str) -> boo
     return True
 
 
-def _spare_begun(server: Scratch, admin: Connection, template: str, owner: str) -> None:
-    """Ask for a copy of a large template and do not wait: the server ends what it has begun."""
+def _is_large(admin: Connection, template: str) -> bool:
+    """True for a template of ours of which a copy takes long to be made, and to be dropped."""
     if not template.startswith(TEMPLATE):
-        return
+        return False
     row = admin.execute("SELECT pg_catalog.pg_database_size(%s)", [template]).fetchone()
-    if not (row and row[0] and row[0] >= LARGE_BYTES):
-        return
+    return bool(row and row[0] and row[0] >= LARGE_BYTES)
+
+
+def _spare_begun(server: Scratch, template: str, owner: str) -> None:
     asking = server.connect(MAINTENANCE)
-    asking.pgconn.send_query(_copying(template, _spare(template), owner))
+    _begun(asking, _copying(template, _spare(template), owner))
+
+
+def _drop(admin: Connection, name: str, *, wait: bool) -> None:
+    """Drop a database; that of a large one waits for a checkpoint of all that the server holds."""
+    drop = f"DROP DATABASE IF EXISTS {ident(name)} WITH (FORCE)".encode()
+    if wait:
+        admin.execute(drop)
+    else:
+        _begun(admin, drop)
+
+
+def _begun(asking: Connection, command: bytes) -> None:
+    """Ask for something and do not wait, closing: the server ends what it has begun."""
+    asking.pgconn.send_query(command)
     while asking.pgconn.flush():
         pass
     asking.close()
