@@ -69,14 +69,9 @@ class Activities:
         """Run segments until none is left, or until the ledger or the worker stops it."""
         job = lane.job
         with self._working(job) as conn, _beating(self._stop) as wait:
-            ended = segment.run_lane(
-                conn,
-                job.backfill,
-                lane.number,
-                worker=f"{socket.gethostname()}:{os.getpid()}",
-                limits=self._limits,
-                wait=wait,
-            )
+            me = f"{socket.gethostname()}:{os.getpid()}"
+            means = segment.Means(me, wait, self._limits)
+            ended = segment.run_lane(conn, job.backfill, lane.number, means)
         log.info("%s: lane %d: %s", job.backfill, lane.number, ended)
         if ended == "stopped":
             raise _handed_back()

@@ -6,15 +6,15 @@ rows that came late, until one finds none; then `validate`) -> completed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, LiteralString
 
 import psycopg
 
-from qb_engine.backfill import barrier, records, split, statements
+from qb_engine.backfill import barrier, kinds, records, split, statements
 from qb_engine.backfill.payloads import ENDED, Next
-from qb_engine.backfill.records import Pass, Row
-from qb_engine.backfill.statements import Key
+from qb_engine.backfill.records import Pass, Range, Row
 
 LOCK_MS = 2_000  # nobody who waits behind us waits longer; then it is tried again
 COUNT_MS = 3_000  # an exact total is worth this long
@@ -70,7 +70,7 @@ def _late(row: Row, done: tuple[Pass, ...]) -> int | None:
 
     A written row that would be written again cannot be told from a late one, so there is no sweep.
     """
-    if not row.spec.where or any(each.again for each in done):
+    if not kinds.of(row.spec).explains(row.spec) or any(each.again for each in done):
         return None
     last = max((each.number for each in done), default=0)
     if last and not any(each.rows for each in done if each.number == last):
@@ -115,15 +115,15 @@ def _freeze(conn: Connection, row: Row) -> None:
         _set(conn, "lock_timeout", LOCK_MS)
         guess = split.estimate(conn, spec)
         counted = _timed(conn, COUNT_MS, lambda: _one(conn, statements.needing(spec)))
-        found = conn.execute(statements.highest(spec)).fetchone()
-        upper: Key = found[0] if found else None
         total = guess if counted is None else counted
+        # without its ranges a large table is one: slower, and as right
+        whole = replace(spec, parallel=1)
+        ranges = _timed(conn, SPLIT_MS, lambda: split.ranges(conn, spec, guess))
+        if ranges is None:
+            ranges = split.ranges(conn, whole, guess)
+        upper = ranges[-1].hi if ranges else None
         records.freeze(conn, spec.id, upper, total, exact=counted is not None)
-        if upper is None:
-            return
-        last = upper
-        ends = _timed(conn, SPLIT_MS, lambda: split.bounds(conn, spec, guess, last)) or [last]
-        records.add_segments(conn, spec.id, 0, ends)
+        records.add_segments(conn, spec.id, 0, ranges)
 
 
 def _sweep(conn: Connection, row: Row, number: int) -> None:
@@ -132,13 +132,16 @@ def _sweep(conn: Connection, row: Row, number: int) -> None:
         now = records.read(conn, row.spec.id, lock=True)
         if now is None or number != _late(now, records.passes(conn, row.spec.id)):
             return
-        ends = conn.execute(
-            "SELECT hi FROM qb.segment WHERE backfill = %s AND pass = 0 ORDER BY number",
-            [row.spec.id],
-        ).fetchall()
-        inner: list[Key] = [hi for (hi,) in ends[:-1]]
-        records.add_segments(conn, row.spec.id, number, [*inner, None])
+        records.add_segments(
+            conn, row.spec.id, number, _open_ended(records.ranges(conn, row.spec.id))
+        )
         records.move(conn, row.spec.id, "verifying")
+
+
+def _open_ended(walked: Sequence[Range]) -> list[Range]:
+    """The same ranges, the last one of each table and partition up to whatever is there now."""
+    last = {each.part: each for each in walked}
+    return [replace(each, hi=None) if each is last[each.part] else each for each in walked]
 
 
 def _validate(conn: Connection, row: Row) -> None:

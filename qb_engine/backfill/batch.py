@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 
-from qb_engine.backfill import statements
+from qb_engine.backfill import kinds, statements
 from qb_engine.backfill.spec import Spec
 from qb_engine.backfill.statements import Key
+
+if TYPE_CHECKING:
+    from qb_engine.migrations.declaration import Backfill
 
 # Settings for the transaction only: a pooler may hand the session to somebody else. A batch that a
 # crash of the server loses is lost with its cursor, so waiting for the disk would buy nothing:
@@ -32,18 +35,21 @@ BEGIN = sql.SQL(
 FENCE = sql.SQL(
     "SELECT cursor, status FROM qb.segment"
     " WHERE backfill = {backfill} AND number = {segment} AND epoch = {epoch} FOR UPDATE;"
-    " SELECT wanted, state, pg_current_wal_insert_lsn()::text FROM qb.backfill"
+    " SELECT wanted, state, pg_current_wal_insert_lsn()::text, tuned FROM qb.backfill"
     " WHERE id = {backfill}"
 )
 
 RECORD = sql.SQL(
     "WITH moved AS (UPDATE qb.segment SET cursor = {cursor}, status = {status}, size = {size},"
     " rows_done = rows_done + {rows}, rows_seen = rows_seen + {seen},"
-    " rows_again = rows_again + {again}, batches = batches + {one}, note = ''"
+    " rows_again = rows_again + {again}, batches = batches + {one}, note = '',"
+    " retries = retries + {attempts} - 1, held_since = NULL"
     " WHERE backfill = {backfill} AND number = {segment} RETURNING backfill, number, batches)"
-    " INSERT INTO qb.batch (backfill, segment, number, lo, hi, rows, seen, ms, wal_bytes)"
+    " INSERT INTO qb.batch (backfill, segment, number, lo, hi, rows, seen, ms, wal_bytes,"
+    " size, attempts, waited_ms, held_by, lag_s, worker)"
     " SELECT backfill, number, batches, {lo}, {hi}, {rows}, {seen}, {ms},"
-    " pg_wal_lsn_diff(pg_current_wal_insert_lsn(), {lsn}::pg_lsn) FROM moved WHERE {one} = 1;"
+    " pg_wal_lsn_diff(pg_current_wal_insert_lsn(), {lsn}::pg_lsn),"
+    " {keys}, {attempts}, {waited}, {held_by}, {lag}, {worker} FROM moved WHERE {one} = 1;"
     " COMMIT"
 )
 
@@ -77,6 +83,7 @@ class Held:
     hi: Key
     cursor: Key
     sweep: bool = False
+    part: tuple[str | None, str | None] = (None, None)  # schema and name of a partition
 
     @property
     def after(self) -> Key:
@@ -85,8 +92,19 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Around:
+    """What is written down with a batch: how often it was tried, and what it waited for before."""
+
+    attempts: int = 1
+    waited_ms: float = 0.0
+    held_by: str = ""
+    lag_s: float | None = None
+    worker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """What one batch did."""
+    """What one batch did. `tuned` counts the changes of its options that the ledger had then."""
 
     cursor: Key
     rows: int
@@ -94,6 +112,7 @@ class Batch:
     again: int
     ms: float
     last: bool
+    tuned: int = 0
 
 
 def run(
@@ -104,20 +123,30 @@ def run(
     limits: Limits,
     *,
     next_size: int | None = None,
+    code: Backfill | None = None,
+    around: Around = Around(),
 ) -> Batch:
     """Write the next `size` keys' rows of a claimed segment, in three round trips.
 
-    Raise Fenced or Halted when it may not, or psycopg's error; nothing is written then.
+    `code` is the declaration, for a kind whose rows are computed in Python. Raise Fenced or Halted
+    when it may not, or psycopg's error; nothing is written then.
     """
+    spec = spec.part(*held.part)
+    kind = kinds.of(spec)
+    ahead, prepared = None, None
+    if kind.prepares:  # the range is fixed first, so that nothing is locked while rows are computed
+        ahead = conn.execute(statements.boundary(spec, held.after, held.hi, size)).fetchone() or ()
+        hi = ahead[0] if ahead else held.hi
+        prepared = kind.prepare(conn, spec, held.after, hi, code)
     started = time.monotonic()
     try:
-        edge, lsn = _open(conn, spec, held, size, limits)
+        edge, lsn, tuned = _open(conn, spec, held, size, limits, ahead)
         hi = held.hi if edge is None else edge
-        rows, again = _write(conn, spec, held, hi)
-        seen = size if edge is not None else _seen(conn, spec, held, rows)
+        wrote = kind.write(conn, spec, held.after, hi, late=held.sweep, prepared=prepared)
+        seen = size if edge is not None else _seen(conn, spec, held, wrote)
         ms = (time.monotonic() - started) * 1000
-        batch = Batch(hi or held.after, rows, seen, again, ms, last=edge is None)
-        _record(conn, held, batch, hi, lsn, next_size or size)
+        batch = Batch(hi or held.after, wrote.rows, seen, wrote.again, ms, edge is None, tuned)
+        _record(conn, held, batch, hi, lsn, size, next_size or size, around)
     except BaseException:
         if not conn.closed:
             conn.rollback()
@@ -126,9 +155,17 @@ def run(
 
 
 def _open(
-    conn: psycopg.Connection[Any], spec: Spec, held: Held, size: int, limits: Limits
-) -> tuple[Key, str]:
-    """Begin, pass the fence, and find the batch's last key; None when it is the last batch."""
+    conn: psycopg.Connection[Any],
+    spec: Spec,
+    held: Held,
+    size: int,
+    limits: Limits,
+    ahead: tuple[Any, ...] | None,
+) -> tuple[Key, str, int]:
+    """Begin, pass the fence, and find the batch's last key; None when it is the last batch.
+
+    `ahead` is that key, where it was looked for before; empty for the last batch.
+    """
     begin = BEGIN.format(
         lock_ms=sql.Literal(str(limits.lock_ms)),
         statement_ms=sql.Literal(str(limits.statement_ms)),
@@ -139,44 +176,46 @@ def _open(
         segment=sql.Literal(held.segment),
         epoch=sql.Literal(held.epoch),
     )
-    edge = statements.boundary(spec, held.after, held.hi, size)
-    cursor = conn.execute(sql.SQL("; ").join([begin, fence, edge]))
+    parts = [begin, fence]
+    if ahead is None:
+        parts.append(statements.boundary(spec, held.after, held.hi, size))
+    cursor = conn.execute(sql.SQL("; ").join(parts))
     cursor.nextset()
     cursor.nextset()
     segment = cursor.fetchone()
     cursor.nextset()
     standing = cursor.fetchone()
-    cursor.nextset()
-    found = cursor.fetchone()
+    found = ahead
+    if ahead is None:
+        cursor.nextset()
+        found = cursor.fetchone()
     if segment is None or standing is None:
         raise Fenced(f"segment {held.segment} was claimed again")
     if segment[0] != (None if held.cursor is None else list(held.cursor)) or segment[1] == "done":
         raise Fenced(f"segment {held.segment} was moved")
-    wanted, state, lsn = standing
+    wanted, state, lsn, tuned = standing
     if wanted != "run" or state not in ("running", "verifying"):
         raise Halted(wanted if wanted != "run" else state)
-    return (found[0] if found else None), lsn
+    return (found[0] if found else None), lsn, tuned
 
 
-def _write(conn: psycopg.Connection[Any], spec: Spec, held: Held, hi: Key) -> tuple[int, int]:
-    """Write the rows; how many, and how many of them would be written again."""
-    done = conn.execute(statements.write(spec, held.after, hi, late=held.sweep))
-    if not spec.where:
-        return done.rowcount, 0
-    rows, again = done.fetchall()[0]
-    return rows, again
-
-
-def _seen(conn: psycopg.Connection[Any], spec: Spec, held: Held, rows: int) -> int:
+def _seen(conn: psycopg.Connection[Any], spec: Spec, held: Held, wrote: kinds.Wrote) -> int:
     """How many keys the last batch of a segment went over: fewer than its size."""
-    if not spec.where:
-        return rows
+    if wrote.seen is not None:
+        return wrote.seen
     found: int = conn.execute(statements.count(spec, held.after, held.hi)).fetchall()[0][0]
     return found
 
 
 def _record(
-    conn: psycopg.Connection[Any], held: Held, batch: Batch, hi: Key, lsn: str, size: int
+    conn: psycopg.Connection[Any],
+    held: Held,
+    batch: Batch,
+    hi: Key,
+    lsn: str,
+    keys: int,
+    size: int,
+    around: Around,
 ) -> None:
     conn.execute(
         RECORD.format(
@@ -193,6 +232,12 @@ def _record(
             hi=_array(hi),
             ms=sql.Literal(round(batch.ms, 3)),
             lsn=sql.Literal(lsn),
+            keys=sql.Literal(keys),
+            attempts=sql.Literal(around.attempts),
+            waited=sql.Literal(round(around.waited_ms, 1)),
+            held_by=sql.Literal(around.held_by),
+            lag=sql.Literal(around.lag_s),
+            worker=sql.Literal(around.worker),
         )
     )
 

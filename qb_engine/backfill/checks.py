@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from qb_engine.backfill import failures, records, statements
+from qb_engine.backfill import failures, kinds, records, statements
 from qb_engine.backfill.failures import Verdict
 from qb_engine.backfill.records import Row
 from qb_engine.backfill.spec import Spec, checksum
@@ -49,7 +49,7 @@ def writable(db: Connection, spec: Spec) -> None:
             todo="connect to the primary as a role that may write",
             code="read-only",
         )
-    checks = [("set or where", statements.write(spec, None, None))]
+    checks = kinds.of(spec).queries(spec)
     if spec.validate:
         checks.append(("validate", statements.unmet(spec)))
     for part, query in checks:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from qb_engine.backfill import checks, loop, names, records, split, temporal, worker_process
 from qb_engine.backfill.measure import Progress, progress
+from qb_engine.backfill.options import declared_options
 from qb_engine.backfill.payloads import Job
 from qb_engine.backfill.records import Row
 from qb_engine.backfill.spec import Spec, batch_limit, checksum, describe
@@ -317,11 +318,16 @@ def _known(db: Connection, migration: LoadedMigration) -> Row:
 
 def _pace(db: Connection, migration: LoadedMigration, backfill: str) -> None:
     """Take over how fast the declaration says it goes: that may be edited at any time."""
-    if declared := migration.backfill:
-        db.execute(
-            "UPDATE qb.backfill SET batch_size = %s, batch_limit = %s, parallel = %s WHERE id = %s",
-            [declared.batch_size, batch_limit(declared), declared.parallel, backfill],
+    row = records.read(db, backfill)
+    if row is not None and (declared := migration.backfill):
+        spec = replace(
+            row.spec,
+            batch_size=declared.batch_size,
+            batch_limit=batch_limit(declared),
+            parallel=declared.parallel,
+            options=declared_options(declared),
         )
+        records.tune(db, backfill, spec)
 
 
 def _rows(db: Connection, backfill: str) -> int:

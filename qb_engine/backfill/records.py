@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from qb_engine.backfill.batch import Held
 from qb_engine.backfill.keys import KeyColumn
+from qb_engine.backfill.options import Options
 from qb_engine.backfill.spec import SetColumn, Spec
 from qb_engine.backfill.statements import Key
 
@@ -21,17 +23,19 @@ THERE = "SELECT to_regclass('qb.backfill') IS NOT NULL"
 MAKE = """
 INSERT INTO qb.backfill (id, checksum, schema_name, table_name, key_columns, key_types,
     set_columns, set_types, set_sql, where_sql, validate_sql, batch_size, batch_limit, parallel,
-    rows_total, task_queue, workflow_id)
+    rows_total, task_queue, workflow_id, kind, statement, reads, options)
 VALUES (%(id)s, %(checksum)s, %(schema)s, %(table)s, %(key_columns)s, %(key_types)s,
     %(set_columns)s, %(set_types)s, %(set_sql)s, %(where)s, %(validate)s, %(batch_size)s,
-    %(batch_limit)s, %(parallel)s, %(rows_total)s, %(task_queue)s, %(workflow_id)s)
+    %(batch_limit)s, %(parallel)s, %(rows_total)s, %(task_queue)s, %(workflow_id)s,
+    %(kind)s, %(statement)s, %(reads)s, %(options)s)
 ON CONFLICT (id) DO NOTHING
 """
 
 READ = """
 SELECT id, checksum, schema_name, table_name, key_columns, key_types, set_columns, set_types,
-    set_sql, where_sql, validate_sql, batch_size, batch_limit, parallel,
-    state, wanted, frozen_at IS NOT NULL AS frozen, upper_bound, task_queue, workflow_id, error
+    set_sql, where_sql, validate_sql, batch_size, batch_limit, parallel, kind, statement, reads,
+    options, tuned, then_post, state, wanted, frozen_at IS NOT NULL AS frozen, upper_bound,
+    task_queue, workflow_id, error
 FROM qb.backfill WHERE id = %s
 """
 
@@ -43,7 +47,7 @@ SET epoch = epoch + 1, status = 'running', lane = %(lane)s, worker = %(worker)s
 WHERE backfill = %(backfill)s AND number = (
     SELECT number FROM qb.segment WHERE backfill = %(backfill)s AND {which}
     ORDER BY number LIMIT 1 FOR UPDATE {skip})
-RETURNING number, epoch, lo, hi, cursor, pass,
+RETURNING number, epoch, lo, hi, cursor, pass, part_schema, part_table,
     coalesce(size, (SELECT max(size) FROM qb.segment WHERE backfill = s.backfill))
 """
 CLAIM_OWN = CLAIM.format(which="status = 'running' AND lane = %(lane)s", skip="")
@@ -58,7 +62,8 @@ WHERE backfill = %s AND status = 'running'
 LEFT = "SELECT count(*) FROM qb.segment WHERE backfill = %s AND status <> 'done'"
 
 ADD = """
-INSERT INTO qb.segment (backfill, number, pass, lo, hi) VALUES (%s, %s, %s, %s, %s)
+INSERT INTO qb.segment (backfill, number, pass, lo, hi, part_schema, part_table)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
 """
 
 FREEZE = """
@@ -91,6 +96,17 @@ class Row:
     task_queue: str
     workflow_id: str
     error: str
+    tuned: int = 0
+    then_post: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A key range before it is a segment: rows after `lo` up to `hi`, of one partition or all."""
+
+    lo: Key
+    hi: Key
+    part: tuple[str | None, str | None] = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +145,10 @@ def make(conn: Connection, spec: Spec, rows_total: int, task_queue: str, workflo
             "rows_total": rows_total,
             "task_queue": task_queue,
             "workflow_id": workflow_id,
+            "kind": spec.kind,
+            "statement": spec.statement,
+            "reads": list(spec.reads),
+            "options": Jsonb(spec.options.to_json()),
         },
     )
 
@@ -140,8 +160,8 @@ def read(conn: Connection, backfill: str, *, lock: bool = False) -> Row | None:
         return None
     (
         name, checksum, schema, table, key_columns, key_types, set_columns, set_types, set_sql,
-        where, validate, batch_size, limit, parallel, state, wanted, frozen, upper, queue, workflow,
-        error,
+        where, validate, batch_size, limit, parallel, kind, statement, reads, options, tuned,
+        then_post, state, wanted, frozen, upper, queue, workflow, error,
     ) = found  # fmt: skip
     spec = Spec(
         name,
@@ -155,8 +175,12 @@ def read(conn: Connection, backfill: str, *, lock: bool = False) -> Row | None:
         batch_size,
         limit,
         parallel,
+        kind,
+        statement,
+        tuple(reads),
+        Options.of(options),
     )
-    return Row(spec, state, wanted, frozen, upper, queue, workflow, error)
+    return Row(spec, state, wanted, frozen, upper, queue, workflow, error, tuned, then_post)
 
 
 def claim(conn: Connection, backfill: str, lane: int, worker: str) -> tuple[Held, int] | None:
@@ -168,8 +192,9 @@ def claim(conn: Connection, backfill: str, lane: int, worker: str) -> tuple[Held
     found = conn.execute(CLAIM_OWN, given).fetchone() or conn.execute(CLAIM_OPEN, given).fetchone()
     if found is None:
         return None
-    number, epoch, lo, hi, cursor, sweep, size = found
-    return Held(backfill, number, epoch, lo, hi, cursor, sweep=sweep > 0), size or 0
+    number, epoch, lo, hi, cursor, sweep, schema, table, size = found
+    held = Held(backfill, number, epoch, lo, hi, cursor, sweep=sweep > 0, part=(schema, table))
+    return held, size or 0
 
 
 def reopen(conn: Connection, backfill: str) -> None:
@@ -192,13 +217,37 @@ def freeze(conn: Connection, backfill: str, upper: Key, total: int, *, exact: bo
     conn.execute(FREEZE, [None if upper is None else list(upper), total, exact, backfill])
 
 
-def add_segments(conn: Connection, backfill: str, number: int, ends: Sequence[Key]) -> None:
-    """Add the segments of a pass; `ends` are their last keys, the first one begins at the start."""
+def add_segments(conn: Connection, backfill: str, number: int, ranges: Sequence[Range]) -> None:
+    """Add the segments of a pass."""
     count = conn.execute("SELECT count(*) FROM qb.segment WHERE backfill = %s", [backfill])
     first = count.fetchall()[0][0]
-    starts: list[Key] = [None, *ends[:-1]]
-    for place, (lo, hi) in enumerate(zip(starts, ends)):
-        conn.execute(ADD, [backfill, first + place, number, _list(lo), _list(hi)])
+    for place, each in enumerate(ranges, start=first):
+        conn.execute(
+            ADD,
+            [backfill, place, number, _list(each.lo), _list(each.hi), each.part[0], each.part[1]],
+        )
+
+
+def ranges(conn: Connection, backfill: str) -> tuple[Range, ...]:
+    """The ranges that the main pass went over, in order."""
+    found = conn.execute(
+        "SELECT lo, hi, part_schema, part_table FROM qb.segment"
+        " WHERE backfill = %s AND pass = 0 ORDER BY number",
+        [backfill],
+    )
+    return tuple(Range(lo, hi, (schema, table)) for lo, hi, schema, table in found)
+
+
+def tune(conn: Connection, backfill: str, spec: Spec) -> None:
+    """Write down how it goes from now on; batches that begin later see it."""
+    conn.execute(
+        "UPDATE qb.backfill SET batch_size = %s, batch_limit = %s, parallel = %s, options = %s,"
+        " tuned = tuned + 1 WHERE id = %s",
+        [
+            *(spec.batch_size, spec.batch_limit, spec.parallel),
+            *(Jsonb(spec.options.to_json()), backfill),
+        ],
+    )
 
 
 def move(conn: Connection, backfill: str, state: State, error: str = "") -> None:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from qb_engine.backfill import batch, failures, pace, poison, records
-from qb_engine.backfill.batch import Fenced, Halted, Limits
+from qb_engine.backfill.batch import Around, Fenced, Halted, Limits
 from qb_engine.backfill.failures import Verdict
-from qb_engine.backfill.spec import Spec
+from qb_engine.backfill.recovery import Recovery
+from qb_engine.backfill.throttle import Throttle
 from qb_engine.errors import QbError
 
-FIRST_WAIT_S = 0.05
-LONGEST_WAIT_S = 5.0
-TRIES = 30  # of one batch on one connection: some two minutes; then the activity starts over
+if TYPE_CHECKING:
+    from qb_engine.migrations.declaration import Backfill
 
 Connection = psycopg.Connection[Any]
 Wait = Callable[[float], bool]
@@ -33,79 +32,91 @@ class Stopped(Exception):
         self.row = row
 
 
-def run_lane(
-    conn: Connection, backfill: str, lane: int, *, worker: str, limits: Limits, wait: Wait
-) -> str:
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a lane works with: who it is, how long it may wait, and the user's Python if needed."""
+
+    worker: str
+    wait: Wait
+    limits: Limits = field(default_factory=Limits)
+    code: Backfill | None = None
+
+
+def run_lane(conn: Connection, backfill: str, lane: int, means: Means) -> str:
     """Work through segments, one after the other; return why that ended.
 
-    `done` (no segment is left); `stopped` (by `wait`); or what the ledger wants instead: `pause`,
-    `cancel`, or a state in which nothing runs. Raise Stopped or psycopg's error when it cannot go
-    on.
+    `done` (no segment is left for it); `stopped` (by `wait`); or what the ledger wants instead:
+    `pause`, `cancel`, or a state in which nothing runs. Raise Stopped or psycopg's error when it
+    cannot go on.
     """
     row = records.read(conn, backfill)
-    while row is not None and wait(0):
-        claimed = _claim(conn, backfill, lane, worker, limits)
+    while row is not None and means.wait(0):
+        if lane >= row.spec.parallel:
+            return "done"
+        claimed = _claim(conn, backfill, lane, means)
         if claimed is None:
             return "done"
         held, size = claimed
-        size = pace.bounded(size or pace.FIRST, row.spec.batch_limit)
-        ended = run(conn, row.spec, held, size, limits, wait)
+        ended = run(conn, row, held, size, means)
         if ended not in ("done", "fenced"):
             return ended
+        row = records.read(conn, backfill)
     return "stopped" if row else "cancelled"
 
 
-def run(
-    conn: Connection, spec: Spec, held: batch.Held, size: int, limits: Limits, wait: Wait
-) -> str:
+def run(conn: Connection, row: records.Row, held: batch.Held, size: int, means: Means) -> str:
     """Work through one claimed segment; return why that ended, as `run_lane`, or `fenced`."""
-    tries = 0
-    while wait(0):
+    spec, tuned, limits = row.spec, row.tuned, means.limits
+    throttle, recovery = Throttle(spec, size), Recovery(spec, means.code)
+    while throttle.before(conn, held, means.wait):
+        around = Around(
+            recovery.tries + 1, throttle.waited_ms, throttle.held_by, throttle.lag_s, means.worker
+        )
         try:
-            did = batch.run(conn, spec, held, size, limits)
+            did = batch.run(conn, spec, held, throttle.size, limits, code=means.code, around=around)
         except Fenced:
             return "fenced"
         except Halted as halted:
             return str(halted)
         except (psycopg.Error, QbError) as error:
-            tries += 1
-            verdict = failures.judge(error)
-            if verdict is Verdict.STOP and isinstance(error, psycopg.Error) and not conn.closed:
-                raise Stopped(error, poison.find(conn, spec, held, size, limits, error)) from None
-            if verdict not in (Verdict.AGAIN, Verdict.FEWER) or tries > TRIES or conn.closed:
+            action = None if conn.closed else recovery.decide(error)
+            if action is None or action.verdict is Verdict.LATER:
                 raise
-            size, limits = _gentler(size, limits, verdict)
+            if action.verdict is Verdict.STOP:
+                if not isinstance(error, psycopg.Error):
+                    raise
+                at = poison.find(conn, spec.part(*held.part), held, throttle.size, limits, error)
+                raise Stopped(error, at) from None
+            if action.verdict is Verdict.FEWER:
+                limits = _gentler(throttle, limits)
             _tell(conn, held, failures.told(error))
-            wait(backoff(tries))
+            means.wait(action.wait_s)
             continue
         if did.last:
             return "done"
-        tries = 0
-        size = pace.next_size(size, did.ms, largest=spec.batch_limit, seen=did.seen)
+        recovery.succeeded()
+        if did.tuned != tuned and (now := records.read(conn, held.backfill)):
+            spec, tuned = now.spec, now.tuned
+            throttle.tuned(spec)
+        throttle.after(did)
         held = replace(held, cursor=did.cursor)
     return "stopped"
 
 
-def backoff(tries: int) -> float:
-    """Seconds to wait before the next try, with jitter so that two do not meet again."""
-    return float(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0**tries) * random.uniform(0.5, 1.0))
-
-
 def _claim(
-    conn: Connection, backfill: str, lane: int, worker: str, limits: Limits
+    conn: Connection, backfill: str, lane: int, means: Means
 ) -> tuple[batch.Held, int] | None:
     with conn.transaction():  # a zombie's batch may hold the row: it is waited for, not for ever
-        conn.execute("SELECT set_config('lock_timeout', %s, true)", [str(limits.lock_ms)])
-        return records.claim(conn, backfill, lane, worker)
+        conn.execute("SELECT set_config('lock_timeout', %s, true)", [str(means.limits.lock_ms)])
+        return records.claim(conn, backfill, lane, means.worker)
 
 
-def _gentler(size: int, limits: Limits, verdict: Verdict) -> tuple[int, Limits]:
+def _gentler(throttle: Throttle, limits: Limits) -> Limits:
     """Fewer rows after a timeout; more time when it is one row already."""
-    if verdict is not Verdict.FEWER:
-        return size, limits
-    if size == pace.SMALLEST:
-        return size, Limits(limits.lock_ms, limits.statement_ms * 2)
-    return pace.smaller(size), limits
+    if throttle.size == pace.SMALLEST:
+        return Limits(limits.lock_ms, limits.statement_ms * 2)
+    throttle.fewer()
+    return limits
 
 
 def _tell(conn: Connection, held: batch.Held, text: str) -> None:

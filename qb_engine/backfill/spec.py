@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from qb_engine.backfill import keys, pace
 from qb_engine.backfill.keys import KeyColumn
+from qb_engine.backfill.options import Options, declared_options
 from qb_engine.errors import InputError, RefusedError
+from qb_engine.migrations import filling
 from qb_engine.migrations.declaration import Backfill
+from qb_engine.migrations.filling import Kind, checksum
 
 if TYPE_CHECKING:
     from qb_engine.migrations import LoadedMigration
+
+__all__ = ["SetColumn", "Spec", "batch_limit", "checksum", "describe"]
 
 # A table by its bare name, by schema and name, and as SQL writes it, in that order.
 FIND = """
@@ -61,6 +65,20 @@ class Spec:
     batch_size: int = 5_000
     batch_limit: int = pace.LARGEST  # keys; the batch size, where the declaration gives one
     parallel: int = 1
+    kind: Kind = "set"
+    statement: str = ""  # of the kind sql, with {batch} where the range goes
+    reads: tuple[str, ...] = ()  # the columns that a transform is given, the key's among them
+    options: Options = field(default_factory=Options)
+
+    @property
+    def calls(self) -> bool:
+        """True when the user's Python takes part, so that a worker needs the declaration."""
+        of = self.options
+        return self.kind == "transform" or of.on_error == "call" or of.retry_calls
+
+    def part(self, schema: str | None, table: str | None) -> Spec:
+        """The same for one partition of the table."""
+        return replace(self, schema=schema, table=table) if schema and table else self
 
 
 def describe(conn: psycopg.Connection[Any], migration: LoadedMigration) -> Spec:
@@ -89,6 +107,7 @@ def describe(conn: psycopg.Connection[Any], migration: LoadedMigration) -> Spec:
         table=shown,
         nullable=[name for name, (_, not_null, _) in columns.items() if not not_null],
     )
+    (kind,) = filling.kinds(declared)
     written = []
     for name, expression in declared.set.items():
         if name not in columns or columns[name][2] or name in {k.name for k in key}:
@@ -102,23 +121,15 @@ def describe(conn: psycopg.Connection[Any], migration: LoadedMigration) -> Spec:
         key=key,
         set=tuple(written),
         where=(declared.where or "").strip(),
-        validate=(declared.validate or "").strip().rstrip(";"),
+        validate="" if callable(declared.validate) else (declared.validate or "").strip(" \n;"),
         batch_size=declared.batch_size,
         batch_limit=batch_limit(declared),
         parallel=declared.parallel,
+        kind=kind,
+        statement=declared.sql.strip(" \n;"),
+        reads=tuple(dict.fromkeys((*(k.name for k in key), *(declared.columns or columns)))),
+        options=declared_options(declared),
     )
-
-
-def checksum(declared: Backfill) -> str:
-    """A hash of what is written where. How fast it goes is not part of it: that may be changed."""
-    parts = [
-        declared.table,
-        sorted(declared.set.items()),
-        declared.where or "",
-        declared.key,
-        declared.validate or "",
-    ]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def batch_limit(declared: Backfill) -> int:

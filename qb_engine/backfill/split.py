@@ -9,7 +9,9 @@ import psycopg
 from psycopg import sql
 
 from qb_engine.backfill import statements
+from qb_engine.backfill.records import Range
 from qb_engine.backfill.spec import Spec
+from qb_engine.backfill.statements import Key
 
 RANGES_PER_LANE = 4  # a lane that is done early takes a range that is still open
 EXACT_ROWS = 5_000_000  # up to this many keys are counted through: some seconds
@@ -52,21 +54,30 @@ def how_many(rows: int, batch_size: int, parallel: int) -> int:
     return max(1, min(parallel * RANGES_PER_LANE, rows // batch_size))
 
 
-def bounds(
-    conn: psycopg.Connection[Any], spec: Spec, rows: int, upper: Sequence[str]
-) -> list[Sequence[str]]:
-    """The last keys of the ranges, in order; the last of them is `upper`.
+def ranges(conn: psycopg.Connection[Any], spec: Spec, rows: int) -> list[Range]:
+    """The key ranges of a table, from its first row to the one that is the last one now.
 
     From the planner's histogram, which costs nothing; counted off in the index of a table without
-    one, when it is not large; else one range.
+    one, when it is not large; else one range. None for an empty table.
     """
+    found = conn.execute(statements.highest(spec)).fetchone()
+    if found is None:
+        return []
+    upper: Key = found[0]
+    ends: list[Key] = [*_inner(conn, spec, rows, found[0]), upper]
+    return [Range(lo, hi) for lo, hi in zip([None, *ends[:-1]], ends)]
+
+
+def _inner(
+    conn: psycopg.Connection[Any], spec: Spec, rows: int, upper: Sequence[str]
+) -> list[Sequence[str]]:
     wanted = how_many(rows, spec.batch_size, spec.parallel)
     if wanted == 1:
-        return [upper]
+        return []
     inner = _sampled(conn, spec, upper, wanted)
     if not inner and rows <= EXACT_ROWS:
         inner = _counted(conn, spec, upper, wanted)
-    return [*inner, upper]
+    return inner
 
 
 def _counted(

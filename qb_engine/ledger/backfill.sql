@@ -6,14 +6,19 @@ CREATE TABLE qb.backfill (
     table_name text NOT NULL,
     key_columns text[] NOT NULL,                        -- in the order of their index
     key_types text[] NOT NULL,
+    kind text NOT NULL DEFAULT 'set' CHECK (kind IN ('set', 'sql', 'transform')),
     set_columns text[] NOT NULL,
     set_types text[] NOT NULL,
     set_sql text[] NOT NULL,                            -- an expression per column
+    statement text NOT NULL DEFAULT '',                 -- of the kind sql, with {batch}
+    reads text[] NOT NULL DEFAULT '{}',                 -- columns that a transform reads
     where_sql text NOT NULL DEFAULT '',
     validate_sql text NOT NULL DEFAULT '',
     batch_size integer NOT NULL CHECK (batch_size > 0),
     batch_limit integer NOT NULL CHECK (batch_limit > 0), -- keys of a batch; below it time decides
     parallel integer NOT NULL CHECK (parallel > 0),
+    options jsonb NOT NULL DEFAULT '{}',                -- how it goes: rate, throttle, errors
+    tuned integer NOT NULL DEFAULT 0,                   -- counts changes of the four above
     state text NOT NULL DEFAULT 'pending' CHECK (state IN
         ('pending', 'running', 'paused', 'verifying', 'completed', 'failed', 'cancelled')),
     wanted text NOT NULL DEFAULT 'run' CHECK (wanted IN ('run', 'pause', 'cancel')),
@@ -25,6 +30,11 @@ CREATE TABLE qb.backfill (
     workflow_id text NOT NULL DEFAULT '',
     note text NOT NULL DEFAULT '',                      -- what it waits for
     error text NOT NULL DEFAULT '',
+    error_code text NOT NULL DEFAULT '',                -- its SQLSTATE, where there is one
+    then_post boolean NOT NULL DEFAULT false,           -- what comes after it runs by itself
+    in_sync text NOT NULL DEFAULT '',                   -- the trigger that writes what is new
+    explained jsonb,                                    -- the last plan of a batch that was looked at
+    estimated jsonb,                                    -- what was expected before it started
     started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     finished_at timestamptz
 );
@@ -33,6 +43,8 @@ CREATE TABLE qb.backfill (
 CREATE TABLE qb.segment (
     backfill text NOT NULL REFERENCES qb.backfill ON DELETE CASCADE,
     number integer NOT NULL,
+    part_schema text,                                   -- of a partition, where it is one's
+    part_table text,
     pass integer NOT NULL DEFAULT 0,                    -- 0: every row; 1, 2, ...: sweeps of late rows
     lo text[],                                          -- rows after this key; null: from the first
     hi text[],                                          -- rows up to this key; null: to the last
@@ -45,8 +57,11 @@ CREATE TABLE qb.segment (
     rows_seen bigint NOT NULL DEFAULT 0,
     rows_again bigint NOT NULL DEFAULT 0,               -- written, and would be written again
     batches integer NOT NULL DEFAULT 0,
+    retries integer NOT NULL DEFAULT 0,                 -- of batches, since it began
+    quarantined bigint NOT NULL DEFAULT 0,
     worker text NOT NULL DEFAULT '',
-    note text NOT NULL DEFAULT '',
+    note text NOT NULL DEFAULT '',                      -- why it waits, or tries again
+    held_since timestamptz,                             -- a signal says stop since then
     PRIMARY KEY (backfill, number)
 );
 
@@ -61,7 +76,41 @@ CREATE TABLE qb.batch (
     seen bigint NOT NULL,
     ms double precision NOT NULL,
     wal_bytes bigint,                                   -- of the whole server while it ran
+    size integer,                                       -- keys it might have taken
+    attempts integer NOT NULL DEFAULT 1,
+    waited_ms double precision NOT NULL DEFAULT 0,      -- before it, for a signal or the rate
+    held_by text NOT NULL DEFAULT '',                   -- the signal it waited for
+    lag_s double precision,                             -- of the slowest replica, where known
+    worker text NOT NULL DEFAULT '',
     at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     PRIMARY KEY (backfill, segment, number),
     FOREIGN KEY (backfill, segment) REFERENCES qb.segment ON DELETE CASCADE
 );
+
+-- rows that could not be written and were set aside
+CREATE TABLE qb.quarantine (
+    backfill text NOT NULL REFERENCES qb.backfill ON DELETE CASCADE,
+    key text[] NOT NULL,
+    table_schema text NOT NULL,                         -- of the partition, where it is in one
+    table_name text NOT NULL,
+    sqlstate text NOT NULL,
+    error text NOT NULL,
+    "row" jsonb,                                        -- as it was
+    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'written')),
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (backfill, table_schema, table_name, key)
+);
+
+-- every time that a signal held a segment up, with the reason
+CREATE TABLE qb.hold (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    backfill text NOT NULL REFERENCES qb.backfill ON DELETE CASCADE,
+    segment integer NOT NULL,
+    signal text NOT NULL,
+    says text NOT NULL CHECK (says IN ('slow', 'stop')),
+    reason text NOT NULL,
+    release text NOT NULL DEFAULT '',                   -- what would let it go on
+    since timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    until timestamptz
+);
+CREATE INDEX ON qb.hold (backfill, id);

@@ -31,6 +31,15 @@ COUNT: Rule = (
     lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1,
 )
 
+POSITIVE: Rule = (
+    "a positive number",
+    lambda value: isinstance(value, int | float) and not isinstance(value, bool) and value > 0,
+)
+NAMES: Rule = (
+    "a list of names",
+    lambda value: isinstance(value, list | tuple) and all(isinstance(each, str) for each in value),
+)
+
 MIGRATION: Mapping[str, Rule | None] = {
     "up": None,  # many forms; whoever makes SQL of them knows
     "down": None,
@@ -56,6 +65,12 @@ BACKFILL: Mapping[str, Rule | None] = {
             and all(isinstance(each, str) for pair in value.items() for each in pair)
         ),
     ),
+    "sql": TEXT,
+    "transform": (
+        "a method transform(self, rows)",
+        lambda value: value is None or callable(value),
+    ),
+    "columns": NAMES,
     "where": OPTIONAL_TEXT,
     "key": (
         "the name of a column, or a tuple of names",
@@ -65,9 +80,36 @@ BACKFILL: Mapping[str, Rule | None] = {
             or (isinstance(value, tuple | list) and all(isinstance(each, str) for each in value))
         ),
     ),
+    "validate": (
+        "a query that returns no row, or a method validate(self, q)",
+        lambda value: value is None or isinstance(value, str) or callable(value),
+    ),
     "batch_size": COUNT,
     "parallel": COUNT,
-    "validate": OPTIONAL_TEXT,
+    "target_ms": POSITIVE,
+    "max_rate": ("a positive number or None", lambda value: value is None or POSITIVE[1](value)),
+    "window": TEXT,
+    "throttle": (
+        'a dictionary such as {"replica_lag": {"stop": 5}, "archive_queue": False}',
+        lambda value: (
+            isinstance(value, Mapping)
+            and all(
+                isinstance(k, str) and (v is False or isinstance(v, Mapping))
+                for k, v in value.items()
+            )
+        ),
+    ),
+    "on_error": (
+        '"stop", "quarantine", or a method on_error(self, error, key)',
+        lambda value: value in ("stop", "quarantine") or callable(value),
+    ),
+    "max_errors": COUNT,
+    "retry": (
+        'a dictionary such as {"attempts": 10, "deadline": 600}, or a method '
+        "retry(self, error, tries)",
+        lambda value: isinstance(value, Mapping) or callable(value),
+    ),
+    "keep_in_sync": ("True or False", lambda value: isinstance(value, bool)),
 }
 
 

@@ -38,18 +38,46 @@ class Migration:
 
 
 class Backfill:
-    """A data change over a whole table, in batches.
+    """A data change over a whole table, in batches, each row written once.
 
-    `set` maps columns to SQL expressions over the row; `where` says which rows still need it.
-    `key` names the columns to walk by (default: the primary key), `batch_size` is the most rows
-    of a batch (left out: as many as take a quarter of a second),
-    `parallel` is how many segments run at once, `validate` an SQL query that must return no row.
+    What is done is one of three:
+
+        set = {"email": "lower(name)"}                  # SQL expressions over the row
+        sql = "UPDATE t SET a = b WHERE {batch}"        # or DELETE, or INSERT ... SELECT
+        def transform(self, rows): ...                  # a DataFrame in, a DataFrame out; async too
+
+    `where` says which rows still need it. `columns` is what `transform` reads (left out: all).
+    `key` names the columns to walk by (left out: the primary key, or the best unique one).
+    `validate` is an SQL query that must return no row, or a method `validate(self, q)`.
+
+    How it goes: `batch_size` is the most rows of a batch (left out: as many as take `target_ms`
+    milliseconds), `parallel` how many segments run at once, `max_rate` rows per second in all,
+    `window` when it may run (`"22:00-06:00"`, with a time zone where it is not the server's),
+    `throttle` options of the signals it gives way to, by name; False leaves one out.
+
+    `on_error` says what becomes of a row that cannot be written: `"stop"`, `"quarantine"` (up to
+    `max_errors` rows are set aside), or a method `on_error(self, error, key)` that returns one of
+    these. `retry` has `attempts`, `first`, `longest`, `deadline` and `classes`, or is a method
+    `retry(self, error, tries)` that returns the seconds to wait, or None to give up.
+
+    `keep_in_sync` has a trigger write the same into rows that are written meanwhile.
     """
 
     table: ClassVar[str] = ""
     set: ClassVar[dict[str, str]] = {}
+    sql: ClassVar[str] = ""
+    transform: Any = None
+    columns: ClassVar[Sequence[str]] = ()
     where: ClassVar[str] = ""
     key: ClassVar[str | tuple[str, ...] | None] = None
+    validate: Any = ""
     batch_size: ClassVar[int] = 5_000
     parallel: ClassVar[int] = 1
-    validate: ClassVar[str] = ""
+    target_ms: ClassVar[float] = 250.0
+    max_rate: ClassVar[float | None] = None
+    window: ClassVar[str] = ""
+    throttle: ClassVar[Mapping[str, Any]] = {}
+    on_error: Any = "stop"
+    max_errors: ClassVar[int] = 100
+    retry: Any = {}
+    keep_in_sync: ClassVar[bool] = False

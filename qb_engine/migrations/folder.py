@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qb_engine.errors import InputError
-from qb_engine.migrations import listing, python_file, sql_file, stamps
+from qb_engine.migrations import filling, listing, python_file, sql_file, stamps
 from qb_engine.migrations.collection import Migrations, Reading
 from qb_engine.migrations.declaration import Backfill
 from qb_engine.migrations.model import LoadedMigration, Part, PartKind, Reader, checksum
@@ -77,11 +77,7 @@ def load_one(path: Path, reader: Reader | None = None) -> LoadedMigration:
     methods = [text for part, text in zip(parts, texts) if part.dynamic]
     extra = list(methods)
     if backfill is not None:
-        fill = backfill
-        said = [
-            fill.table, sorted(fill.set.items()), fill.where or "", fill.key, fill.validate or "",
-        ]  # fmt: skip
-        extra.append(repr(said))
+        extra.append(repr(filling.content(backfill)))
     return LoadedMigration(
         id=stem,
         stamp=named[0],

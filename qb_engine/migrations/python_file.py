@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from qb_engine.errors import InputError, QbError, nearby
+from qb_engine.migrations import filling
 from qb_engine.migrations.attributes import (
     check_backfill,
     check_migration,
@@ -63,12 +64,18 @@ def load_backfill(path: Path) -> tuple[Backfill, str]:
     with _users_code(path):
         declared: Backfill = cls()
         check_backfill(declared, text, path)
-    if not declared.table or not declared.set:
+    kinds = filling.kinds(declared)
+    if not declared.table or len(kinds) != 1:
+        several = " and ".join(kinds)
         raise InputError(
             f"{cls.__name__} does not say what to fill",
             where=f"{path}:{class_line(text, cls.__name__)}",
-            why="a backfill needs `table` and `set`",
-            todo='give it: table = "users"; set = {"email": "lower(name)"}',
+            why=f"it gives {several}"
+            if len(kinds) > 1
+            else "a backfill needs `table`, and `set`, `sql` or a method `transform`",
+            todo="keep one of them"
+            if len(kinds) > 1
+            else 'give it: table = "users"; set = {"email": "lower(name)"}',
             code="broken-file",
         )
     return declared, text

@@ -9,7 +9,6 @@ import psycopg
 
 from qb_engine.backfill import checks, failures, records, segment, split
 from qb_engine.backfill.advance import advance
-from qb_engine.backfill.batch import Limits
 from qb_engine.backfill.measure import Progress, progress
 from qb_engine.backfill.payloads import ENDED
 from qb_engine.backfill.spec import describe
@@ -36,13 +35,14 @@ def fill(conn: Connection, migration: LoadedMigration, stop: threading.Event) ->
     def wait(seconds: float) -> bool:
         return not stop.wait(seconds)
 
+    means = segment.Means(WORKER, wait, code=migration.backfill)
     try:
         while not stop.is_set():
             step = advance(conn, spec.id, lambda: not stop.is_set())
             if step is None or step.state in ENDED:
                 break
             for lane in range(step.lanes):
-                segment.run_lane(conn, spec.id, lane, worker=WORKER, limits=Limits(), wait=wait)
+                segment.run_lane(conn, spec.id, lane, means)
     except segment.Stopped as stopped:
         told = failures.told(stopped.error)
         records.move(conn, spec.id, "failed", f"{told}, at {stopped.row}" if stopped.row else told)

@@ -15,7 +15,6 @@ import qb_engine.ledger
 from qb_engine import backfill
 from qb_engine.backfill import Done, Progress, names, records, segment
 from qb_engine.backfill.advance import advance
-from qb_engine.backfill.batch import Limits
 from qb_engine.backfill.spec import describe
 from qb_engine.database import Target
 from qb_engine.migrations import LoadedMigration, load_one
@@ -109,14 +108,17 @@ class Case:
         queue = names.task_queue(self.project, self.target)
         records.make(self.conn, describe(self.conn, migration), 0, queue, "nobody")
 
+    def means(self, migration: LoadedMigration | None = None, **given: Any) -> segment.Means:
+        """What a lane of a test works with."""
+        code = migration.backfill if migration else None
+        return segment.Means(**{"worker": "test", "wait": lambda _: True, "code": code, **given})
+
     def driven_here(self, migration: LoadedMigration) -> Progress:
         """Drive a backfill to its end in this process: the same ledger, without Temporal."""
         self.written_down(migration)
         while (step := advance(self.conn, ID, lambda: True)) and step.lanes:
             for lane in range(step.lanes):
-                segment.run_lane(
-                    self.conn, ID, lane, worker="test", limits=Limits(), wait=lambda seconds: True
-                )
+                segment.run_lane(self.conn, ID, lane, self.means(migration))
         self.sql("RESET datestyle")  # psycopg reads times in ISO only
         return self.progress()
 

@@ -22,7 +22,7 @@ def begun(case: Case, **given: object) -> None:
 
 
 def lane(case: Case, limits: Limits, wait: Callable[[float], bool] = lambda _: True) -> str:
-    return segment.run_lane(case.conn, ID, 0, worker="test", limits=limits, wait=wait)
+    return segment.run_lane(case.conn, ID, 0, case.means(limits=limits, wait=wait))
 
 
 def test_a_locked_row_is_waited_for_and_never_skipped(case: Case) -> None:

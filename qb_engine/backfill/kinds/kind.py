@@ -1,0 +1,55 @@
+"""what every kind of backfill can do, whatever it writes"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import psycopg
+from psycopg import sql
+
+if TYPE_CHECKING:
+    from qb_engine.backfill.spec import Spec
+    from qb_engine.backfill.statements import Key
+    from qb_engine.migrations.declaration import Backfill
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wrote:
+    """What a write did: rows written, and those of them that would be written again.
+
+    `seen` is how many keys the range holds, where the kind knows it.
+    """
+
+    rows: int
+    again: int = 0
+    seen: int | None = None
+
+
+class Kind(Protocol):
+    """Five things, the same five for every kind."""
+
+    prepares: bool
+    """True when it has something to do before the transaction, with the range known by then."""
+
+    def queries(self, spec: Spec) -> list[tuple[str, sql.Composed]]:
+        """What part of the declaration becomes which statement: planned before the start."""
+
+    def plan(self, spec: Spec, lo: Key, hi: Key) -> sql.Composed:
+        """The statement that reads or writes the rows of a range, to be explained."""
+
+    def prepare(self, conn: Connection, spec: Spec, lo: Key, hi: Key, code: Backfill | None) -> Any:
+        """Read the rows of a range and compute what they become; nothing is locked meanwhile."""
+
+    def write(
+        self, conn: Connection, spec: Spec, lo: Key, hi: Key, *, late: bool, prepared: Any
+    ) -> Wrote:
+        """Write the rows of a range, in the transaction that is open.
+
+        `late` leaves out rows that it would not change: a sweep looks for late ones.
+        """
+
+    def explains(self, spec: Spec) -> bool:
+        """True when a written row can be told from one that still needs it (else no sweep)."""

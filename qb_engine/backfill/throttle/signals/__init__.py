@@ -1,0 +1,1 @@
+"""what a backfill gives way to: one file per signal, found by being here"""
