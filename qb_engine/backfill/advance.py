@@ -141,6 +141,8 @@ def _sweep(conn: Connection, row: Row, number: int) -> None:
 def _open_ended(walked: Sequence[Range]) -> list[Range]:
     """The same ranges, the last one of each table and partition up to whatever is there now."""
     last = {each.part: each for each in walked}
+    if not last:  # it was empty
+        return [Range(None, None)]
     return [replace(each, hi=None) if each is last[each.part] else each for each in walked]
 
 

@@ -8,7 +8,7 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from qb_engine.backfill import segment
+from qb_engine.backfill import recovery, segment
 from qb_engine.backfill.advance import advance
 from qb_engine.backfill.batch import Limits
 from qb_engine.backfill.segment import Stopped
@@ -85,7 +85,7 @@ def test_nothing_that_is_locked_for_long_is_waited_for_without_end(case: Case) -
     with closing(psycopg.connect(case.target.conninfo)) as app:
         app.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(segment, "TRIES", 2)
+            patch.setattr(recovery, "ATTEMPTS", 2)
             with pytest.raises(psycopg.errors.LockNotAvailable):
                 lane(case, Limits(lock_ms=20))
         app.rollback()
