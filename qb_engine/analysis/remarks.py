@@ -40,7 +40,7 @@ OBJECT_NOT_FOUND = Hazard(
     title="object not found here: {what}",
     meaning="What the statement does was seen on a stand-in, made from what the file says of it. "
     "Its true columns, constraints and size are not known.",
-    fix="give the schema that the file is meant for: -c TARGET or --schema FILE",
+    fix="mend the name, or give the schema that the file is meant for: -c TARGET or --schema FILE",
     bad="ALTER TABLE unknown ADD COLUMN note text",
 )
 NOT_LOOKED_AT = Hazard(

@@ -15,6 +15,8 @@ from qb_engine.migrations import stamps
 SUFFIXES = (".py", ".sql")
 BACKFILL = "backfill.py"
 
+_NUMBERED = re.compile(r"\d+[_-]")
+
 # What a Python file can do is in the file alone as long as it reaches nothing but qb's own words.
 _IMPORT = re.compile(r"\bimport\b")
 _OURS = re.compile(r"(?m)^[ \t]*from (?:__future__|typing|qb_engine(?:\.\w+)*) import\b")
@@ -157,6 +159,8 @@ def _bytes(path: Path) -> bytes:
 def _candidate(name: str, is_dir: bool) -> bool:
     if name.startswith((".", "_")):
         return False
-    if is_dir:
-        return stamps.split(name) is not None
+    if (
+        is_dir
+    ):  # one with another number is meant for a migration, and reading it says what is wrong
+        return stamps.split(name) is not None or _NUMBERED.match(name) is not None
     return name.endswith(SUFFIXES)

@@ -111,6 +111,8 @@ def test_broken_files_are_named_and_hide_nothing(tmp_path: Path) -> None:
     write(tmp_path, "20240103_raises.py", "x = 1\ny = 1 / 0\n")
     write(tmp_path, "20240104_none.py", "x = 1\n")
     write(tmp_path, "nostamp.sql", "SELECT 1")
+    (tmp_path / "0001_folder").mkdir()
+    (tmp_path / "fixtures").mkdir()
     write(tmp_path, "20240105_good.py", PYTHON)
     found = load(tmp_path)
     assert [m.id for m in found.all] == ["20240101_good", "20240105_good"]
@@ -119,6 +121,8 @@ def test_broken_files_are_named_and_hide_nothing(tmp_path: Path) -> None:
     assert errors["20240103_raises.py"].where.endswith("20240103_raises.py:2")
     assert "one Migration class is expected" in errors["20240104_none.py"].what
     assert "no timestamp" in errors["nostamp.sql"].what
+    assert "no timestamp" in errors["0001_folder"].what
+    assert "fixtures" not in errors
 
 
 def test_all_widths_of_stamps_sort_by_time(tmp_path: Path) -> None:
