@@ -32,9 +32,13 @@ CREATE TABLE qb.backfill (
     error text NOT NULL DEFAULT '',
     error_code text NOT NULL DEFAULT '',                -- its SQLSTATE, where there is one
     then_post boolean NOT NULL DEFAULT false,           -- what comes after it runs by itself
+    post_state text NOT NULL DEFAULT '' CHECK (post_state IN
+        ('', 'waiting', 'running', 'done', 'failed')),  -- how that stands, where it is asked for
+    post_error text NOT NULL DEFAULT '',
     in_sync text NOT NULL DEFAULT '',                   -- the trigger that writes what is new
     explained jsonb,                                    -- the last plan of a batch that was looked at
     estimated jsonb,                                    -- what was expected before it started
+    checked jsonb,                                      -- what was looked at after it, and found
     started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     finished_at timestamptz
 );
