@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -94,6 +95,15 @@ SELECT c.oid::bigint, pg_catalog.json_build_object(
  WHERE c.oid = ANY (%s::pg_catalog.oid[]) AND c.relkind IN ('r', 'p', 'm', 'v', 'f', 'S')
    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'qb')
 """
+
+# the tables that this session's transaction has locked, and these, each as it is now if it is there
+AFTER = f"""
+WITH touched(oid) AS MATERIALIZED ({TOUCHED} UNION SELECT pg_catalog.unnest($1::int8[]))
+SELECT t.oid, NULL FROM touched t
+ UNION ALL
+{STATES.replace("%s", "ARRAY(SELECT t.oid FROM touched t)")}
+"""
+PREPARE_AFTER = f"PREPARE qb_after (int8[]) AS {AFTER}"
 
 # What is no table but is known to others by its name: schemas, values of enums, rules of domains.
 OTHERS = """
@@ -230,10 +240,26 @@ def states(conn: Connection, oids: Iterable[int]) -> dict[int, State]:
     return {int(oid): state for oid, state in conn.execute(STATES, [wanted]).fetchall()}
 
 
+def states_after(
+    conn: Connection, oids: Iterable[int], *, prepared: bool = False
+) -> tuple[set[int], dict[int, State]]:
+    """The tables that this connection's transaction has touched, and these; and how they are now.
+
+    `prepared` says that the connection has executed PREPARE_AFTER.
+    """
+    from qb_engine.database.message import ask, rows
+
+    also = "'{" + ",".join(map(str, sorted(oids))) + "}'"
+    asked = f"EXECUTE qb_after ({also})" if prepared else AFTER.replace("$1", also)
+    found = rows(ask(conn, [asked])[0])
+    now = {int(oid or 0): json.loads(state) for oid, state in found if state is not None}
+    return {int(oid or 0) for oid, _ in found}, now
+
+
 def others(conn: Connection) -> Others:
     """Schemas, values of enums and rules of domains as they are for this connection now."""
-    rows = conn.execute(OTHERS).fetchall()
-    return {(kind, int(oid)): (of, name) for kind, oid, of, name in rows}
+    found = conn.execute(OTHERS).fetchall()
+    return {(kind, int(oid)): (of, name) for kind, oid, of, name in found}
 
 
 def with_others(found: Changes, before: Others, after: Others) -> Changes:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psycopg
 
+from qb_engine.analysis.changes import PREPARE_AFTER
 from qb_engine.analysis.examine import FLUSH, Examiner, examined_of
 from qb_engine.database.connect import lost
+from qb_engine.database.message import ask
 from qb_engine.execution import Block, Executor, Observation
 from qb_engine.execution.failure import StepFailed
 from qb_engine.execution.observer import PREPARE_LOOK, PREPARE_NOW
@@ -37,6 +39,7 @@ POLICY = Policy(
     going_on=True,
 )
 LASTING = ("variable_set", "select", "do", "call", "discard", "unknown")  # may set what stays set
+FORGETTING = ("deallocate", "discard")  # of what a session has prepared, even when taken back
 
 
 class Examination:
@@ -66,14 +69,23 @@ class Examination:
         """The connection that statements run on."""
         return self._connections()[0]
 
-    def run(self, arranged: Sequence[Block], *, commit: bool) -> tuple[Examined, ...]:
+    def run(
+        self,
+        arranged: Sequence[Block],
+        *,
+        commit: bool,
+        unless: Callable[[Sequence[Examined]], bool] | None = None,
+    ) -> tuple[Examined, ...]:
         """Each step with its facts, in order; a statement that fails is noted.
 
         Those after it are run, too, unless the policy says to end there: they have no facts then.
-        Without `commit` nothing stays, and what refuses a transaction is not run.
+        Without `commit` nothing stays, and what refuses a transaction is not run. What one
+        transaction did is taken back if `unless` says so of what was seen.
         """
+        kinds = {step.statement.kind for block in arranged for step in block.steps}
+        prepared = kinds.isdisjoint(FORGETTING)
         acting, watching = self._connections()
-        examiner = Examiner(acting, watching, claiming=self._claiming)
+        examiner = Examiner(acting, watching, claiming=self._claiming, prepared=prepared)
 
         def on_step(step: Step, state: str, seen: Observation | None) -> None:
             self._began = time.monotonic() if state == "running" else 0.0
@@ -82,29 +94,31 @@ class Examination:
         executor = Executor(
             acting,
             watching,
-            replace(self._policy, commit=commit),
+            replace(self._policy, commit=commit and unless is None),
             opener=self.shadow.connect,
             on_step=on_step,
         )
-        executor.observer.look_prepared = executor.observer.now_prepared = True
+        executor.observer.look_prepared = True
+        executor.observer.now_prepared = prepared
         seen: dict[int, Observation] = {}
+        refused = False
         try:
             for block in arranged:
                 for observations in _tried(executor, block, examiner):
                     seen.update({o.number: o for o in observations})
-                if commit:
-                    examiner.settle()
                 if not self._policy.going_on and any(o.error for o in seen.values()):
                     break
+            found = examined_of(examiner, arranged, seen.values())
+            if commit and unless is not None and not unless(found):
+                refused = not executor.keep()
         finally:
             self._began = 0.0
             executor.close()
-            steps = [step for block in arranged for step in block.steps]
-            if commit and any(step.statement.kind in LASTING for step in steps):
+            if not prepared or (commit and not kinds.isdisjoint(LASTING)):
                 self._forget()
         if not commit:
             self.settle()
-        return examined_of(examiner, arranged, seen.values())
+        return found if not refused else self.run(arranged, commit=commit)
 
     def settle(self) -> None:
         """Have what was read until now not be counted with what comes."""
@@ -139,7 +153,7 @@ class Examination:
         if self._pair is None or any(conn.closed for conn in self._pair):
             self._forget()
             acting, watching = self._pair = (self.shadow.connect(), self.shadow.connect())
-            acting.execute(PREPARE_NOW.encode())
+            ask(acting, [PREPARE_NOW, PREPARE_AFTER])
             watching.execute(PREPARE_LOOK.encode())
             watching.prepare_threshold = 1  # it asks the same of each statement
             self._watch()

@@ -12,7 +12,6 @@ import psycopg
 
 from qb_engine.analysis.changes import (
     NAMED,
-    TOUCHED,
     Changes,
     Others,
     State,
@@ -20,6 +19,7 @@ from qb_engine.analysis.changes import (
     name_of,
     others,
     states,
+    states_after,
     with_others,
 )
 from qb_engine.analysis.facts import Examined, Facts, Provenance, Work, WorkKind
@@ -89,10 +89,18 @@ Mark = tuple[dict[int, State], set[int], set[int], Others | None]
 class Examiner:
     """Looks, while an executor runs on a shadow, at what each step changes in the catalog.
 
-    With `claiming` it also learns what each step requires of the rows that a target has.
+    With `claiming` it also learns what each step requires of the rows that a target has. `prepared`
+    says that `acting` has executed PREPARE_AFTER.
     """
 
-    def __init__(self, acting: Connection, watching: Connection, *, claiming: bool = False) -> None:
+    def __init__(
+        self,
+        acting: Connection,
+        watching: Connection,
+        *,
+        claiming: bool = False,
+        prepared: bool = False,
+    ) -> None:
         self._acting = acting
         self._watching = watching
         self._known: dict[int, State] = {}  # tables as they were after the last look at them
@@ -106,6 +114,7 @@ class Examiner:
         self._emptying: set[int] = set()  # numbers of steps whose functions say TRUNCATE
         self._bodies: dict[int, tuple[str, ...]] = {}  # by the number of the step
         self._lent: list[tuple[str, str]] = []  # (schema, role), until the step is done
+        self._prepared = prepared
         self._claiming = claiming
         self._claims: dict[int, tuple[Claim, ...]] = {}  # likewise
         acting.execute("SET client_min_messages = debug1")  # outside transactions, too
@@ -198,11 +207,9 @@ class Examiner:
     # -- looking -------------------------------------------------------------------------------
 
     def _look(self, step: Step) -> None:
-        touched = {int(row[0]) for row in self._acting.execute(TOUCHED).fetchall()}
-        if step.outside:
-            touched |= set(self._named(step)) | self._alone
+        also = {*self._named(step), *self._alone} if step.outside else ()
+        touched, after = states_after(self._acting, also, prepared=self._prepared)
         self._remember(self._watching, touched)
-        after = states(self._acting, touched)
         before = {oid: self._known[oid] for oid in touched if oid in self._known}
         found = changes(before, after)
         if step.outside:  # else the executor's observer tells

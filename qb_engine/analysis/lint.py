@@ -27,7 +27,7 @@ from qb_engine.analysis.remarks import (
 )
 from qb_engine.analysis.sheet import Sheet
 from qb_engine.analysis.standins import StandIn, StandIns, is_missing
-from qb_engine.execution.blocks import Block, steps_where
+from qb_engine.execution.blocks import MAY_COMMIT, Block, steps_where
 from qb_engine.execution.observation import Lock
 from qb_engine.shadow.outside import reached
 
@@ -191,13 +191,18 @@ class _Looker:
         steps = [step for block in blocks for step in block.steps]
         commit = keep or sheet.arranged.keeps
         made_up = StandIns(on.acting, steps, gently=self._ground.known)
-        if commit or not self._ground.known:
+        # on a schema that is known little is missed, and what misses something leaves nothing
+        boldly = self._ground.known and (not commit or _fails_whole(blocks))
+        if not boldly:
             made_up.make()
             on.settle()
-        examined = on.run(blocks, commit=commit)
-        if not commit and self._ground.known and any(map(_missed, examined)) and made_up.make():
+        unless = _any_missed if boldly and commit and _in_one(blocks) else None
+        examined = on.run(blocks, commit=commit, unless=unless)
+        if boldly and _any_missed(examined):
+            made = made_up.make()
             on.settle()
-            examined = on.run(blocks, commit=False)
+            if made or unless:
+                examined = on.run(blocks, commit=commit)
         if refused := _refused(examined):
             examined = _alone(on, steps, examined, refused)
         if made_up.made:
@@ -238,6 +243,21 @@ def _left_out(step: Step) -> bool:
     statement = step.statement
     data = statement.kind == "copy" and not statement.node.filename
     return data or bool(reaches_outside(statement))
+
+
+def _in_one(blocks: Sequence[Block]) -> bool:
+    return len(blocks) == 1 and blocks[0].transactional
+
+
+def _fails_whole(blocks: Sequence[Block]) -> bool:
+    """True for what leaves nothing when its last statement fails, or can be taken back then."""
+    if len(blocks) > 1:
+        return False
+    return all(b.transactional or b.steps[0].statement.kind not in MAY_COMMIT for b in blocks)
+
+
+def _any_missed(examined: Sequence[Examined]) -> bool:
+    return any(map(_missed, examined))
 
 
 def _missed(step: Examined) -> bool:

@@ -178,6 +178,14 @@ class Executor:
         """What was seen from outside since the last call."""
         return self._stage.watch.taken()
 
+    def keep(self) -> bool:
+        """Commit what is open, although the policy says not to; False when the server refuses."""
+        if self._open:
+            answers = told(self._stage.acting, [FLUSH, "COMMIT"])
+            self._open = answers.error is not None
+            return answers.error is None
+        return True
+
     def close(self) -> None:
         """Roll back what is open and take the listener off."""
         if self._open and not self._stage.acting.closed:
