@@ -90,6 +90,7 @@ CREATE TABLE qb.batch (
     PRIMARY KEY (backfill, segment, number),
     FOREIGN KEY (backfill, segment) REFERENCES qb.segment ON DELETE CASCADE
 );
+CREATE INDEX ON qb.batch (backfill, at);                -- the last ones say how fast it goes
 
 -- rows that could not be written and were set aside
 CREATE TABLE qb.quarantine (
@@ -118,3 +119,4 @@ CREATE TABLE qb.hold (
     until timestamptz
 );
 CREATE INDEX ON qb.hold (backfill, id);
+CREATE INDEX ON qb.hold (backfill) WHERE until IS NULL; -- what is held now
