@@ -25,9 +25,12 @@ SWEEPS = 20  # when as many find late rows, somebody still writes the old form
 Connection = psycopg.Connection[Any]
 
 
-def advance(conn: Connection, backfill: str, go_on: Callable[[], bool]) -> Next | None:
+def advance(
+    conn: Connection, backfill: str, go_on: Callable[[], bool], busy: Sequence[int] = ()
+) -> Next | None:
     """Do what stands between the segments, and say what comes next; None when stopped in between.
 
+    `busy` are the lanes that run: what they hold is theirs, and what is wanted waits for them.
     Safe to run twice, at once or one after the other: the backfill's row is locked for each step.
     """
     while go_on():
@@ -37,9 +40,9 @@ def advance(conn: Connection, backfill: str, go_on: Callable[[], bool]) -> Next 
         if row.state in ENDED:
             return Next(row.state)
         if row.wanted != "run":
-            return _halt(conn, backfill)
+            return Next(row.state) if busy else _halt(conn, backfill)
         if row.frozen and (left := records.left(conn, backfill)):
-            return _go(conn, row, left)
+            return _go(conn, row, left, busy)
         tell = _teller(conn, backfill)
         if not row.frozen:
             if barrier.wait(
@@ -94,14 +97,14 @@ def _halt(conn: Connection, backfill: str) -> Next:
     return Next("paused" if row.wanted == "pause" else row.state)
 
 
-def _go(conn: Connection, row: Row, left: int) -> Next:
-    """Have the lanes run. None of them runs now, so what is still claimed is nobody's."""
+def _go(conn: Connection, row: Row, left: int, busy: Sequence[int]) -> Next:
+    """Have the lanes run. What is still claimed, and not by one that is busy, is nobody's."""
     sweeping = any(each.number for each in records.passes(conn, row.spec.id))
     with conn.transaction():
         now = records.read(conn, row.spec.id, lock=True)
         if now and now.state not in ENDED and now.wanted == "run":
             records.move(conn, row.spec.id, "verifying" if sweeping else "running")
-            records.reopen(conn, row.spec.id)
+            records.reopen(conn, row.spec.id, busy)
     return Next("running", min(left, row.spec.parallel))
 
 

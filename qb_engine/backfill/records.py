@@ -56,7 +56,12 @@ CLAIM_OPEN = CLAIM.format(which="status = 'open'", skip="SKIP LOCKED")
 # What was running is open again, and whoever still works on it is fenced off.
 REOPEN = """
 UPDATE qb.segment SET epoch = epoch + 1, status = 'open', lane = NULL
-WHERE backfill = %s AND status = 'running'
+WHERE backfill = %s AND status = 'running' AND coalesce(lane, -1) <> ALL (%s)
+"""
+
+RELEASE = """
+UPDATE qb.segment SET status = 'open', lane = NULL
+WHERE backfill = %s AND number = %s AND epoch = %s AND status = 'running'
 """
 
 LEFT = "SELECT count(*) FROM qb.segment WHERE backfill = %s AND status <> 'done'"
@@ -197,9 +202,14 @@ def claim(conn: Connection, backfill: str, lane: int, worker: str) -> tuple[Held
     return held, size or 0
 
 
-def reopen(conn: Connection, backfill: str) -> None:
-    """Take every segment from whoever may still work on it."""
-    conn.execute(REOPEN, [backfill])
+def reopen(conn: Connection, backfill: str, busy: Sequence[int] = ()) -> None:
+    """Take every segment from whoever may still work on it, unless it is one of these lanes."""
+    conn.execute(REOPEN, [backfill, list(busy)])
+
+
+def release(conn: Connection, held: Held) -> None:
+    """Give a claimed segment back, for another lane to go on with."""
+    conn.execute(RELEASE, [held.backfill, held.segment, held.epoch])
 
 
 def left(conn: Connection, backfill: str) -> int:

@@ -40,32 +40,37 @@ class Means:
     wait: Wait
     limits: Limits = field(default_factory=Limits)
     code: Backfill | None = None
+    told: Callable[[batch.Batch, Around], None] = lambda did, around: None  # of each batch
 
 
 def run_lane(conn: Connection, backfill: str, lane: int, means: Means) -> str:
     """Work through segments, one after the other; return why that ended.
 
-    `done` (no segment is left for it); `stopped` (by `wait`); or what the ledger wants instead:
-    `pause`, `cancel`, or a state in which nothing runs. Raise Stopped or psycopg's error when it
-    cannot go on.
+    `done` (no segment is left for it); `stopped` (by `wait`); `surplus` (fewer lanes are wanted);
+    `fenced` (another claim took its segment); or what the ledger wants instead: `pause`, `cancel`,
+    or a state in which nothing runs. Raise Stopped or psycopg's error when it cannot go on.
     """
     row = records.read(conn, backfill)
     while row is not None and means.wait(0):
         if lane >= row.spec.parallel:
-            return "done"
+            return "surplus"
         claimed = _claim(conn, backfill, lane, means)
         if claimed is None:
             return "done"
         held, size = claimed
-        ended = run(conn, row, held, size, means)
-        if ended not in ("done", "fenced"):
+        ended = run(conn, row, held, size, means, lane)
+        if ended == "surplus":
+            records.release(conn, held)
+        if ended != "done":
             return ended
         row = records.read(conn, backfill)
     return "stopped" if row else "cancelled"
 
 
-def run(conn: Connection, row: records.Row, held: batch.Held, size: int, means: Means) -> str:
-    """Work through one claimed segment; return why that ended, as `run_lane`, or `fenced`."""
+def run(
+    conn: Connection, row: records.Row, held: batch.Held, size: int, means: Means, lane: int = 0
+) -> str:
+    """Work through one claimed segment; return why that ended, as `run_lane`."""
     spec, tuned, limits = row.spec, row.tuned, means.limits
     throttle, recovery = Throttle(spec, size), Recovery(spec, means.code)
     while throttle.before(conn, held, means.wait):
@@ -92,12 +97,15 @@ def run(conn: Connection, row: records.Row, held: batch.Held, size: int, means: 
             _tell(conn, held, failures.told(error))
             means.wait(action.wait_s)
             continue
+        means.told(did, around)
         if did.last:
             return "done"
         recovery.succeeded()
         if did.tuned != tuned and (now := records.read(conn, held.backfill)):
             spec, tuned = now.spec, now.tuned
             throttle.tuned(spec)
+            if lane >= spec.parallel:
+                return "surplus"
         throttle.after(did)
         held = replace(held, cursor=did.cursor)
     return "stopped"
