@@ -19,7 +19,7 @@ from qb_engine.execution.blocks import MAY_COMMIT
 from qb_engine.execution.executor import Unit
 from qb_engine.execution.failure import server_gone
 from qb_engine.execution.pooled import refuse_settings
-from qb_engine.ledger import PartRow
+from qb_engine.ledger import PartRow, in_sync
 from qb_engine.runner import evidence
 from qb_engine.runner.crew import NOT_WAITED_FOR
 from qb_engine.runner.resume import settings_of
@@ -362,6 +362,7 @@ def forget_backfill(conn: Connection, migration: LoadedMigration) -> None:
     """Drop what the ledger knows of a backfill whose column is gone or made anew."""
     row = conn.execute("SELECT pg_catalog.to_regclass('qb.backfill') IS NOT NULL").fetchone()
     if row and row[0]:
+        in_sync.drop(conn, migration.id)
         conn.execute("DELETE FROM qb.backfill WHERE id = %s", [migration.id])
 
 

@@ -13,7 +13,7 @@ from qb_engine.constraints.rules import rules_of
 from qb_engine.errors import QbError, RefusedError
 from qb_engine.execution import StepFailed, blocks
 from qb_engine.execution.blocks import without_effect
-from qb_engine.runner import agreed
+from qb_engine.runner import agreed, contracted
 from qb_engine.runner.crew import at_work
 from qb_engine.runner.ran import Ran
 from qb_engine.runner.recording import Recording, forget_backfill, wants_to_be_alone
@@ -215,6 +215,8 @@ def _apply(
     rules = rules_of(migration, crew.place.project.root, parts)  # a broken one raises
     crew.ensure_ledger()
     status = becomes(migration, parts)
+    if status == "contracted":
+        _insist_on_backfill(crew.control, migration)
     resumed = state.state == "partial"
     if resumed:
         number = ledger.standing(crew.control)[migration.id].last.run
@@ -222,8 +224,23 @@ def _apply(
         number = crew.begin(migration)
     done = arranged(crew, migration, parts, number, status, resumed, cut_off, rules=rules)
     note = f"next: qb backfill start {migration.name}" if status == "expanded" else ""
+    if status == "contracted":
+        note = contracted.out_of_sync(crew, migration)
     seen = tuple(done.seen)
     return Ran(migration.id, status, done.seconds, seen, note=note, samples=done.samples)
+
+
+def _insist_on_backfill(control: Connection, migration: LoadedMigration) -> None:
+    """Raise RefusedError for what comes after a backfill that is not complete and verified."""
+    fill = backfill_states(control).get(migration.id, "")
+    if fill and fill != "completed":  # none: its history came from elsewhere
+        raise RefusedError(
+            f"the backfill of {migration.id} is {fill}",
+            where=str(migration.path),
+            why="what comes after it relies on every row",
+            todo=f"qb backfill start {migration.name}",
+            code="backfill-state",
+        )
 
 
 def becomes(migration: LoadedMigration, parts: tuple[Part, ...]) -> str:

@@ -24,6 +24,10 @@ LOCK_WAIT = "10s"  # of pg_dump, for each table
 _GUARD = re.compile(r"(?m)^\\(?:un)?restrict .*$")
 # settings that only newer servers know
 _SETTING = re.compile(r"(?m)^SET (?:transaction_timeout) = .*$")
+# a backfill's trigger, whose function is in schema qb; both are gone when it is over
+_IN_SYNC = re.compile(
+    r"(?m)^CREATE TRIGGER \S*qb_in_sync_\S+ BEFORE .* EXECUTE FUNCTION qb\.in_sync_\w+\(\);$"
+)
 # pg_dump writes privileges and what follows them last
 _LAST = re.compile(r"(?m)^-- Name: [^\n]*; Type: (?:DEFAULT )?ACL; Schema: ")
 
@@ -125,6 +129,7 @@ def dump(
             filters.flush()
             command.append(f"--filter={filters.name}")
         text = _SETTING.sub("", _GUARD.sub("", _run(command, environment, target)))
+    text = _IN_SYNC.sub("", text)
     at = found.start() if (found := _LAST.search(text)) else len(text)
     return Dump(text[:at], text[at:], tuple(closed))
 

@@ -20,11 +20,15 @@ from qb_engine.schema.ids import ObjectId
 ENABLED = {"D": "disabled", "R": "replica", "A": "always"}
 COMMAND = {"*": "all", "r": "select", "a": "insert", "w": "update", "d": "delete"}
 
-# Internal triggers (foreign keys) and the clones on partitions follow what made them.
+# Internal triggers (foreign keys) and the clones on partitions follow what made them. What calls a
+# function of schema qb is a backfill's, and gone when it is over.
 TRIGGERS = f"""
 SELECT t.oid, t.tgrelid, t.tgname::text, t.tgenabled::text, pg_catalog.pg_get_triggerdef(t.oid)
 FROM pg_catalog.pg_trigger t
 WHERE t.oid >= {FIRST_USER_OID} AND NOT t.tgisinternal AND t.tgparentid = 0
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc f
+                  JOIN pg_catalog.pg_namespace s ON s.oid = f.pronamespace
+                  WHERE f.oid = t.tgfoid AND s.nspname = 'qb')
 """
 
 RULES = f"""
