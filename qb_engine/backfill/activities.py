@@ -19,10 +19,9 @@ from temporalio.exceptions import ApplicationError
 from qb_engine.backfill import failures, records, segment
 from qb_engine.backfill.advance import advance
 from qb_engine.backfill.batch import Limits
-from qb_engine.backfill.failures import Verdict
 from qb_engine.backfill.payloads import Job, Lane, Next
 from qb_engine.backfill.workflow import ADVANCE, LANE
-from qb_engine.database.connect import connect
+from qb_engine.database.connect import Connection, connect
 from qb_engine.errors import QbError
 from qb_engine.secrets import mask
 
@@ -70,7 +69,7 @@ class Activities:
         job = lane.job
         with self._working(job) as conn, _beating(self._stop) as wait:
             me = f"{socket.gethostname()}:{os.getpid()}"
-            means = segment.Means(me, wait, self._limits)
+            means = segment.Means(me, wait, self._limits, reconnect=self._connect)
             ended = segment.run_lane(conn, job.backfill, lane.number, means)
         log.info("%s: lane %d: %s", job.backfill, lane.number, ended)
         if ended == "stopped":
@@ -88,12 +87,18 @@ class Activities:
         with self._lock:
             self.busy += 1
         try:
-            with closing(connect(self._target, application_name="qb backfill")) as conn:
+            with closing(self._connect()) as conn:
                 yield conn
         except ApplicationError:
             raise
         except segment.Stopped as stopped:
-            raise self._judged(job, stopped.error, stopped.row) from None
+            log.warning("%s: %s", job.backfill, mask(str(stopped)))
+            self._fail(job, str(stopped), stopped.sqlstate)
+            raise ApplicationError(
+                failures.named(stopped.error),
+                type=type(stopped.error).__name__,
+                non_retryable=True,
+            ) from None
         except (psycopg.Error, QbError) as error:
             raise self._judged(job, error) from None
         except Exception as error:
@@ -107,21 +112,24 @@ class Activities:
                 self.busy -= 1
                 self._ended = time.monotonic()
 
-    def _judged(self, job: Job, error: psycopg.Error | QbError, row: str = "") -> ApplicationError:
-        final = failures.judge(error) is Verdict.STOP
+    def _connect(self) -> Connection:
+        return connect(self._target, application_name="qb backfill")
+
+    def _judged(self, job: Job, error: psycopg.Error | QbError) -> ApplicationError:
+        final = failures.final(error)
         told = failures.told(error)
         log.warning("%s: %s", job.backfill, mask(told))
         if final:
-            self._fail(job, f"{told}, at {row}" if row else told)
+            self._fail(job, told, failures.code(error))
         return ApplicationError(
             failures.named(error), type=type(error).__name__, non_retryable=final
         )
 
-    def _fail(self, job: Job, text: str) -> None:
+    def _fail(self, job: Job, text: str, sqlstate: str = "") -> None:
         """Write the end down, on a connection of its own; when even that fails, the log has it."""
         try:
-            with closing(connect(self._target, application_name="qb backfill")) as conn:
-                records.move(conn, job.backfill, "failed", mask(text))
+            with closing(self._connect()) as conn:
+                records.fail(conn, job.backfill, mask(text), sqlstate)
         except (psycopg.Error, QbError) as error:
             log.warning("%s: not written down: %s", job.backfill, mask(failures.told(error)))
 

@@ -140,7 +140,7 @@ def run(
         prepared = kind.prepare(conn, spec, held.after, hi, code)
     started = time.monotonic()
     try:
-        edge, lsn, tuned = _open(conn, spec, held, size, limits, ahead)
+        edge, lsn, tuned = begin(conn, spec, held, size, limits, ahead)
         hi = held.hi if edge is None else edge
         wrote = kind.write(conn, spec, held.after, hi, late=held.sweep, prepared=prepared)
         seen = size if edge is not None else _seen(conn, spec, held, wrote)
@@ -154,7 +154,7 @@ def run(
     return batch
 
 
-def _open(
+def begin(
     conn: psycopg.Connection[Any],
     spec: Spec,
     held: Held,
@@ -221,15 +221,15 @@ def _record(
         RECORD.format(
             backfill=sql.Literal(held.backfill),
             segment=sql.Literal(held.segment),
-            cursor=_array(batch.cursor),
+            cursor=array(batch.cursor),
             status=sql.Literal("done" if batch.last else "running"),
             size=sql.Literal(size),
             rows=sql.Literal(batch.rows),
             seen=sql.Literal(batch.seen),
             again=sql.Literal(batch.again),
             one=sql.Literal(0 if batch.last and not batch.seen else 1),
-            lo=_array(held.after),
-            hi=_array(hi),
+            lo=array(held.after),
+            hi=array(hi),
             ms=sql.Literal(round(batch.ms, 3)),
             lsn=sql.Literal(lsn),
             keys=sql.Literal(keys),
@@ -242,7 +242,7 @@ def _record(
     )
 
 
-def _array(key: Key) -> sql.Composed:
+def array(key: Key) -> sql.Composed:
     """A key as a text array; an open end as NULL."""
     if key is None:
         return sql.Composed([sql.SQL("NULL::text[]")])

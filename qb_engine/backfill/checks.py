@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from qb_engine.backfill import failures, kinds, records, statements
-from qb_engine.backfill.failures import Verdict
+from qb_engine.backfill import failures, kinds, records, statements, sync
 from qb_engine.backfill.records import Row
 from qb_engine.backfill.spec import Spec, checksum
 from qb_engine.database.connect import server_error
@@ -49,6 +48,8 @@ def writable(db: Connection, spec: Spec) -> None:
             todo="connect to the primary as a role that may write",
             code="read-only",
         )
+    if spec.options.keep_in_sync:
+        sync.settle(db, spec)
     checks = kinds.of(spec).queries(spec)
     if spec.validate:
         checks.append(("validate", statements.unmet(spec)))
@@ -60,7 +61,7 @@ def writable(db: Connection, spec: Spec) -> None:
         except psycopg.errors.InsufficientPrivilege as error:
             raise server_error(f"checking the backfill of {spec.id}", error) from None
         except psycopg.Error as error:
-            if failures.judge(error) is not Verdict.STOP:
+            if not failures.final(error):
                 raise
             raise InputError(
                 f"the SQL of the backfill of {spec.id} cannot run",

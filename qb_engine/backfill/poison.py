@@ -1,72 +1,90 @@
-"""finding the row that a batch fails on: by halves, each tried and rolled back"""
+"""finding the rows that make a batch fail: by smaller and smaller batches, which are committed
+
+What is before such a row is written as any other batch is, so nothing is written twice or rolled
+back more than once, deferred constraints speak at each commit, and locks are held no longer than
+usual. Alone in its batch, a row that fails is the one: on_error says what becomes of it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, get_args
 
-import psycopg
-
-from qb_engine.backfill import statements
-from qb_engine.backfill.batch import Held, Limits
 from qb_engine.backfill.spec import Spec
-from qb_engine.backfill.statements import Key
 
-# Bad values, broken constraints, and what a trigger or function raises: errors that a row causes.
-CLASSES = ("22", "23", "P0", "21")
+if TYPE_CHECKING:
+    from qb_engine.migrations.declaration import Backfill
 
-Connection = psycopg.Connection[Any]
+Answer = Literal["stop", "quarantine", "skip"]
 
 
-def find(
-    conn: Connection, spec: Spec, held: Held, size: int, limits: Limits, error: psycopg.Error
-) -> str:
-    """Which row made a batch of `size` keys fail, as text; empty when it cannot be told.
+class BadAnswer(Exception):
+    """The user's `on_error` raised something, or returned what is no answer."""
 
-    Writes no more rows than the batch did, and none of them stays.
+
+class Narrowing:
+    """How many keys the next batch may take while a row is looked for; pure arithmetic.
+
+    A batch of n keys that fails is halved: log2 n smaller batches later the row stands alone. After
+    it the batches grow again from one key, so that a row close behind it costs little.
     """
-    if not (error.sqlstate or "").startswith(CLASSES):
-        return ""
+
+    def __init__(self) -> None:
+        self.within = 0  # a failure is known to be among so many keys from the cursor
+        self.step = 0  # keys of the next batch while it grows; 0: as many as the throttle says
+
+    def size(self, wanted: int) -> int:
+        """The keys of the next batch, instead of `wanted`."""
+        if self.within:
+            return max(1, min(self.within // 2, wanted))
+        if self.step >= wanted:
+            self.step = 0
+        return self.step or wanted
+
+    def failed(self, size: int) -> None:
+        """A batch of `size` keys failed on its rows."""
+        self.within, self.step = size, 0
+
+    def passed(self, size: int) -> None:
+        """A batch of `size` keys was committed."""
+        if self.within:
+            self.within = max(0, self.within - size)
+            self.step = 0 if self.within else 1
+        elif self.step:
+            self.step *= 2
+
+    def found(self) -> None:
+        """The row was dealt with: go on behind it, with care."""
+        self.within, self.step = 0, 1
+
+
+def answer(spec: Spec, code: Backfill | None, error: BaseException, key: Sequence[str]) -> Answer:
+    """What on_error says of a row that cannot be written.
+
+    Raise BadAnswer, which ends the backfill, when the user's method fails.
+    """
+    policy = spec.options.on_error
+    if policy != "call":
+        return policy
+    if code is None:
+        raise BadAnswer("its on_error is a method, and this worker has no file")
     try:
-        lo, hi = held.after, _edge(conn, spec, held.after, held.hi, size) or held.hi
-        while (left := _count(conn, spec, lo, hi)) > 1:
-            middle = _edge(conn, spec, lo, hi, left // 2)
-            if middle is None:
-                return ""
-            if _fails(conn, spec, replace(held, cursor=lo), middle, limits):
-                hi = middle
-            else:
-                lo = middle
-        row = _edge(conn, spec, lo, hi, 1)
-    except psycopg.Error:  # what is looked for is an extra; the error itself is told anyway
-        return ""
-    if row is None:
-        return ""
-    named = ", ".join(f"{column.name} = {value}" for column, value in zip(spec.key, row))
-    return f"row {named} of {spec.schema}.{spec.table}"
+        said = code.on_error(error, named(spec, key))
+    except Exception as raised:  # noqa: BLE001 - the user's code may raise anything
+        raise BadAnswer(f"on_error raised {type(raised).__name__}: {raised}") from None
+    if said not in get_args(Answer):
+        raise BadAnswer(
+            f"on_error returned {said!r:.60}, which is none of {', '.join(get_args(Answer))}"
+        )
+    return said  # type: ignore[no-any-return]
 
 
-def _fails(conn: Connection, spec: Spec, held: Held, hi: Key, limits: Limits) -> bool:
-    try:
-        with conn.transaction(force_rollback=True):
-            conn.execute(
-                "SELECT set_config('lock_timeout', %s, true),"
-                " set_config('statement_timeout', %s, true)",
-                [str(limits.lock_ms), str(limits.statement_ms)],
-            )
-            conn.execute(statements.write(spec, held.after, hi, late=held.sweep))
-    except psycopg.Error as error:
-        if not (error.sqlstate or "").startswith(CLASSES):
-            raise
-        return True
-    return False
+def named(spec: Spec, key: Sequence[str]) -> dict[str, str]:
+    """A key by its columns, as text."""
+    return {column.name: value for column, value in zip(spec.key, key, strict=True)}
 
 
-def _edge(conn: Connection, spec: Spec, lo: Key, hi: Key, size: int) -> Key:
-    found = conn.execute(statements.boundary(spec, lo, hi, size)).fetchone()
-    return found[0] if found else None
-
-
-def _count(conn: Connection, spec: Spec, lo: Key, hi: Key) -> int:
-    count: int = conn.execute(statements.count(spec, lo, hi)).fetchall()[0][0]
-    return count
+def place(spec: Spec, key: Sequence[str]) -> str:
+    """A row, as the ledger names it."""
+    at = ", ".join(f"{name} = {value}" for name, value in named(spec, key).items())
+    return f"row {at} of {spec.schema}.{spec.table}"

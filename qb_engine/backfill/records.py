@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import psycopg
@@ -79,7 +79,7 @@ WHERE id = %s
 
 MOVE = """
 UPDATE qb.backfill SET state = %(state)s, note = '', error = %(error)s,
-    finished_at = CASE WHEN %(ended)s THEN clock_timestamp() END
+    error_code = %(code)s, finished_at = CASE WHEN %(ended)s THEN clock_timestamp() END
 WHERE id = %(id)s
 """
 
@@ -202,6 +202,27 @@ def claim(conn: Connection, backfill: str, lane: int, worker: str) -> tuple[Held
     return held, size or 0
 
 
+def reclaim(
+    conn: Connection, held: Held, worker: str, lock_ms: int
+) -> Held | Literal["done", "fenced"]:
+    """Take back the segment that a lost connection worked on, with its cursor as it is by now.
+
+    `done` when its last batch was committed after all; `fenced` when somebody else has it.
+    """
+    with conn.transaction():  # what is left of that connection may hold the row for a while
+        conn.execute("SELECT set_config('lock_timeout', %s, true)", [str(lock_ms)])
+        found = conn.execute(
+            "UPDATE qb.segment SET epoch = epoch + 1, worker = %s"
+            " WHERE backfill = %s AND number = %s AND epoch = %s AND status <> 'open'"
+            " RETURNING epoch, cursor, status",
+            [worker, held.backfill, held.segment, held.epoch],
+        ).fetchone()
+    if found is None:
+        return "fenced"
+    epoch, cursor, status = found
+    return "done" if status == "done" else replace(held, epoch=epoch, cursor=cursor)
+
+
 def reopen(conn: Connection, backfill: str, busy: Sequence[int] = ()) -> None:
     """Take every segment from whoever may still work on it, unless it is one of these lanes."""
     conn.execute(REOPEN, [backfill, list(busy)])
@@ -260,7 +281,12 @@ def tune(conn: Connection, backfill: str, spec: Spec) -> None:
     )
 
 
-def move(conn: Connection, backfill: str, state: State, error: str = "") -> None:
+def fail(conn: Connection, backfill: str, error: str, sqlstate: str = "") -> None:
+    """End a backfill as failed, with the reason and its SQLSTATE."""
+    move(conn, backfill, "failed", error, sqlstate)
+
+
+def move(conn: Connection, backfill: str, state: State, error: str = "", code: str = "") -> None:
     """Put a backfill into a state."""
     conn.execute(
         MOVE,
@@ -268,6 +294,7 @@ def move(conn: Connection, backfill: str, state: State, error: str = "") -> None
             "id": backfill,
             "state": state,
             "error": error,
+            "code": code,
             "ended": state in ("completed", "failed", "cancelled"),
         },
     )

@@ -8,28 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from qb_engine.backfill import batch, failures, pace, poison, records
+from qb_engine.backfill import batch, quarantine, records
 from qb_engine.backfill.batch import Around, Fenced, Halted, Limits
-from qb_engine.backfill.failures import Verdict
-from qb_engine.backfill.recovery import Recovery
+from qb_engine.backfill.mending import ERRORS, Link, Mending, Stopped
+from qb_engine.backfill.spec import Spec
 from qb_engine.backfill.throttle import Throttle
-from qb_engine.errors import QbError
 
 if TYPE_CHECKING:
     from qb_engine.migrations.declaration import Backfill
 
+__all__ = ["Means", "Stopped", "run", "run_lane"]
+
 Connection = psycopg.Connection[Any]
 Wait = Callable[[float], bool]
 """Waits some seconds, less when told to stop; True when the segment shall go on."""
-
-
-class Stopped(Exception):
-    """A batch failed in a way that trying again cannot mend; `row` says on which row, if known."""
-
-    def __init__(self, error: psycopg.Error, row: str) -> None:
-        super().__init__(failures.told(error))
-        self.error = error
-        self.row = row
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +32,7 @@ class Means:
     wait: Wait
     limits: Limits = field(default_factory=Limits)
     code: Backfill | None = None
+    reconnect: Callable[[], Connection] | None = None  # in place of a lost one
     told: Callable[[batch.Batch, Around], None] = lambda did, around: None  # of each batch
 
 
@@ -48,67 +41,75 @@ def run_lane(conn: Connection, backfill: str, lane: int, means: Means) -> str:
 
     `done` (no segment is left for it); `stopped` (by `wait`); `surplus` (fewer lanes are wanted);
     `fenced` (another claim took its segment); or what the ledger wants instead: `pause`, `cancel`,
-    or a state in which nothing runs. Raise Stopped or psycopg's error when it cannot go on.
+    or a state in which nothing runs. Raise Stopped when it cannot go on, or the error itself when
+    a lane that starts over may.
     """
     row = records.read(conn, backfill)
-    while row is not None and means.wait(0):
-        if lane >= row.spec.parallel:
-            return "surplus"
-        claimed = _claim(conn, backfill, lane, means)
-        if claimed is None:
-            return "done"
-        held, size = claimed
-        ended = run(conn, row, held, size, means, lane)
-        if ended == "surplus":
-            records.release(conn, held)
-        if ended != "done":
-            return ended
-        row = records.read(conn, backfill)
-    return "stopped" if row else "cancelled"
+    link = Link(conn, means.reconnect)
+    try:
+        while row is not None and means.wait(0):
+            if lane >= row.spec.parallel:
+                return "surplus"
+            mending = Mending(link, row.spec, means)
+            claimed = mending.asked(lambda db: _claim(db, backfill, lane, means))
+            if claimed is None:
+                return "done"
+            held, size = claimed
+            ended = run(link, row, held, size, means, lane)
+            if ended == "surplus":
+                records.release(link.conn, held)
+            if ended != "done":
+                return ended
+            row = mending.asked(lambda db: records.read(db, backfill))
+        return "stopped" if row else "cancelled"
+    finally:
+        link.close()
 
 
 def run(
-    conn: Connection, row: records.Row, held: batch.Held, size: int, means: Means, lane: int = 0
+    link: Link, row: records.Row, held: batch.Held, size: int, means: Means, lane: int = 0
 ) -> str:
     """Work through one claimed segment; return why that ended, as `run_lane`."""
-    spec, tuned, limits = row.spec, row.tuned, means.limits
-    throttle, recovery = Throttle(spec, size), Recovery(spec, means.code)
-    while throttle.before(conn, held, means.wait):
-        around = Around(
-            recovery.tries + 1, throttle.waited_ms, throttle.held_by, throttle.lag_s, means.worker
-        )
+    spec, tuned = _without_quarantine(link.conn, row.spec, held), row.tuned
+    throttle, mending = Throttle(spec, size), Mending(link, spec, means)
+    while True:
+        keys = throttle.size
         try:
-            did = batch.run(conn, spec, held, throttle.size, limits, code=means.code, around=around)
+            if not throttle.before(link.conn, held, means.wait):
+                return "stopped"
+            keys = mending.size(spec, held, throttle.size)
+            around = Around(
+                mending.recovery.failed + 1, throttle.waited_ms, throttle.held_by, throttle.lag_s,
+                means.worker,
+            )  # fmt: skip
+            did = batch.run(
+                *(link.conn, spec, held, keys, mending.limits),
+                next_size=throttle.size,
+                code=means.code,
+                around=around,
+            )
         except Fenced:
             return "fenced"
         except Halted as halted:
             return str(halted)
-        except (psycopg.Error, QbError) as error:
-            action = None if conn.closed else recovery.decide(error)
-            if action is None or action.verdict is Verdict.LATER:
-                raise
-            if action.verdict is Verdict.STOP:
-                if not isinstance(error, psycopg.Error):
-                    raise
-                at = poison.find(conn, spec.part(*held.part), held, throttle.size, limits, error)
-                raise Stopped(error, at) from None
-            if action.verdict is Verdict.FEWER:
-                limits = _gentler(throttle, limits)
-            _tell(conn, held, failures.told(error))
-            means.wait(action.wait_s)
+        except ERRORS as error:
+            after = mending.after(error, spec, held, keys, throttle)
+            if isinstance(after, str):
+                return after
+            held = after
             continue
         means.told(did, around)
         if did.last:
             return "done"
-        recovery.succeeded()
-        if did.tuned != tuned and (now := records.read(conn, held.backfill)):
-            spec, tuned = now.spec, now.tuned
+        mending.passed(keys)
+        if did.tuned != tuned and (now := records.read(link.conn, held.backfill)):
+            spec, tuned = _without_quarantine(link.conn, now.spec, held), now.tuned
             throttle.tuned(spec)
+            mending.recovery.tuned(spec)
             if lane >= spec.parallel:
                 return "surplus"
         throttle.after(did)
         held = replace(held, cursor=did.cursor)
-    return "stopped"
 
 
 def _claim(
@@ -119,17 +120,8 @@ def _claim(
         return records.claim(conn, backfill, lane, means.worker)
 
 
-def _gentler(throttle: Throttle, limits: Limits) -> Limits:
-    """Fewer rows after a timeout; more time when it is one row already."""
-    if throttle.size == pace.SMALLEST:
-        return Limits(limits.lock_ms, limits.statement_ms * 2)
-    throttle.fewer()
-    return limits
-
-
-def _tell(conn: Connection, held: batch.Held, text: str) -> None:
-    """Say in the ledger why a batch is tried again."""
-    conn.execute(
-        "UPDATE qb.segment SET note = %s WHERE backfill = %s AND number = %s AND epoch = %s",
-        [text, held.backfill, held.segment, held.epoch],
-    )
+def _without_quarantine(conn: Connection, spec: Spec, held: batch.Held) -> Spec:
+    """A sweep leaves alone the rows that are in quarantine."""
+    if not held.sweep:
+        return spec
+    return replace(spec, without=quarantine.keys(conn, spec.part(*held.part)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from qb_engine.backfill import keys, pace
+from qb_engine.backfill import keys, pace, parts
 from qb_engine.backfill.keys import KeyColumn
 from qb_engine.backfill.options import Options, declared_options
 from qb_engine.errors import InputError, RefusedError
@@ -31,7 +31,11 @@ ORDER BY w.place LIMIT 1
 """
 
 COLUMNS = """
-SELECT attname, format_type(atttypid, atttypmod), attnotnull, attgenerated <> ''
+SELECT attname, format_type(atttypid, atttypmod),
+    attnotnull AND NOT EXISTS (SELECT FROM pg_constraint AS c
+        WHERE c.conrelid = attrelid AND contype = 'n' AND conkey = ARRAY[attnum]
+            AND NOT convalidated),
+    attgenerated <> ''
 FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped
 """
 
@@ -69,6 +73,10 @@ class Spec:
     statement: str = ""  # of the kind sql, with {batch} where the range goes
     reads: tuple[str, ...] = ()  # the columns that a transform is given, the key's among them
     options: Options = field(default_factory=Options)
+    only: tuple[tuple[str, ...], ...] = ()  # just the rows of these keys; none: all of a range
+    without: tuple[tuple[str, ...], ...] = ()  # not the rows of these keys
+    key_said: str = ""  # which key it walks by and why
+    alone: bool = False  # the table without those that inherit from it (ONLY)
 
     @property
     def calls(self) -> bool:
@@ -76,9 +84,27 @@ class Spec:
         of = self.options
         return self.kind == "transform" or of.on_error == "call" or of.retry_calls
 
+    @property
+    def by_place(self) -> bool:
+        """True when rows are walked by their place on disk: the table has no key."""
+        return self.key == (keys.CTID,)
+
+    @property
+    def unseen(self) -> str:
+        """What is said of rows that come while it runs, where nothing would find them; or empty."""
+        if self.where or self.options.keep_in_sync or self.kind != "set":
+            return ""
+        return (
+            "rows that are inserted while it runs may be left out: nothing tells them from written "
+            "ones. Have the application write them in the new form, declare `where` (then sweeps "
+            "find them), or keep_in_sync = True"
+        )
+
     def part(self, schema: str | None, table: str | None) -> Spec:
         """The same for one partition of the table."""
-        return replace(self, schema=schema, table=table) if schema and table else self
+        if not schema or not table:
+            return self
+        return replace(self, schema=schema, table=table, alone=True)
 
 
 def describe(conn: psycopg.Connection[Any], migration: LoadedMigration) -> Spec:
@@ -101,19 +127,15 @@ def describe(conn: psycopg.Connection[Any], migration: LoadedMigration) -> Spec:
         name: (kind, not_null, generated)
         for name, kind, not_null, generated in conn.execute(COLUMNS, [oid])
     }
-    key = keys.choose(
-        keys.indexes(conn, oid),
-        declared.key,
-        table=shown,
-        nullable=[name for name, (_, not_null, _) in columns.items() if not not_null],
-    )
     (kind,) = filling.kinds(declared)
+    choice = _key(conn, declared, kind, oid, schema, table, columns)
+    key = choice.columns
     written = []
     for name, expression in declared.set.items():
         if name not in columns or columns[name][2] or name in {k.name for k in key}:
             raise _unfit(name, shown, columns, generated=name in columns and columns[name][2])
         written.append(SetColumn(name, columns[name][0], str(expression)))
-    return Spec(
+    spec = Spec(
         id=migration.id,
         checksum=checksum(declared),
         schema=schema,
@@ -129,6 +151,43 @@ def describe(conn: psycopg.Connection[Any], migration: LoadedMigration) -> Spec:
         statement=declared.sql.strip(" \n;"),
         reads=tuple(dict.fromkeys((*(k.name for k in key), *(declared.columns or columns)))),
         options=declared_options(declared),
+        key_said=choice.said,
+    )
+    return replace(spec, key_said=choice.said + parts.said(conn, spec))
+
+
+def _key(
+    conn: psycopg.Connection[Any],
+    declared: Backfill,
+    kind: Kind,
+    oid: int,
+    schema: str,
+    table: str,
+    columns: dict[str, Any],
+) -> keys.Choice:
+    """The key to walk by, that each of the table's parts has."""
+    shown = f"{schema}.{table}"
+    tree = parts.members(conn, schema, table)
+    parts.no_foreign(tree, shown)
+    found = list(keys.indexes(conn, oid))
+    if parts.is_tree(tree, schema, table) and not (found and tree[0].partition):
+        found += keys.shared([keys.indexes(conn, member.oid) for member in tree])
+    moved = set(declared.set) & set(parts.partitioned_by(conn, schema, table))
+    not_by_place = ""
+    if not declared.where:
+        not_by_place = "without `where` a written row cannot be told from one that is not"
+    elif kind == "transform":
+        not_by_place = "until what `transform` made is written, another row may be in that place"
+    elif kind == "sql" and parts.is_tree(tree, schema, table):
+        not_by_place = "its `sql` names the table, and places are those of its partitions"
+    elif moved:
+        not_by_place = f"it writes {', '.join(sorted(moved))}, by which rows change partition"
+    return keys.choose(
+        found,
+        declared.key,
+        table=shown,
+        nullable=[name for name, (_, not_null, _) in columns.items() if not not_null],
+        not_by_place=not_by_place,
     )
 
 

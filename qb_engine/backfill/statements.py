@@ -31,17 +31,24 @@ def key_text(spec: Spec) -> sql.Composed:
     return sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(parts))
 
 
-def key_order(spec: Spec, *, descending: bool = False) -> sql.Composed:
+def key_order(spec: Spec, *, descending: bool = False, of: str = "") -> sql.Composed:
+    """The columns of the key; `of` is what the table is called where others stand beside it."""
     step = sql.SQL("{} DESC") if descending else sql.SQL("{}")
-    return sql.SQL(", ").join(step.format(sql.Identifier(column.name)) for column in spec.key)
+    names = (sql.Identifier(of, c.name) if of else sql.Identifier(c.name) for c in spec.key)
+    return sql.SQL(", ").join(map(step.format, names))
 
 
-def within(spec: Spec, lo: Key, hi: Key) -> sql.Composed:
+def within(spec: Spec, lo: Key, hi: Key, *, of: str = "") -> sql.Composed:
     """`(key) > lo AND (key) <= hi`, compared by the server; an open end leaves its half out."""
+    key = key_order(spec, of=of)
     ends = []
     for bound, sign in ((lo, sql.SQL(">")), (hi, sql.SQL("<="))):
         if bound is not None:
-            ends.append(sql.SQL("({}) {} ({})").format(key_order(spec), sign, _values(spec, bound)))
+            ends.append(sql.SQL("({}) {} ({})").format(key, sign, _values(spec, bound)))
+    for keys, among in ((spec.only, sql.SQL("IN")), (spec.without, sql.SQL("NOT IN"))):
+        if keys:
+            rows = sql.SQL(", ").join(sql.SQL("({})").format(_values(spec, key)) for key in keys)
+            ends.append(sql.SQL("({}) {} ({})").format(key, among, rows))
     return sql.SQL(" AND ").join(ends) if ends else sql.Composed([sql.SQL("true")])
 
 

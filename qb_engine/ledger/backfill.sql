@@ -98,10 +98,11 @@ CREATE TABLE qb.quarantine (
     key text[] NOT NULL,
     table_schema text NOT NULL,                         -- of the partition, where it is in one
     table_name text NOT NULL,
+    segment integer NOT NULL,                           -- that passed it
     sqlstate text NOT NULL,
     error text NOT NULL,
     "row" jsonb,                                        -- as it was
-    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'written')),
+    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'skipped', 'written', 'gone')),
     at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     PRIMARY KEY (backfill, table_schema, table_name, key)
 );

@@ -44,10 +44,9 @@ def fill(conn: Connection, migration: LoadedMigration, stop: threading.Event) ->
             for lane in range(step.lanes):
                 segment.run_lane(conn, spec.id, lane, means)
     except segment.Stopped as stopped:
-        told = failures.told(stopped.error)
-        records.move(conn, spec.id, "failed", f"{told}, at {stopped.row}" if stopped.row else told)
+        records.fail(conn, spec.id, str(stopped), stopped.sqlstate)
     except psycopg.Error as error:
         if conn.closed:
             raise
-        records.move(conn, spec.id, "failed", failures.told(error))
+        records.fail(conn, spec.id, failures.told(error), failures.code(error))
     return progress(conn, spec.id)
