@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from importlib.resources import files
 from typing import Any
 
 import psycopg
 
+from qb_engine.backfill import forecast
+from qb_engine.backfill.forecast import Range, Stretch, rate_of
 from qb_engine.backfill.payloads import ENDED
 
-HALF_LIFE_S = 10.0  # of the rate: what was done this long ago counts half
+__all__ = ["Hold", "Progress", "SegmentProgress", "progress", "rate_of"]
 
-QUERY = """
-SELECT b.state, b.wanted, b.schema_name, b.table_name, b.rows_total, b.total_exact, b.error, b.note,
-    b.task_queue, b.workflow_id, b.checksum, b.started_at, b.finished_at, b.where_sql <> '',
-    coalesce(s.segments, '{}'), coalesce(w.weighted, 0), coalesce(w.batches, 0),
-    coalesce(w.ms, 0), w.since, w.span
-FROM qb.backfill AS b
-LEFT JOIN LATERAL (
-    SELECT array_agg(ARRAY[number::text, pass::text, array_to_string(lo, ', '),
-        array_to_string(hi, ', '), array_to_string(cursor, ', '), epoch::text, status,
-        rows_done::text, rows_seen::text, rows_again::text, batches::text, worker, note]
-        ORDER BY number) AS segments
-    FROM qb.segment WHERE backfill = b.id
-) AS s ON true
-LEFT JOIN LATERAL (
-    SELECT sum(rows * power(0.5::float8,
-            extract(epoch FROM clock_timestamp() - at)::float8 / %(half)s::float8)) AS weighted,
-        count(*) AS batches, sum(ms) AS ms,
-        extract(epoch FROM clock_timestamp() - (min(at) - min(ms) * interval '1 ms'))::float8
-            AS since,
-        extract(epoch FROM max(at) - (min(at) - min(ms) * interval '1 ms'))::float8 AS span
-    FROM qb.batch WHERE backfill = b.id
-) AS w ON true
-WHERE b.id = %(id)s
-"""
+WINDOW_S = 300.0  # of the past that the rate and its spread are taken from
+LOOKED_AT = 4_000  # batches at most: 100,000 in the ledger cost no more than these
+HOLDS = 50  # that are named at once
+DIVISORS = (1, 2, 3, 4, 6, 8, 12, 24)  # of the slices
+BATCHES_EACH = 3  # at least, so that a slice tells a rate
+WORKER = "qb worker "  # how the sessions of a worker begin their application_name
+
+QUERY = files(__package__).joinpath("measure.sql").read_text("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentProgress:
-    """One key range: keys as text, an open end as None."""
+    """One key range: keys as text, an open end as None. `share` is what is done of it, 0 to 1.
+
+    `held_s` is for how many seconds a signal has said stop.
+    """
 
     number: int
     sweep: int
@@ -56,11 +46,35 @@ class SegmentProgress:
     batches: int
     worker: str
     note: str
+    part: str | None = None
+    size: int | None = None
+    retries: int = 0
+    quarantined: int = 0
+    held_s: float | None = None
+    share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A signal that holds segments up now: why, for how many seconds, and what would end it."""
+
+    signal: str
+    says: str
+    reason: str
+    release: str
+    since: str
+    seconds: float
+    segments: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A backfill at one moment. `rate` is in rows per second, `eta` in seconds or None."""
+    """A backfill at one moment. `rate` is in rows per second, `eta` in seconds or None.
+
+    `eta_low` and `eta_high` are the range that the end is expected in. `exact` tells whether
+    `rows_total` was counted; else it is an estimate. `rates` are those of the recent past, the
+    oldest first, over `rates_s` seconds in all.
+    """
 
     id: str
     state: str
@@ -80,10 +94,37 @@ class Progress:
     checksum: str = ""
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    kind: str = "set"
+    error_code: str = ""
+    eta_low: float | None = None
+    eta_high: float | None = None
+    batch_size: int | None = None
+    holds: tuple[Hold, ...] = ()
+    retries: int = 0
+    quarantined: int = 0
+    sweeps: int = 0
+    swept: int = 0
+    workers: tuple[str, ...] = ()
+    parallel: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+    then_post: bool = False
+    in_sync: str = ""
+    explained: Mapping[str, Any] | None = None
+    estimated: Mapping[str, Any] | None = None
+    spent: float = 0.0
+    last_at: datetime | None = None
+    silent_s: float | None = None
+    rates: tuple[float, ...] = ()
+    rates_s: float = 0.0
 
     @property
     def ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def moving(self) -> bool:
+        """True while a worker fills rows, or will at once."""
+        return not self.ended and self.state != "paused"
 
     @property
     def fraction(self) -> float:
@@ -95,49 +136,142 @@ class Progress:
 
 def progress(conn: psycopg.Connection[Any], backfill: str) -> Progress | None:
     """How far a backfill is, from the ledger alone; None when it was never started."""
-    found = conn.execute(QUERY, {"id": backfill, "half": HALF_LIFE_S}).fetchone()
+    given = {
+        "id": backfill, "half": forecast.HALF_LIFE_S, "window": WINDOW_S, "most": LOOKED_AT,
+        "slices": forecast.SLICES, "holds": HOLDS, "worker": WORKER,
+    }  # fmt: skip
+    found = conn.execute(QUERY, given).fetchone()
     if found is None:
         return None
     (
-        state, wanted, schema, table, total, exact, error, note, queue, workflow, checksum,
-        started, finished, _where, rows, weighted, batches, _ms, since, span,
+        kind, state, wanted, schema, table, total, exact, error, code, note, queue, workflow,
+        checksum, where, parallel, options, then_post, in_sync, explained, estimated, started,
+        finished, spent, rows, since, weighted, recent, last, first, sliced, holds, quarantined,
+        workers, now,
     ) = found  # fmt: skip
-    segments = tuple(_segment(row) for row in rows)
-    done = sum(segment.rows_done for segment in segments)
+    segments = _shared([_segment(row) for row in rows or ()], total or 0, exact=exact)
+    done = sum(each.rows_done for each in segments)
     ended = state in ENDED
-    rate = done / span if ended and span else rate_of(float(weighted), since or 0.0)
+    span = max((last - first).total_seconds(), 0.001) if last and first else 0.0
+    rate = done / span if ended and span else rate_of(float(weighted or 0), since or 0.0)
+    main = [each for each in segments if not each.sweep]
+    stretches = [Stretch(e.rows_done, e.rows_seen, e.status == "done") for e in main]
+    rest = forecast.left(total or 0, exact=exact, stretches=stretches)
     if state == "completed":
         total, exact = done, True
+    elif not exact and main and any(each.rows_seen for each in main):
+        total = done + round(rest.rows)
     total = max(total or 0, done)  # an estimate is not held against what was counted
+    rates, rates_s = _slices(sliced, since or 0.0, recent or 0)
+    coming = None
+    if state in ("running", "verifying"):
+        sweeping = bool(where) and kind != "sql"
+        if state == "verifying":
+            coming = _sweep_left(segments, spent)
+        else:
+            coming = forecast.remaining(
+                rest, rates, rate, done / total if total else 0.0, spent=spent, sweeps=sweeping
+            )
+    expected, between = coming or (None, Range(0.0, None))
+    current = [e for e in segments if e.status == "running"] or [e for e in segments if e.size]
+    sizes = [each.size for each in current if each.size]
     return Progress(
-        backfill, state, done, total, rate, eta(state, total - done, rate), f"{schema}.{table}",
-        exact, wanted, batches, segments, error, note, queue, workflow, checksum, started, finished,
+        backfill, state, done, total, rate, _rounded(expected), f"{schema}.{table}", exact, wanted,
+        sum(each.batches for each in segments), segments, error, note, queue, workflow, checksum,
+        started, finished, kind=kind, error_code=code,
+        eta_low=_rounded(between.low) if coming else None,
+        eta_high=_rounded(between.high) if coming else None,
+        batch_size=round(sum(sizes) / len(sizes)) if sizes else None,
+        holds=_holds(holds or ()), retries=sum(each.retries for each in segments),
+        quarantined=quarantined, sweeps=max((each.sweep for each in segments), default=0),
+        swept=sum(each.rows_done for each in segments if each.sweep), workers=tuple(workers),
+        parallel=parallel, options=options, then_post=then_post, in_sync=in_sync,
+        explained=explained, estimated=estimated, spent=spent, last_at=last,
+        silent_s=(now - last).total_seconds() if last else None, rates=rates, rates_s=rates_s,
     )  # fmt: skip
 
 
-def rate_of(weighted: float, since: float) -> float:
-    """Rows per second, exponentially weighted (half-life 10 s).
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
-    `weighted` is the sum of rows, each halved for every half-life of its age; `since` the seconds
-    since the first one began. A steady rate gives itself, from the first second on.
+
+def _segment(row: Sequence[Any]) -> SegmentProgress:
+    return SegmentProgress(*row)
+
+
+def _shared(
+    segments: Sequence[SegmentProgress], total: int, *, exact: bool
+) -> tuple[SegmentProgress, ...]:
+    """The segments with their shares: by keys where some are done, else by the rows of the total.
+
+    Ranges are of equally many keys; what one has beyond that does not make it whole.
     """
-    if since <= 0 or weighted <= 0:
-        return 0.0
-    decay = math.log(2) / HALF_LIFE_S
-    return weighted * decay / (1.0 - math.exp(-decay * since))
+    passes: dict[int, list[SegmentProgress]] = {}
+    for each in segments:
+        passes.setdefault(each.sweep, []).append(each)
+    keys = {
+        number: _mean(e.rows_seen for e in of if e.status == "done")
+        for number, of in passes.items()
+    }
+    rows = total / len(passes[0]) if 0 in passes else 0.0
+
+    def share(each: SegmentProgress) -> float:
+        if each.status == "done":
+            return 1.0
+        if mean := keys[each.sweep]:
+            return min(0.99, each.rows_seen / mean)
+        walked = each.rows_done if exact else each.rows_seen
+        return min(0.99, walked / rows) if rows and not each.sweep else 0.0
+
+    return tuple(replace(each, share=round(share(each), 4)) for each in segments)
 
 
-def eta(state: str, left: int, rate: float) -> float | None:
-    """Seconds until the rows that are left are done; None when nothing moves or nobody knows."""
-    if state not in ("running", "verifying") or rate < 0.5:
-        return None
-    return round(left / rate, 1)
+def _mean(values: Iterable[int]) -> float:
+    known = list(values)
+    return sum(known) / len(known) if known else 0.0
 
 
-def _segment(row: list[str | None]) -> SegmentProgress:
-    number, sweep, lo, hi, cursor, epoch, status, done, seen, again, batches, worker, note = row
-    return SegmentProgress(
-        int(number or 0), int(sweep or 0), lo, hi, cursor, int(epoch or 0), status or "",
-        int(done or 0), int(seen or 0), int(again or 0), int(batches or 0), worker or "",
-        note or "",
-    )  # fmt: skip
+def _slices(
+    found: Mapping[str, float] | None, since: float, batches: int
+) -> tuple[tuple[float, ...], float]:
+    """The rates of the recent past, the oldest first, and the seconds that they are of.
+
+    As many as have a few batches each: the rows of a batch all count where it ended.
+    """
+    if not found or since <= 0:
+        return (), 0.0
+    rows = [found.get(str(place), 0.0) for place in reversed(range(forecast.SLICES))]
+    count = max(n for n in DIVISORS if n <= max(1, batches // BATCHES_EACH))
+    each = forecast.SLICES // count
+    width = since / count
+    return tuple(sum(rows[i * each : (i + 1) * each]) / width for i in range(count)), since
+
+
+def _sweep_left(segments: Sequence[SegmentProgress], spent: float) -> tuple[float, Range]:
+    """The look for late rows takes a small part of what writing them all took."""
+    last = max((each.sweep for each in segments), default=0)
+    of = [each for each in segments if each.sweep == last and last]
+    open_ = 1.0 - _mean_share(of) if of else 1.0
+    high = spent * forecast.SWEEP * open_
+    return high / 2, Range(0.0, high)
+
+
+def _mean_share(of: Sequence[SegmentProgress]) -> float:
+    return sum(each.share for each in of) / len(of)
+
+
+def _holds(rows: Sequence[Sequence[Any]]) -> tuple[Hold, ...]:
+    """Holds by signal and words: what stops four lanes is said once."""
+    grouped: dict[tuple[str, str], list[Sequence[Any]]] = {}
+    for row in rows:
+        grouped.setdefault((row[1], row[2]), []).append(row)
+    found = []
+    for (signal, says), of in grouped.items():
+        newest = of[-1]
+        found.append(
+            Hold(
+                signal, says, newest[3], newest[4], of[0][6], max(row[5] for row in of),
+                tuple(sorted({row[0] for row in of})),
+            )
+        )  # fmt: skip
+    return tuple(found)
