@@ -12,7 +12,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from qb_engine.backfill import barrier, kinds, records, split, statements
+from qb_engine.backfill import barrier, kinds, records, split, statements, sync
 from qb_engine.backfill.payloads import ENDED, Next
 from qb_engine.backfill.records import Pass, Range, Row
 
@@ -45,9 +45,7 @@ def advance(
             return _go(conn, row, left, busy)
         tell = _teller(conn, backfill)
         if not row.frozen:
-            if barrier.wait(
-                conn, row.spec.schema, row.spec.table, tell=tell, go_on=_wanted(conn, row, go_on)
-            ):
+            if _behind_barrier(conn, row, tell, _wanted(conn, row, go_on)):
                 _freeze(conn, row)
         elif (late := _late(row, records.passes(conn, backfill))) is not None:
             if late > SWEEPS:
@@ -106,6 +104,15 @@ def _go(conn: Connection, row: Row, left: int, busy: Sequence[int]) -> Next:
             records.move(conn, row.spec.id, "verifying" if sweeping else "running")
             records.reopen(conn, row.spec.id, busy)
     return Next("running", min(left, row.spec.parallel))
+
+
+def _behind_barrier(
+    conn: Connection, row: Row, tell: Callable[[str], None], go_on: Callable[[], bool]
+) -> bool:
+    """Wait for older writers; False when told to stop. Making a trigger waits for them, too."""
+    if row.spec.options.keep_in_sync:
+        return sync.install(conn, row.spec, tell=tell, go_on=go_on)
+    return barrier.wait(conn, row.spec.schema, row.spec.table, tell=tell, go_on=go_on)
 
 
 def _freeze(conn: Connection, row: Row) -> None:
