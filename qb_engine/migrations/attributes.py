@@ -130,7 +130,7 @@ def expectations(declared: Migration, text: str, path: Path) -> tuple[Expectatio
     items = node.value.elts if node and isinstance(node.value, ast.List | ast.Tuple) else []
     lines = [item.lineno for item in items]
     if len(lines) != len(declared.expect):  # made by an expression: the list has one place
-        lines = [_line(text, name, "expect")] * len(declared.expect)
+        lines = [line_of(text, name, "expect")] * len(declared.expect)
     for said, line in zip(declared.expect, lines):
         if isinstance(said, str):
             refuse_nul(said, Source(str(path), line))
@@ -154,7 +154,7 @@ def _check(
             near = difflib.get_close_matches(name.lower(), rules, n=1, cutoff=0.4)
             raise InputError(
                 f"{cls.__name__} has the unknown attribute {name!r}",
-                where=f"{path}:{_line(text, cls.__name__, name)}",
+                where=f"{path}:{line_of(text, cls.__name__, name)}",
                 why=f"a {base.__name__} knows {', '.join(rules)}",
                 todo=f"did you mean {near[0]!r}?" if near else "remove it, or begin it with _",
                 code="broken-file",
@@ -166,14 +166,14 @@ def _check(
         if name not in rules and near and near[0] in rules and f".{name}" not in text:
             raise InputError(
                 f"{cls.__name__} has a method {name}, which nothing calls",
-                where=f"{path}:{_line(text, cls.__name__, name)}",
+                where=f"{path}:{line_of(text, cls.__name__, name)}",
                 why=f"a {base.__name__} knows {', '.join(rules)}",
                 todo=f"did you mean {near[0]!r}? else begin it with _",
                 code="broken-file",
             )
     for name, rule in rules.items():
         value = getattr(declared, name)
-        line = _line(text, cls.__name__, name)
+        line = line_of(text, cls.__name__, name)
         if rule is not None and not rule[1](value):
             raise InputError(
                 f"{name} of {cls.__name__} is {value!r:.80}",
@@ -209,7 +209,7 @@ def _methods(cls: type, base: type) -> list[str]:
     ]
 
 
-def _line(text: str, cls: str, name: str) -> int:
+def line_of(text: str, cls: str, name: str) -> int:
     """The line on which a class gives an attribute, else the line of the class."""
     found = _given_at(text, cls, name)
     return found.lineno if found else class_line(text, cls)
@@ -222,7 +222,7 @@ def _given_at(text: str, cls: str, name: str) -> Any:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if any(isinstance(each, ast.Name) and each.id == name for each in targets):
             return node
-        if isinstance(node, ast.FunctionDef) and node.name == name:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
             return node
     return None
 

@@ -22,7 +22,9 @@ from qb_engine.migrations.attributes import (
     check_migration,
     class_line,
     expectations,
+    line_of,
 )
+from qb_engine.migrations.bounded import bounded
 from qb_engine.migrations.declaration import Backfill, Migration
 from qb_engine.migrations.model import Part, PartKind, Reader, Recorder, read_text, statements
 from qb_engine.sql import Source, Statement
@@ -78,6 +80,8 @@ def load_backfill(path: Path) -> tuple[Backfill, str]:
             else 'give it: table = "users"; set = {"email": "lower(name)"}',
             code="broken-file",
         )
+    if declared.sql:
+        bounded(declared.sql, declared.table, f"{path}:{line_of(text, cls.__name__, 'sql')}")
     return declared, text
 
 
