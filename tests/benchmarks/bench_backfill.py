@@ -1,135 +1,101 @@
-"""a backfill of 1,000,000 rows, its worker and Temporal running, against one plain `UPDATE`"""
+"""rows per second of a backfill against one plain `UPDATE`, and against loops that others write"""
 
 from __future__ import annotations
 
 import os
-import statistics
-import tempfile
-import time
-from contextlib import closing
-from pathlib import Path
+from statistics import median
 
-import psycopg
-
-import qb_engine.ledger
-from qb_engine import backfill
-from qb_engine.database import Target
-from qb_engine.database.embedded import EmbeddedPostgres, EmbeddedTemporal
-from qb_engine.migrations import LoadedMigration, load_one
-from qb_engine.project import Project
+from tests.benchmarks.filling import TRANSFORM, Place, place
 from tests.benchmarks.ratio import Ratio
 
-ROWS = int(os.environ.get("QB_BENCH_ROWS", "1000000"))
-ROUNDS = int(os.environ.get("QB_BENCH_ROUNDS", "3"))
-ID = "20240316090000_fill"
-TARGETS = {1: 0.8, 2: 1.0}  # by `parallel`
-
-FILL = f"""
-DROP TABLE IF EXISTS users;
-CREATE TABLE users (
-    id bigint PRIMARY KEY, name text NOT NULL, email text NOT NULL, created_at timestamptz,
-    email_lower text
-);
-INSERT INTO users
-SELECT n, 'Name ' || n, 'User' || n || '@Example.com', now() FROM generate_series(1, {ROWS}) AS n;
-"""
-
-FILE = """
-from qb_engine.migrations import Backfill
-
-class Fill(Backfill):
-    table = "users"
-    set = {{"email_lower": "lower(email)"}}
-    parallel = {parallel}
-"""
+SIZES = tuple(map(int, os.environ.get("QB_BENCH_ROWS", "1000000,5000000").split(",")))
+ROUNDS = int(os.environ.get("QB_BENCH_ROUNDS", "3"))  # at the first size; one at the others
+TARGETS = {1: 0.9, 2: 1.1}  # by `parallel`
+START_S = 2.0
+TRANSFORMED = 200_000
 
 
 def run() -> list[Ratio]:
-    """Measure on servers of its own: rows per second, of rounds that take turns."""
-    with tempfile.TemporaryDirectory(prefix="qb-bench-") as folder:
-        Path(folder).chmod(0o755)  # as root, the server is another user
-        project = Project.create(Path(folder) / "project")
-        postgres, temporal = EmbeddedPostgres(project.home), EmbeddedTemporal(project.home)
-        try:
-            temporal.ensure()
-            target = Target("embedded", postgres.ensure(), origin="embedded")
-            with closing(psycopg.connect(target.conninfo, autocommit=True)) as conn:
-                return measure(project, target, conn)
-        finally:
-            backfill.stop_worker(project)
-            temporal.purge()
-            postgres.purge()
+    """Measure on servers of its own, in rounds that take turns."""
+    with place() as here:
+        here.fresh(1_000)
+        cold = here.first_batch()  # starts the worker
+        here.fresh(1_000)
+        warm = median(here.first_batch() for _ in range(3))
+        small, *rest = SIZES
+        found = measured(here, small, ROUNDS)
+        ratios = [
+            Ratio("backfill: time to the first batch / 2 s", warm / START_S, 1.0, "at most",
+                  f"{warm:.2f} s; {cold:.2f} s when no worker ran"),
+            *compared(small, found),
+            *others(here, small, median(found[1])),
+        ]  # fmt: skip
+        peak = here.worker_peak()
+        for rows in rest:
+            big = measured(here, rows, 1)
+            ratios += compared(rows, big)
+            for parallel in TARGETS:
+                ratio = speed(rows, big, parallel) / speed(small, found, parallel)
+                name = f"backfill, parallel = {parallel}: {rows:,} rows against {small:,}"
+                ratios.append(Ratio(name, ratio, 0.9, "at least", "of the ratios above"))
+            now = here.worker_peak()
+            ratios.append(
+                Ratio(f"backfill: worker's peak memory, {rows:,} rows / {small:,}", now / peak, 1.1,
+                      "at most", f"{now:.0f} MB against {peak:.0f} MB")
+            )  # fmt: skip
+        return [*ratios, transformed(here)]
 
 
-def measure(
-    project: Project, target: Target, conn: psycopg.Connection[tuple[object, ...]]
-) -> list[Ratio]:
-    """The medians as ratios."""
-    home = Path(qb_engine.ledger.__file__).parent
-    for name in ("schema.sql", "backfill.sql"):
-        conn.execute((home / name).read_bytes())
-    conn.execute(
-        "INSERT INTO qb.history (migration, name, checksum, direction, status, qb_version)"
-        " VALUES (%s, 'fill', '', 'up', 'expanded', '0')",
-        [ID],
-    )
-    conn.execute("CREATE TABLE users (id bigint PRIMARY KEY, email text, email_lower text)")
-    backfilled(project, target, conn, 1)  # starts the worker
-    plain: list[float] = []
-    batched: dict[int, list[float]] = {parallel: [] for parallel in TARGETS}
-    for _ in range(ROUNDS):
-        fresh(conn)
-        plain.append(updated(conn))
-        for parallel, taken in batched.items():
-            fresh(conn)
-            taken.append(backfilled(project, target, conn, parallel))
-    base = statistics.median(plain)
-    return [
-        Ratio(
-            f"backfill, parallel = {parallel}: rows/s of a plain UPDATE",
-            base / statistics.median(taken),
-            TARGETS[parallel],
-            "at least",
-            f"{ROWS / statistics.median(taken):,.0f} rows/s against {ROWS / base:,.0f}",
-        )
-        for parallel, taken in batched.items()
-    ]
-
-
-def fresh(conn: psycopg.Connection[tuple[object, ...]]) -> None:
-    """The same table, with nothing of the last round left to be written."""
-    for statement in (*FILL.split(";")[:-1], "VACUUM ANALYZE users", "CHECKPOINT"):
-        conn.execute(statement.encode())
-
-
-def updated(conn: psycopg.Connection[tuple[object, ...]]) -> float:
-    """Seconds of the plain UPDATE."""
-    started = time.perf_counter()
-    conn.execute("UPDATE users SET email_lower = lower(email)")
-    return time.perf_counter() - started
-
-
-def backfilled(
-    project: Project,
-    target: Target,
-    conn: psycopg.Connection[tuple[object, ...]],
-    parallel: int,
-) -> float:
-    """Seconds from the start command until the ledger says completed."""
-    migration = declared(project, parallel)
-    conn.execute("DELETE FROM qb.backfill")
-    started = time.perf_counter()
-    backfill.start(project, target, migration, conn=conn)
-    while (found := backfill.progress(conn, ID)) is None or not found.ended:
-        time.sleep(0.02)
-    taken = time.perf_counter() - started
-    assert found.state == "completed", found.error
+def measured(here: Place, rows: int, rounds: int) -> dict[int, list[float]]:
+    """Seconds: of the plain UPDATE under 0, of the backfill under its `parallel`."""
+    taken: dict[int, list[float]] = {parallel: [] for parallel in (0, *TARGETS)}
+    for _ in range(rounds):
+        for parallel, seconds in taken.items():
+            here.fresh(rows)
+            seconds.append(here.backfilled(parallel=parallel) if parallel else here.plain())
     return taken
 
 
-def declared(project: Project, parallel: int) -> LoadedMigration:
-    folder = project.migrations / ID
-    folder.mkdir(exist_ok=True)
-    (folder / "migration.sql").write_text("-- qb:up\nSELECT 1;\n")
-    (folder / "backfill.py").write_text(FILE.format(parallel=parallel))
-    return load_one(folder)
+def speed(rows: int, taken: dict[int, list[float]], parallel: int) -> float:
+    return median(taken[0]) / median(taken[parallel])
+
+
+def compared(rows: int, taken: dict[int, list[float]]) -> list[Ratio]:
+    return [
+        Ratio(
+            f"backfill, parallel = {parallel}, {rows:,} rows: rows/s of a plain UPDATE",
+            speed(rows, taken, parallel),
+            target,
+            "at least",
+            f"{rows / median(taken[parallel]):,.0f} rows/s against {rows / median(taken[0]):,.0f}",
+        )
+        for parallel, target in TARGETS.items()
+    ]
+
+
+def others(here: Place, rows: int, ours: float) -> list[Ratio]:
+    """Loops as they are written by hand, and by tools that join a CTE with a LIMIT."""
+    found = []
+    for name, act in (("a loop by hand", here.looped), ("a CTE with LIMIT, joined", here.joined)):
+        here.fresh(rows)
+        taken = act()
+        found.append(
+            Ratio(f"backfill, parallel = 1: rows/s of {name}", taken / ours, 1.0, "at least",
+                  f"{rows / ours:,.0f} rows/s against {rows / taken:,.0f}")
+        )  # fmt: skip
+    return found
+
+
+def transformed(here: Place) -> Ratio:
+    """Rows through Python against the same by SQL."""
+    here.fresh(TRANSFORMED)
+    by_set = here.backfilled()
+    here.fresh(TRANSFORMED)
+    by_python = here.backfilled(TRANSFORM)
+    return Ratio(
+        "backfill: rows/s of a Python transform, of those by `set`",
+        by_set / by_python,
+        0.25,
+        "at least",
+        f"{TRANSFORMED / by_python:,.0f} rows/s against {TRANSFORMED / by_set:,.0f}",
+    )
