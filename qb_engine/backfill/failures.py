@@ -87,6 +87,9 @@ HOPELESS = (
 
 UNADAPTED = "cannot adapt"  # psycopg's words for a Python value of a type that it does not know
 
+# Of a transform: a row, the code itself, or a service that did not answer.
+FAULTS = {"data": Verdict.DATA, "code": Verdict.STOP, "transient": Verdict.AGAIN}
+
 # What to do before going on with a backfill that ended over an error of a class.
 NEXT = {
     Verdict.AGAIN: "see who is in the way: qb locks",
@@ -95,13 +98,6 @@ NEXT = {
     Verdict.DATA: "mend the row, or set on_error = 'quarantine' in backfill.py",
     Verdict.STOP: "mend what the server says",
 }
-
-
-class RowsFailed(Exception):
-    """The user's Python failed over the rows of a range, or gave what cannot be written.
-
-    It is a row's fault until every row of the range was tried alone.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +110,12 @@ class Advice:
 
 
 def judge(error: BaseException) -> Verdict:
-    """The class of an error."""
+    """The class of an error; one that the user's Python caused says itself whose fault it is."""
+    if fault := getattr(error, "fault", ""):
+        return FAULTS[fault]
     if isinstance(error, QbError):  # from connecting: see qb_engine.database.connect.unreachable
         hopeless = error.code == "server-too-old" or any(text in error.why for text in HOPELESS)
         return Verdict.LATER if isinstance(error, ServerError) and not hopeless else Verdict.STOP
-    if isinstance(error, RowsFailed):
-        return Verdict.DATA
     if not isinstance(error, psycopg.Error):
         return Verdict.STOP
     if lost(error):
@@ -169,8 +165,6 @@ def told(error: BaseException) -> str:
     """The error for the ledger: the server's own words. They may quote rows, so they stay there."""
     if isinstance(error, QbError):
         return f"{error.what}: {error.why}" if error.why else error.what
-    if isinstance(error, RowsFailed):
-        return str(error)
     if isinstance(error, psycopg.Error):
         diagnostic = error.diag
         text = diagnostic.message_primary or " ".join(str(error).split())

@@ -10,7 +10,7 @@ import psycopg
 
 from qb_engine.backfill import failures, poison, quarantine, records, statements
 from qb_engine.backfill.batch import Fenced, Halted, Held
-from qb_engine.backfill.failures import RowsFailed, Verdict
+from qb_engine.backfill.failures import Verdict
 from qb_engine.backfill.poison import BadAnswer, Narrowing
 from qb_engine.backfill.recovery import Action, Recovery
 from qb_engine.errors import QbError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Connection = psycopg.Connection[Any]
 T = TypeVar("T")
-ERRORS = (psycopg.Error, QbError, RowsFailed)
+ERRORS = (psycopg.Error, QbError)
 LOOKED_FOR = "looking for the row that cannot be written: "
 
 
@@ -89,7 +89,7 @@ class Mending:
         """How many keys the next batch takes, where the throttle wants so many."""
         size = self._narrowing.size(wanted)
         self._alone = None
-        if self._narrowing.within and size == 1:
+        if size == 1 and self._narrowing.careful:
             boundary = statements.boundary(spec.part(*held.part), held.after, held.hi, 1)
             found = self.link.conn.execute(boundary).fetchone()
             self._alone = Alone(found[0] if found else None)

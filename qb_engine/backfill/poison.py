@@ -41,6 +41,11 @@ class Narrowing:
             self.step = 0
         return self.step or wanted
 
+    @property
+    def careful(self) -> bool:
+        """True while a failure is near, so that it is worth knowing which row is next."""
+        return bool(self.within or self.step)
+
     def failed(self, size: int) -> None:
         """A batch of `size` keys failed on its rows."""
         self.within, self.step = size, 0

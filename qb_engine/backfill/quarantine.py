@@ -13,9 +13,8 @@ from psycopg.types.json import Jsonb
 
 from qb_engine.backfill import batch, failures, kinds, statements
 from qb_engine.backfill.batch import Held, Limits
-from qb_engine.backfill.failures import RowsFailed
 from qb_engine.backfill.spec import Spec
-from qb_engine.errors import RefusedError
+from qb_engine.errors import QbError, RefusedError
 from qb_engine.secrets import mask
 
 if TYPE_CHECKING:
@@ -204,7 +203,7 @@ def write_again(
         one = replace(spec.part(aside.schema, aside.table), only=(aside.key,))
         try:
             state = _write(conn, one, aside, limits, code, worker)
-        except (psycopg.Error, RowsFailed) as error:
+        except (psycopg.Error, QbError) as error:
             if failures.judge(error) is not failures.Verdict.DATA:
                 raise
             sqlstate, said = failures.code(error), mask(failures.told(error))
