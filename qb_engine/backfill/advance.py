@@ -1,7 +1,8 @@
 """what comes next for a backfill: read from the ledger, decided, and written there
 
 pending -> (older writers end, highest key fixed, segments made) -> running -> verifying (sweeps for
-rows that came late, until one finds none; then `validate`) -> completed.
+rows that came late, until one finds none; then what was written is looked at) -> completed, and
+finishing where what comes after it is to run by itself.
 """
 
 from __future__ import annotations
@@ -12,24 +13,30 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from qb_engine.backfill import barrier, kinds, records, split, statements, sync
+from qb_engine.backfill import barrier, finish, kinds, records, split, statements, sync, validate
 from qb_engine.backfill.payloads import ENDED, Next
-from qb_engine.backfill.records import Pass, Range, Row
+from qb_engine.backfill.records import Pass, Row
 
 LOCK_MS = 2_000  # nobody who waits behind us waits longer; then it is tried again
 COUNT_MS = 3_000  # an exact total is worth this long
 SPLIT_MS = 60_000  # counting off the ranges; after that one range does
-VALIDATE_MS = 3_600_000
+LOOK_MS = 3_600_000  # one look at every row
 SWEEPS = 20  # when as many find late rows, somebody still writes the old form
 
 Connection = psycopg.Connection[Any]
 
 
 def advance(
-    conn: Connection, backfill: str, go_on: Callable[[], bool], busy: Sequence[int] = ()
+    conn: Connection,
+    backfill: str,
+    go_on: Callable[[], bool],
+    busy: Sequence[int] = (),
+    *,
+    code: validate.Code | None = None,
 ) -> Next | None:
     """Do what stands between the segments, and say what comes next; None when stopped in between.
 
+    `code` gives the user's declaration, where `validate` is a method of it.
     `busy` are the lanes that run: what they hold is theirs, and what is wanted waits for them.
     Safe to run twice, at once or one after the other: the backfill's row is locked for each step.
     """
@@ -38,7 +45,7 @@ def advance(
         if row is None:
             return Next("cancelled")
         if row.state in ENDED:
-            return Next(row.state)
+            return Next("finishing" if finish.due(conn, row) else row.state)
         if row.wanted != "run":
             return Next(row.state) if busy else _halt(conn, backfill)
         if row.frozen and (left := records.left(conn, backfill)):
@@ -47,7 +54,7 @@ def advance(
         if not row.frozen:
             if _behind_barrier(conn, row, tell, _wanted(conn, row, go_on)):
                 _freeze(conn, row)
-        elif (late := _late(row, records.passes(conn, backfill))) is not None:
+        elif (late := _due(conn, row)) is not None:
             if late > SWEEPS:
                 _fail(conn, row, _ENDLESS)
             elif barrier.wait(
@@ -55,7 +62,7 @@ def advance(
             ):
                 _sweep(conn, row, late)
         else:
-            _validate(conn, row)
+            _validate(conn, row, code)
     return None
 
 
@@ -63,11 +70,28 @@ _ENDLESS = (
     f"{SWEEPS} sweeps found rows that came late: something still writes rows that need this "
     "backfill. Have it write the new form first, then start again"
 )
-_UNMET = "`validate` returned a row; it must return none. Run it to see which rows are wrong"
+
+
+def _due(conn: Connection, row: Row) -> int | None:
+    """The number of the sweep that is due; None when no row can have come late unseen."""
+    done = records.passes(conn, row.spec.id)
+    if (late := _late(row, done)) is not None or not row.spec.by_place:
+        return late
+    last = max((each.number for each in done), default=0)
+    if records.rewritten(conn, row.spec.id, last):
+        return last + 1
+    # rows move behind the cursor when others update them: one look at all of them at once
+    unseen = statements.unwritten(row.spec)
+    if unseen is None or any(each.quarantined for each in done):
+        return None
+    with conn.transaction():
+        _set(conn, "lock_timeout", LOCK_MS)
+        _set(conn, "statement_timeout", LOOK_MS)
+        return last + 1 if _one(conn, unseen) else None
 
 
 def _late(row: Row, done: tuple[Pass, ...]) -> int | None:
-    """The number of the sweep that is due; None when no row can have come late unseen.
+    """The number of the sweep that is due, by what the passes found.
 
     A written row that would be written again cannot be told from a late one, so there is no sweep.
     """
@@ -140,37 +164,25 @@ def _sweep(conn: Connection, row: Row, number: int) -> None:
     """Add a pass over the whole table, beyond the highest key too, in the same ranges."""
     with conn.transaction():
         now = records.read(conn, row.spec.id, lock=True)
-        if now is None or number != _late(now, records.passes(conn, row.spec.id)):
+        done = records.passes(conn, row.spec.id)
+        if now is None or number != max((each.number for each in done), default=0) + 1:
             return
-        records.add_segments(
-            conn, row.spec.id, number, _open_ended(records.ranges(conn, row.spec.id))
-        )
+        before = records.ranges(conn, row.spec.id)
+        records.add_segments(conn, row.spec.id, number, split.again(conn, row.spec, before))
         records.move(conn, row.spec.id, "verifying")
 
 
-def _open_ended(walked: Sequence[Range]) -> list[Range]:
-    """The same ranges, the last one of each table and partition up to whatever is there now."""
-    last = {each.part: each for each in walked}
-    if not last:  # it was empty
-        return [Range(None, None)]
-    return [replace(each, hi=None) if each is last[each.part] else each for each in walked]
-
-
-def _validate(conn: Connection, row: Row) -> None:
+def _validate(conn: Connection, row: Row, code: validate.Code | None) -> None:
     """Ask `validate`, and end the backfill as completed or failed."""
     with conn.transaction():
         now = records.read(conn, row.spec.id, lock=True)
         if now is None or now.state in ENDED or now.wanted != "run":
             return
         records.move(conn, row.spec.id, "verifying")
-    unmet = False
-    if row.spec.validate:
-        with conn.transaction():
-            _set(conn, "lock_timeout", LOCK_MS)
-            _set(conn, "statement_timeout", VALIDATE_MS)
-            unmet = bool(_one(conn, statements.unmet(row.spec)))
-    if unmet:
-        _fail(conn, row, _UNMET)
+    checked = validate.validate(conn, row, code)
+    validate.keep(conn, row.spec.id, checked)
+    if not checked.ok:
+        _fail(conn, row, "; ".join(checked.problems))
         return
     with conn.transaction():
         now = records.read(conn, row.spec.id, lock=True)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from qb_engine.backfill import kinds, statements
+from qb_engine.backfill import kinds, parts, statements
 from qb_engine.backfill.spec import Spec
 from qb_engine.backfill.statements import Key
+from qb_engine.errors import RefusedError
 
 if TYPE_CHECKING:
     from qb_engine.migrations.declaration import Backfill
@@ -52,6 +53,11 @@ RECORD = sql.SQL(
     " {keys}, {attempts}, {waited}, {held_by}, {lag}, {worker} FROM moved WHERE {one} = 1;"
     " COMMIT"
 )
+
+GONE = """
+UPDATE qb.segment SET status = 'done', note = %s, held_since = NULL
+WHERE backfill = %s AND number = %s AND epoch = %s
+"""
 
 IDLE_MS = 60_000  # a worker that is stopped in mid-batch gives its locks back within this
 
@@ -128,21 +134,46 @@ def run(
 ) -> Batch:
     """Write the next `size` keys' rows of a claimed segment, in three round trips.
 
-    `code` is the declaration, for a kind whose rows are computed in Python. Raise Fenced or Halted
-    when it may not, or psycopg's error; nothing is written then.
+    `code` is the declaration, for a kind whose rows are computed in Python. The segment of a part
+    that no longer belongs to the table ends. Raise Fenced or Halted when it may not, or psycopg's
+    error; nothing is written then.
     """
-    spec = spec.part(*held.part)
+    if held.part != parts.WHOLE:
+        if not parts.attached(conn, spec.schema, spec.table, held.part):
+            return _gone(conn, held)
+        try:
+            return _run(conn, spec.part(*held.part), held, size, limits, next_size, code, around)
+        except psycopg.errors.UndefinedTable:  # dropped since then?
+            if parts.attached(conn, spec.schema, spec.table, held.part):
+                raise
+            return _gone(conn, held)
+    return _run(conn, spec, held, size, limits, next_size, code, around)
+
+
+def _run(
+    conn: psycopg.Connection[Any],
+    spec: Spec,
+    held: Held,
+    size: int,
+    limits: Limits,
+    next_size: int | None,
+    code: Backfill | None,
+    around: Around,
+) -> Batch:
     kind = kinds.of(spec)
     ahead, prepared = None, None
     if kind.prepares:  # the range is fixed first, so that nothing is locked while rows are computed
         ahead = conn.execute(statements.boundary(spec, held.after, held.hi, size)).fetchone() or ()
         hi = ahead[0] if ahead else held.hi
-        prepared = kind.prepare(conn, spec, held.after, hi, code)
+        prepared = kind.prepare(conn, spec, held.after, hi, code, late=held.sweep)
     started = time.monotonic()
     try:
         edge, lsn, tuned = begin(conn, spec, held, size, limits, ahead)
         hi = held.hi if edge is None else edge
-        wrote = kind.write(conn, spec, held.after, hi, late=held.sweep, prepared=prepared)
+        late = held.sweep or spec.by_place
+        wrote = kind.write(conn, spec, held.after, hi, late=late, prepared=prepared)
+        if wrote.again and spec.by_place:
+            raise _seen_twice(spec)
         seen = size if edge is not None else _seen(conn, spec, held, wrote)
         ms = (time.monotonic() - started) * 1000
         batch = Batch(hi or held.after, wrote.rows, seen, wrote.again, ms, edge is None, tuned)
@@ -152,6 +183,26 @@ def run(
             conn.rollback()
         raise
     return batch
+
+
+def _gone(conn: psycopg.Connection[Any], held: Held) -> Batch:
+    """End the segment of a part that was detached or dropped, and say so."""
+    ended = conn.execute(GONE, [f"{held.part[1]} is no longer a part", held.backfill, held.segment,
+                                held.epoch])  # fmt: skip
+    if not ended.rowcount:
+        raise Fenced(f"segment {held.segment} was claimed again")
+    return Batch(held.after, 0, 0, 0, 0.0, last=True)
+
+
+def _seen_twice(spec: Spec) -> RefusedError:
+    return RefusedError(
+        f"rows of {spec.schema}.{spec.table} would be written twice",
+        where="where of the backfill",
+        why="the table is walked by place on disk, a written row gets another place, and these "
+        "still fulfil `where` and would be changed again; the batch was rolled back",
+        todo="declare a `where` that a written row does not fulfil, or give the table a key",
+        code="bad-backfill",
+    )
 
 
 def begin(
@@ -176,10 +227,10 @@ def begin(
         segment=sql.Literal(held.segment),
         epoch=sql.Literal(held.epoch),
     )
-    parts = [begin, fence]
+    asked = [begin, fence]
     if ahead is None:
-        parts.append(statements.boundary(spec, held.after, held.hi, size))
-    cursor = conn.execute(sql.SQL("; ").join(parts))
+        asked.append(statements.boundary(spec, held.after, held.hi, size))
+    cursor = conn.execute(sql.SQL("; ").join(asked))
     cursor.nextset()
     cursor.nextset()
     segment = cursor.fetchone()

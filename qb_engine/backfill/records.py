@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any, Literal
 
 import psycopg
@@ -22,9 +23,11 @@ THERE = "SELECT to_regclass('qb.backfill') IS NOT NULL"
 
 MAKE = """
 INSERT INTO qb.backfill (id, checksum, schema_name, table_name, key_columns, key_types,
+    key_collations, key_nulls_first, key_said,
     set_columns, set_types, set_sql, where_sql, validate_sql, batch_size, batch_limit, parallel,
     rows_total, task_queue, workflow_id, kind, statement, reads, options)
 VALUES (%(id)s, %(checksum)s, %(schema)s, %(table)s, %(key_columns)s, %(key_types)s,
+    %(key_collations)s, %(key_nulls_first)s, %(key_said)s,
     %(set_columns)s, %(set_types)s, %(set_sql)s, %(where)s, %(validate)s, %(batch_size)s,
     %(batch_limit)s, %(parallel)s, %(rows_total)s, %(task_queue)s, %(workflow_id)s,
     %(kind)s, %(statement)s, %(reads)s, %(options)s)
@@ -32,7 +35,8 @@ ON CONFLICT (id) DO NOTHING
 """
 
 READ = """
-SELECT id, checksum, schema_name, table_name, key_columns, key_types, set_columns, set_types,
+SELECT id, checksum, schema_name, table_name, key_columns, key_types, key_collations,
+    key_nulls_first, key_said, set_columns, set_types,
     set_sql, where_sql, validate_sql, batch_size, batch_limit, parallel, kind, statement, reads,
     options, tuned, then_post, state, wanted, frozen_at IS NOT NULL AS frozen, upper_bound,
     task_queue, workflow_id, error
@@ -67,8 +71,8 @@ WHERE backfill = %s AND number = %s AND epoch = %s AND status = 'running'
 LEFT = "SELECT count(*) FROM qb.segment WHERE backfill = %s AND status <> 'done'"
 
 ADD = """
-INSERT INTO qb.segment (backfill, number, pass, lo, hi, part_schema, part_table)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
+INSERT INTO qb.segment (backfill, number, pass, lo, hi, part_schema, part_table, node)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 FREEZE = """
@@ -83,8 +87,20 @@ UPDATE qb.backfill SET state = %(state)s, note = '', error = %(error)s,
 WHERE id = %(id)s
 """
 
+# The parts whose file is another one than when the pass began: VACUUM FULL, CLUSTER or a rewrite
+# put the rows into other places meanwhile.
+REWRITTEN = """
+SELECT DISTINCT coalesce(s.part_schema, b.schema_name), coalesce(s.part_table, b.table_name)
+FROM qb.segment AS s JOIN qb.backfill AS b ON b.id = s.backfill
+WHERE s.backfill = %s AND s.pass = %s AND s.node IS DISTINCT FROM pg_relation_filenode(
+    to_regclass(format('%%I.%%I', coalesce(s.part_schema, b.schema_name),
+        coalesce(s.part_table, b.table_name))))::bigint
+    AND s.node IS NOT NULL
+"""
+
 PASSES = """
-SELECT pass, sum(rows_done)::bigint, sum(rows_again)::bigint FROM qb.segment WHERE backfill = %s
+SELECT pass, sum(rows_done)::bigint, sum(rows_again)::bigint, sum(quarantined)::bigint
+FROM qb.segment WHERE backfill = %s
 GROUP BY pass ORDER BY pass
 """
 
@@ -112,6 +128,7 @@ class Range:
     lo: Key
     hi: Key
     part: tuple[str | None, str | None] = (None, None)
+    node: int | None = None  # the file that places on disk are in
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +138,7 @@ class Pass:
     number: int
     rows: int
     again: int
+    quarantined: int = 0
 
 
 def there(conn: Connection) -> bool:
@@ -139,6 +157,9 @@ def make(conn: Connection, spec: Spec, rows_total: int, task_queue: str, workflo
             "table": spec.table,
             "key_columns": [c.name for c in spec.key],
             "key_types": [c.type for c in spec.key],
+            "key_collations": [c.collation for c in spec.key],
+            "key_nulls_first": any(c.nulls_first for c in spec.key),
+            "key_said": spec.key_said,
             "set_columns": [c.name for c in spec.set],
             "set_types": [c.type for c in spec.set],
             "set_sql": [c.sql for c in spec.set],
@@ -164,7 +185,8 @@ def read(conn: Connection, backfill: str, *, lock: bool = False) -> Row | None:
     if found is None:
         return None
     (
-        name, checksum, schema, table, key_columns, key_types, set_columns, set_types, set_sql,
+        name, checksum, schema, table, key_columns, key_types, collations, nulls_first, key_said,
+        set_columns, set_types, set_sql,
         where, validate, batch_size, limit, parallel, kind, statement, reads, options, tuned,
         then_post, state, wanted, frozen, upper, queue, workflow, error,
     ) = found  # fmt: skip
@@ -173,7 +195,7 @@ def read(conn: Connection, backfill: str, *, lock: bool = False) -> Row | None:
         checksum,
         schema,
         table,
-        tuple(map(KeyColumn, key_columns, key_types)),
+        tuple(map(KeyColumn, key_columns, key_types, collations, repeat(nulls_first))),
         tuple(map(SetColumn, set_columns, set_types, set_sql)),
         where,
         validate,
@@ -184,6 +206,7 @@ def read(conn: Connection, backfill: str, *, lock: bool = False) -> Row | None:
         statement,
         tuple(reads),
         Options.of(options),
+        key_said=key_said,
     )
     return Row(spec, state, wanted, frozen, upper, queue, workflow, error, tuned, then_post)
 
@@ -243,6 +266,11 @@ def passes(conn: Connection, backfill: str) -> tuple[Pass, ...]:
     return tuple(Pass(*row) for row in conn.execute(PASSES, [backfill]))
 
 
+def rewritten(conn: Connection, backfill: str, number: int) -> list[tuple[str, str]]:
+    """The tables that a pass by place on disk cannot vouch for: their rows were put elsewhere."""
+    return conn.execute(REWRITTEN, [backfill, number]).fetchall()
+
+
 def freeze(conn: Connection, backfill: str, upper: Key, total: int, *, exact: bool) -> None:
     """Fix the highest key: what is above it came later."""
     conn.execute(FREEZE, [None if upper is None else list(upper), total, exact, backfill])
@@ -255,7 +283,7 @@ def add_segments(conn: Connection, backfill: str, number: int, ranges: Sequence[
     for place, each in enumerate(ranges, start=first):
         conn.execute(
             ADD,
-            [backfill, place, number, _list(each.lo), _list(each.hi), each.part[0], each.part[1]],
+            [backfill, place, number, _list(each.lo), _list(each.hi), *each.part, each.node],
         )
 
 

@@ -75,6 +75,8 @@ class Spec:
     options: Options = field(default_factory=Options)
     only: tuple[tuple[str, ...], ...] = ()  # just the rows of these keys; none: all of a range
     without: tuple[tuple[str, ...], ...] = ()  # not the rows of these keys
+    called: str = ""  # what the table is called in a statement where others stand beside it
+    whole: tuple[str, str] | None = None  # schema and name of the table that this is a part of
     key_said: str = ""  # which key it walks by and why
     alone: bool = False  # the table without those that inherit from it (ONLY)
 
@@ -92,7 +94,7 @@ class Spec:
     @property
     def unseen(self) -> str:
         """What is said of rows that come while it runs, where nothing would find them; or empty."""
-        if self.where or self.options.keep_in_sync or self.kind != "set":
+        if self.where or self.options.keep_in_sync:
             return ""
         return (
             "rows that are inserted while it runs may be left out: nothing tells them from written "
@@ -104,7 +106,8 @@ class Spec:
         """The same for one partition of the table."""
         if not schema or not table:
             return self
-        return replace(self, schema=schema, table=table, alone=True)
+        whole = self.whole or (self.schema, self.table)
+        return replace(self, schema=schema, table=table, alone=True, whole=whole)
 
 
 def describe(conn: psycopg.Connection[Any], migration: LoadedMigration) -> Spec:
@@ -169,9 +172,14 @@ def _key(
     shown = f"{schema}.{table}"
     tree = parts.members(conn, schema, table)
     parts.no_foreign(tree, shown)
-    found = list(keys.indexes(conn, oid))
-    if parts.is_tree(tree, schema, table) and not (found and tree[0].partition):
-        found += keys.shared([keys.indexes(conn, member.oid) for member in tree])
+    found = keys.indexes(conn, oid)
+    if parts.is_tree(tree, schema, table):
+        if any(member.oid == oid for member in tree):
+            found = ()  # its indexes do not cover its heirs
+        if declared.key or not any(index.usable for index in found):
+            below = keys.shared([keys.indexes(conn, member.oid) for member in tree])
+            there = {index.columns for index in found}
+            found += tuple(index for index in below if index.columns not in there)
     moved = set(declared.set) & set(parts.partitioned_by(conn, schema, table))
     not_by_place = ""
     if not declared.where:

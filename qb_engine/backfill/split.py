@@ -3,44 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from qb_engine.backfill import statements
+from qb_engine.backfill import parts, statements
 from qb_engine.backfill.records import Range
 from qb_engine.backfill.spec import Spec
-from qb_engine.backfill.statements import Key
+from qb_engine.backfill.statements import LAST, Key
+from qb_engine.sql import qualified
 
 RANGES_PER_LANE = 4  # a lane that is done early takes a range that is still open
-EXACT_ROWS = 5_000_000  # up to this many keys are counted through: some seconds
 SMALL = 4  # batches; a table of fewer is one range
+SAMPLE_ROWS = 30_000  # with these, 16 ranges differ by some percent in rows
+SAMPLE_BLOCKS = 1_000  # at least: rows of one block are often alike
 
-# The rows of a table and its partitions as the planner knows them; null when never analyzed.
-ESTIMATE = """
-SELECT sum(reltuples) FILTER (WHERE reltuples >= 0)::bigint,
-    bool_or(reltuples < 0 AND relkind = 'r'),
-    sum(pg_relation_size(oid))::bigint
-FROM pg_class
-WHERE relkind = 'r' AND oid IN (
-    SELECT to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text))
-    UNION ALL
-    SELECT relid
-    FROM pg_partition_tree(to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text)))
+# The rows of a table and all below it as the planner knows them; null when never analyzed.
+ESTIMATE = (
+    """
+SELECT sum(c.reltuples) FILTER (WHERE c.reltuples >= 0)::bigint,
+    bool_or(c.reltuples < 0),
+    sum(pg_relation_size(c.oid))::bigint
+FROM """
+    + parts.BELOW
+    + " AS below JOIN pg_class AS c ON c.oid = below.oid AND c.relkind = 'r'"
 )
-"""
 
-# The planner's sample of the key's first column: equally many rows lie between its values.
-HISTOGRAM = """
-SELECT histogram_bounds::text::text[] FROM pg_stats
-WHERE schemaname = %s AND tablename = %s AND attname = %s
+# Of one table alone: its rows as far as known, its blocks, and its file.
+SIZE = """
+SELECT reltuples, relpages, pg_relation_size(oid) / current_setting('block_size')::bigint,
+    pg_relation_filenode(oid)::bigint
+FROM pg_class WHERE oid = %s::regclass
 """
 
 BYTES_PER_ROW = 100  # a guess for a table that was never analyzed
 
+Connection = psycopg.Connection[Any]
 
-def estimate(conn: psycopg.Connection[Any], spec: Spec) -> int:
+
+def estimate(conn: Connection, spec: Spec) -> int:
     """How many rows the table has, as far as the catalog knows."""
     row = conn.execute(ESTIMATE, {"schema": spec.schema, "table": spec.table}).fetchone()
     known, unknown, size = row or (None, True, 0)
@@ -54,82 +57,122 @@ def how_many(rows: int, batch_size: int, parallel: int) -> int:
     return max(1, min(parallel * RANGES_PER_LANE, rows // batch_size))
 
 
-def ranges(conn: psycopg.Connection[Any], spec: Spec, rows: int) -> list[Range]:
+def ranges(conn: Connection, spec: Spec, rows: int) -> list[Range]:
     """The key ranges of a table, from its first row to the one that is the last one now.
 
-    From the planner's histogram, which costs nothing; counted off in the index of a table without
-    one, when it is not large; else one range. None for an empty table.
+    Of a table with parts, those of each part, which has a last row of its own. A part that is
+    empty has none, like a table that is.
     """
+    wanted = how_many(rows, spec.batch_size, spec.parallel)
+    members = parts.walked(conn, spec)
+    if not members:
+        return _ranges(conn, spec, wanted, parts.WHOLE)
+    sizes = [max(1, _size(conn, member.schema, member.name)[1]) for member in members]
+    found = []
+    for member, size in zip(members, sizes):
+        share = max(1, round(wanted * size / sum(sizes)))
+        found += _ranges(conn, spec.part(*member.part), share, member.part)
+    return found
+
+
+def again(conn: Connection, spec: Spec, before: Sequence[Range]) -> list[Range]:
+    """The ranges of a sweep: as before, but the last of each part ends where the part does.
+
+    A part that came since then is one range; one that is gone has none.
+    """
+    last = {each.part: each for each in before}
+    found = []
+    for part in [member.part for member in parts.walked(conn, spec)] or [parts.WHOLE]:
+        schema, table = part if part != parts.WHOLE else (spec.schema, spec.table)
+        node = _size(conn, schema, table)[2] if spec.by_place else None
+        mine = [each for each in before if each.part == part] or [Range(None, None, part)]
+        found += [
+            replace(each, hi=None if each is last.get(part) else each.hi, node=node)
+            for each in mine
+        ]
+    return found
+
+
+def _size(conn: Connection, schema: str | None, table: str | None) -> tuple[float, int, int | None]:
+    """Rows per block, blocks and the file of a table, without what is below it."""
+    row = conn.execute(SIZE, [qualified(schema, table or "")]).fetchone()
+    rows, pages, blocks, node = row or (-1, 0, 0, None)
+    dense = rows / pages if rows > 0 and pages > 0 else statements.ROWS_PER_BLOCK
+    return dense, int(blocks or 0), node
+
+
+def _ranges(conn: Connection, spec: Spec, wanted: int, part: parts.Part) -> list[Range]:
     found = conn.execute(statements.highest(spec)).fetchone()
     if found is None:
         return []
     upper: Key = found[0]
-    ends: list[Key] = [*_inner(conn, spec, rows, found[0]), upper]
-    return [Range(lo, hi) for lo, hi in zip([None, *ends[:-1]], ends)]
+    if spec.by_place:
+        _, blocks, node = _size(conn, spec.schema, spec.table)
+        inner = {blocks * i // wanted for i in range(1, wanted)} - {0, blocks}
+        ends: list[Key] = [*([f"({block - 1},{LAST})"] for block in sorted(inner)), upper]
+    else:
+        ends, node = [*_inner(conn, spec, wanted, upper), upper], None
+    return [Range(lo, hi, part, node) for lo, hi in zip([None, *ends[:-1]], ends)]
 
 
-def _inner(
-    conn: psycopg.Connection[Any], spec: Spec, rows: int, upper: Sequence[str]
-) -> list[Sequence[str]]:
-    wanted = how_many(rows, spec.batch_size, spec.parallel)
+def _inner(conn: Connection, spec: Spec, wanted: int, upper: Key) -> list[Key]:
+    """The keys that cut a table into `wanted` parts of about as many rows, in order.
+
+    From the rows of some blocks, evenly spread over the table: whatever the key and its statistics
+    are like, this reads the same little of a table of any size, and all of a small one. The server
+    compares and orders; where many rows have the same key (it is not unique), there are fewer.
+    """
     if wanted == 1:
         return []
-    inner = _sampled(conn, spec, upper, wanted)
-    if not inner and rows <= EXACT_ROWS:
-        inner = _counted(conn, spec, upper, wanted)
-    return inner
-
-
-def _counted(
-    conn: psycopg.Connection[Any], spec: Spec, upper: Sequence[str], wanted: int
-) -> list[Sequence[str]]:
-    """Every nth key, from an index-only scan; the server compares and orders."""
+    tables = [member.part for member in parts.members(conn, spec.schema, spec.table)]
+    if spec.alone or not tables:
+        tables = [(spec.schema, spec.table)]
+    sizes = [_size(conn, *each) for each in tables]
+    blocks = sum(size for _, size, _ in sizes)
+    if not blocks:
+        return []
+    dense = sum(dense * size for dense, size, _ in sizes) / blocks
+    taken = max(SAMPLE_BLOCKS, round(SAMPLE_ROWS / max(dense, 1)))
+    step = max(1.0, blocks / taken)
+    columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in spec.key)
+    sampled = [
+        _sample(spec, columns, schema or "", table or "", size, step)
+        for (schema, table), (_, size, _) in zip(tables, sizes)
+        if size
+    ]
     query = sql.SQL(
-        "WITH keys AS MATERIALIZED"
-        " (SELECT {names}, row_number() OVER (ORDER BY {names}) AS qb_place FROM {table}"
-        " WHERE {range}),"
-        " share AS (SELECT greatest(1, ceil(max(qb_place) / {wanted}::numeric)::bigint) AS size"
-        " FROM keys)"
-        " SELECT {key} FROM keys, share"
-        " WHERE mod(qb_place, size) = 0 AND qb_place < (SELECT max(qb_place) FROM keys)"
-        " ORDER BY qb_place"
+        "WITH sampled AS MATERIALIZED (SELECT {columns}, row_number() OVER (ORDER BY {order})"
+        " AS qb_place FROM ({sampled}) AS rows),"
+        " share AS (SELECT greatest(1, count(*)) AS qb_rows FROM sampled),"
+        " picked AS (SELECT DISTINCT ON ({compared}) {columns} FROM sampled, share"
+        " WHERE qb_place IN (SELECT ceil(qb_rows * i / {wanted}::numeric)"
+        " FROM generate_series(1, {wanted} - 1) AS i) AND {below} ORDER BY {compared})"
+        " SELECT {key} FROM picked ORDER BY {order}"
     ).format(
-        names=statements.key_order(spec),
-        table=statements.table(spec),
-        range=statements.within(spec, None, upper),
+        columns=columns,
+        order=statements.key_order(spec),
+        compared=sql.SQL(", ").join(statements.key_columns(spec)),
+        sampled=sql.SQL(" UNION ALL ").join(sampled),
         wanted=sql.Literal(wanted),
+        below=statements.below(spec, upper or ()),
         key=statements.key_text(spec),
     )
     return [row[0] for row in conn.execute(query)]
 
 
-def _sampled(
-    conn: psycopg.Connection[Any], spec: Spec, upper: Sequence[str], wanted: int
-) -> list[Sequence[str]]:
-    """Real keys next to the values of the histogram: two milliseconds on a table of any size."""
-    first = spec.key[0]
-    row = conn.execute(HISTOGRAM, [spec.schema, spec.table, first.name]).fetchone()
-    values = picked(row[0] or [] if row else [], wanted)
-    found: list[Sequence[str]] = []
-    for value in values:
-        query = sql.SQL("SELECT {} FROM {} WHERE {} >= {}::{} AND {} ORDER BY {} LIMIT 1").format(
-            statements.key_text(spec),
-            statements.table(spec),
-            sql.Identifier(first.name),
-            sql.Literal(value),
-            sql.SQL(first.type),
-            statements.within(spec, None, upper),
-            statements.key_order(spec),
-        )
-        key = conn.execute(query).fetchone()
-        if key and key[0] not in ([*found, list(upper)]):
-            found.append(key[0])
-    return found
-
-
-def picked(values: Sequence[str], wanted: int) -> list[str]:
-    """`wanted - 1` values of a histogram that cut it into parts of about the same size."""
-    if len(values) < 3:
-        return []
-    places = {round(i * (len(values) - 1) / wanted) for i in range(1, wanted)}
-    return [values[place] for place in sorted(places) if 0 < place < len(values) - 1]
+def _sample(
+    spec: Spec, columns: sql.Composed, schema: str, table: str, blocks: int, step: float
+) -> sql.Composed:
+    """The keys in every `step`th block of one table. OFFSET 0 has each block read by itself."""
+    return sql.SQL(
+        "SELECT {columns} FROM (SELECT floor((i + 0.5) * {step})::bigint AS block"
+        " FROM generate_series(0, {last}) AS i) AS blocks CROSS JOIN LATERAL ("
+        "SELECT {columns} FROM ONLY {table}"
+        " WHERE ctid >= format('(%s,0)', block)::tid AND ctid < format('(%s,0)', block + 1)::tid"
+        " OFFSET 0) AS read"
+    ).format(
+        columns=columns,
+        table=sql.Identifier(schema, table),
+        step=sql.Literal(step),
+        last=sql.Literal(max(0, int(blocks / step) - 1)),
+    )

@@ -6,6 +6,9 @@ CREATE TABLE qb.backfill (
     table_name text NOT NULL,
     key_columns text[] NOT NULL,                        -- in the order of their index
     key_types text[] NOT NULL,
+    key_collations text[] NOT NULL DEFAULT '{}',        -- of the index, where not the column's own
+    key_nulls_first boolean NOT NULL DEFAULT false,     -- the order of the index
+    key_said text NOT NULL DEFAULT '',                  -- which key that is, and why
     kind text NOT NULL DEFAULT 'set' CHECK (kind IN ('set', 'sql', 'transform')),
     set_columns text[] NOT NULL,
     set_types text[] NOT NULL,
@@ -49,6 +52,7 @@ CREATE TABLE qb.segment (
     number integer NOT NULL,
     part_schema text,                                   -- of a partition, where it is one's
     part_table text,
+    node bigint,                                        -- the file that places on disk are in
     pass integer NOT NULL DEFAULT 0,                    -- 0: every row; 1, 2, ...: sweeps of late rows
     lo text[],                                          -- rows after this key; null: from the first
     hi text[],                                          -- rows up to this key; null: to the last
@@ -113,7 +117,7 @@ CREATE TABLE qb.hold (
     backfill text NOT NULL REFERENCES qb.backfill ON DELETE CASCADE,
     segment integer NOT NULL,
     signal text NOT NULL,
-    says text NOT NULL CHECK (says IN ('slow', 'stop')),
+    says text NOT NULL CHECK (says IN ('slow', 'stop', 'unread')), -- unread: it did not hold
     reason text NOT NULL,
     release text NOT NULL DEFAULT '',                   -- what would let it go on
     since timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -121,3 +125,20 @@ CREATE TABLE qb.hold (
 );
 CREATE INDEX ON qb.hold (backfill, id);
 CREATE INDEX ON qb.hold (backfill) WHERE until IS NULL; -- what is held now
+
+-- the rows per second of all lanes together: what was written is paid for until then
+CREATE TABLE qb.rate (
+    backfill text PRIMARY KEY REFERENCES qb.backfill ON DELETE CASCADE,
+    due timestamptz NOT NULL
+);
+
+-- what the workers take, each by itself, every few seconds while it is busy
+CREATE TABLE qb.worker (
+    id text PRIMARY KEY,                                -- host:pid
+    lanes integer NOT NULL,                             -- that run now
+    concurrency integer NOT NULL,                       -- that may run
+    rss_bytes bigint NOT NULL,
+    cpu_share double precision NOT NULL,                -- 1.0: a core
+    server_cpu_share double precision,                  -- of the backends it uses, where seen
+    seen_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);

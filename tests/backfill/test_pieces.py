@@ -13,10 +13,10 @@ from psycopg import errors
 
 from qb_engine.backfill import failures, pace, split, statements, temporal
 from qb_engine.backfill.failures import Verdict
-from qb_engine.backfill.keys import Index, KeyColumn, choose
+from qb_engine.backfill.keys import KeyColumn
 from qb_engine.backfill.spec import SetColumn, Spec
 from qb_engine.database.processes import born
-from qb_engine.errors import InputError, ServerError
+from qb_engine.errors import ServerError
 
 ID = KeyColumn("id", "integer")
 SPEC = Spec(
@@ -29,9 +29,12 @@ def text(composed: psycopg.sql.Composable) -> str:
     return composed.as_string(None)
 
 
-def test_a_range_is_compared_as_a_row_with_the_types_of_its_columns() -> None:
+def test_a_range_is_compared_in_steps_with_the_types_of_its_columns() -> None:
     assert text(statements.within(SPEC, ["1", "O'x"], None)) == (
-        """("id", "na""me") > ('1'::integer, 'O''x'::text)"""
+        """(("id" > '1'::integer) OR ("id" = '1'::integer AND ("na""me") > ('O''x'::text)))"""
+    )
+    assert text(statements.within(SPEC, ["1", "a"], ["1", "b"])) == (
+        """"id" = '1'::integer AND ("na""me") > ('a'::text) AND ("na""me") <= ('b'::text)"""
     )
     assert text(statements.within(SPEC, None, None)) == "true"
 
@@ -49,22 +52,6 @@ def test_without_where_the_write_is_a_plain_update() -> None:
 def test_dates_in_a_cursor_do_not_depend_on_the_session() -> None:
     spec = Spec("m", "", "s", "t", (KeyColumn("at", "timestamp with time zone"),), ())
     assert "to_jsonb" in text(statements.key_text(spec))
-
-
-@given(
-    size=st.integers(1, pace.LARGEST),
-    ms=st.floats(0, 1e7, allow_nan=False),
-)
-def test_a_batch_grows_step_by_step_and_stays_in_its_bounds(size: int, ms: float) -> None:
-    found = pace.next_size(size, ms)
-    assert pace.SMALLEST <= found <= pace.LARGEST
-    assert found <= size * pace.GROWTH
-    if ms > 2 * pace.TARGET_MS:
-        assert found <= size
-
-
-def test_a_short_last_batch_says_nothing_about_speed() -> None:
-    assert pace.next_size(500, 0.1, seen=3) == 500
 
 
 @pytest.mark.parametrize(
@@ -114,42 +101,9 @@ def test_ranges_are_as_many_as_their_lanes_can_use() -> None:
     assert split.how_many(30_000, 5_000, 4) == 6
 
 
-@given(st.lists(st.integers(), min_size=0, max_size=200, unique=True), st.integers(2, 32))
-def test_values_picked_from_a_histogram_are_inner_and_in_order(
-    values: list[int], wanted: int
-) -> None:
-    given = [str(value) for value in values]
-    found = split.picked(given, wanted)
-    places = [given.index(value) for value in found]
-    assert places == sorted(set(places))
-    assert len(found) <= max(0, wanted - 1)
-    assert all(0 < place < len(given) - 1 for place in places)
-
-
 def test_a_dead_worker_does_not_count_however_lately_it_polled() -> None:
     here, me = socket.gethostname(), os.getpid()
     assert temporal.living(f"qb|{here}|{me}|{born(me)}", silent=500)
     assert not temporal.living(f"qb|{here}|{me}|earlier", silent=0)
     assert temporal.living("qb|elsewhere|1|x", silent=10)
     assert not temporal.living("qb|elsewhere|1|x", silent=100)
-
-
-def test_the_primary_key_is_walked_by_first_of_all() -> None:
-    other = Index("u", False, True, (KeyColumn("u", "text"),), True, True)
-    primary = Index("p", True, True, (ID,), True, True)
-    assert choose([primary, other], None, table="t") == (ID,)
-    assert choose([primary, other], "u", table="t") == (KeyColumn("u", "text"),)
-
-
-@pytest.mark.parametrize(
-    "index",
-    [
-        Index("nullable", False, True, (ID,), False, True),
-        Index("not unique", False, False, (ID,), True, True),
-        Index("in another order", False, True, (ID,), True, False),
-    ],
-)
-def test_no_other_index_is_walked_by_on_its_own(index: Index) -> None:
-    with pytest.raises(InputError, match="no key to walk by") as raised:
-        choose([index], None, table="t")
-    assert "add a primary key" in raised.value.todo

@@ -40,7 +40,16 @@ class Kind(Protocol):
     def plan(self, spec: Spec, lo: Key, hi: Key) -> sql.Composed:
         """The statement that reads or writes the rows of a range, to be explained."""
 
-    def prepare(self, conn: Connection, spec: Spec, lo: Key, hi: Key, code: Backfill | None) -> Any:
+    def prepare(
+        self,
+        conn: Connection,
+        spec: Spec,
+        lo: Key,
+        hi: Key,
+        code: Backfill | None,
+        *,
+        late: bool = False,
+    ) -> Any:
         """Read the rows of a range and compute what they become; nothing is locked meanwhile."""
 
     def write(

@@ -27,7 +27,16 @@ class SetColumns:
     def plan(self, spec: Spec, lo: Key, hi: Key) -> sql.Composed:
         return statements.write(spec, lo, hi)
 
-    def prepare(self, conn: Connection, spec: Spec, lo: Key, hi: Key, code: Backfill | None) -> Any:
+    def prepare(
+        self,
+        conn: Connection,
+        spec: Spec,
+        lo: Key,
+        hi: Key,
+        code: Backfill | None,
+        *,
+        late: bool = False,
+    ) -> Any:
         return None
 
     def write(
