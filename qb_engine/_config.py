@@ -141,6 +141,15 @@ class Hazards(_Strict):
         return int(number) * SIZES[unit]
 
 
+class Backfills(_Strict):
+    """What every backfill of the project gives way to: options of signals by their names.
+
+    A backfill's own `throttle` comes before these, and `qb backfill tune` before both.
+    """
+
+    throttle: dict[str, bool | dict[str, Any]] = Field(default_factory=dict)
+
+
 class Config(_Strict):
     """The whole of `qb.toml`."""
 
@@ -153,6 +162,7 @@ class Config(_Strict):
     timeouts: Timeouts = Timeouts()
     temporal: Temporal = Temporal()
     hazards: Hazards = Hazards()
+    backfill: Backfills = Backfills()
 
     @field_validator("shadow")
     @classmethod
@@ -164,6 +174,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "timeouts": Timeouts,
     "temporal": Temporal,
     "hazards": Hazards,
+    "backfill": Backfills,
 }
 
 

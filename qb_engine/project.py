@@ -47,6 +47,12 @@ fail_on = "warning"             # qb lint exits with 1 at and above notice, warn
 # address = "127.0.0.1:7233"    # left out: qb starts its own server on this machine
 # namespace = "default"
 # profile = "prod"              # a profile of Temporal's own client configuration
+
+[backfill.throttle]
+# replica_lag = { slow = "5s", stop = "15s" }     # what backfills give way to, and when
+# slot_wal = { stop = "64GB" }
+# active_sessions = { cores = 16 }
+# autovacuum = false            # left out
 """
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)?\s*")

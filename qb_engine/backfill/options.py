@@ -24,6 +24,7 @@ class Options:
     max_rate: float | None = None
     window: str = ""
     throttle: Mapping[str, Any] = field(default_factory=dict)
+    tuning: Mapping[str, Any] = field(default_factory=dict)  # what was tuned: it wins
     on_error: OnError = "stop"
     max_errors: int = 100
     retry: Mapping[str, Any] = field(default_factory=dict)

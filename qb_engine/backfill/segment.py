@@ -46,6 +46,9 @@ def run_lane(conn: Connection, backfill: str, lane: int, means: Means) -> str:
     """
     row = records.read(conn, backfill)
     link = Link(conn, means.reconnect)
+    if row is None:
+        return "cancelled"
+    throttle = Throttle(row.spec)
     try:
         while row is not None and means.wait(0):
             if lane >= row.spec.parallel:
@@ -55,7 +58,7 @@ def run_lane(conn: Connection, backfill: str, lane: int, means: Means) -> str:
             if claimed is None:
                 return "done"
             held, size = claimed
-            ended = run(link, row, held, size, means, lane)
+            ended = run(link, row, held, size, means, lane, throttle)
             if ended == "surplus":
                 records.release(link.conn, held)
             if ended != "done":
@@ -63,15 +66,23 @@ def run_lane(conn: Connection, backfill: str, lane: int, means: Means) -> str:
             row = mending.asked(lambda db: records.read(db, backfill))
         return "stopped" if row else "cancelled"
     finally:
+        throttle.close(link.conn)
         link.close()
 
 
 def run(
-    link: Link, row: records.Row, held: batch.Held, size: int, means: Means, lane: int = 0
+    link: Link,
+    row: records.Row,
+    held: batch.Held,
+    size: int,
+    means: Means,
+    lane: int,
+    throttle: Throttle,
 ) -> str:
     """Work through one claimed segment; return why that ended, as `run_lane`."""
     spec, tuned = _without_quarantine(link.conn, row.spec, held), row.tuned
-    throttle, mending = Throttle(spec, size), Mending(link, spec, means)
+    mending = Mending(link, spec, means)
+    throttle.begin(spec, size, tuned)
     while True:
         keys = throttle.size
         try:
@@ -99,6 +110,7 @@ def run(
             held = after
             continue
         means.told(did, around)
+        throttle.after(did)
         if did.last:
             return "done"
         mending.passed(keys)
@@ -108,7 +120,6 @@ def run(
             mending.recovery.tuned(spec)
             if lane >= spec.parallel:
                 return "surplus"
-        throttle.after(did)
         held = replace(held, cursor=did.cursor)
 
 

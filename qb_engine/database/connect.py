@@ -61,6 +61,14 @@ def connect(
     return conn
 
 
+def another(conninfo: str, password: str, *, application_name: str) -> Connection:
+    """One more connection to where one of `connect` leads, by its parameters; autocommit."""
+    given = make_conninfo(conninfo, application_name=application_name)
+    return psycopg.connect(
+        given, password=password or None, autocommit=True, prepare_threshold=None
+    )
+
+
 def too_old(target: Target, version: int) -> ServerError:
     """What is said of a server of an older version, as libpq numbers it (140011 is 14.11)."""
     return ServerError(

@@ -7,11 +7,9 @@ import socket
 
 import psycopg
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from psycopg import errors
 
-from qb_engine.backfill import failures, pace, split, statements, temporal
+from qb_engine.backfill import failures, split, statements, temporal
 from qb_engine.backfill.failures import Verdict
 from qb_engine.backfill.keys import KeyColumn
 from qb_engine.backfill.spec import SetColumn, Spec
