@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from qb_engine.database.target import Target
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+
+# What it finds strange about a lost connection is said by our own error; who logs still hears it.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 OLDEST = 15  # the oldest major version of PostgreSQL that qb was tried on
 CONNECT_TIMEOUT_S = 10  # a host that does not answer is said within this
