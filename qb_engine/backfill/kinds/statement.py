@@ -1,0 +1,121 @@
+"""a statement of the user's own over the rows of a range: UPDATE, DELETE or INSERT ... SELECT"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from qb_engine.backfill import statements
+from qb_engine.backfill.kinds.kind import Wrote
+from qb_engine.migrations.bounded import Bounded, bounded
+from qb_engine.sql import ident, qualified
+
+if TYPE_CHECKING:
+    from qb_engine.backfill.kinds.kind import Connection
+    from qb_engine.backfill.spec import Spec
+    from qb_engine.backfill.statements import Key
+    from qb_engine.migrations.declaration import Backfill
+
+# The oldest transaction that ran when the batch was written: rows of those before it were seen.
+SEEN = "SELECT set_config('qb.seen', pg_snapshot_xmin(pg_current_snapshot())::text, true)"
+
+# Rows of the range that the statement saw, and that still need it.
+AGAIN = sql.SQL(
+    "SELECT count(*) FROM {} WHERE {} AND {}"
+    " AND age(xmin) > age(current_setting('qb.seen')::xid8::xid)"
+)
+
+
+class Own:
+    """`sql`, with `{batch}`; and `where`, which a row that was dealt with no longer fulfils.
+
+    Rows are counted as the server counts them: those updated, deleted or inserted.
+    """
+
+    prepares = False
+
+    def queries(self, spec: Spec) -> list[tuple[str, sql.Composed]]:
+        asked = [("sql", self.plan(spec, None, None))]
+        if spec.where:
+            asked.append(("where", statements.needing(spec)))
+        return asked
+
+    def plan(self, spec: Spec, lo: Key, hi: Key) -> sql.Composed:
+        return _composed(_filled(spec, lo, hi))
+
+    def prepare(
+        self,
+        conn: Connection,
+        spec: Spec,
+        lo: Key,
+        hi: Key,
+        code: Backfill | None,
+        *,
+        late: bool = False,
+    ) -> Any:
+        return None
+
+    def write(
+        self, conn: Connection, spec: Spec, lo: Key, hi: Key, *, late: bool, prepared: Any
+    ) -> Wrote:
+        text = _filled(spec, lo, hi)
+        if not spec.where:
+            return Wrote(conn.execute(_composed(text)).rowcount)
+        own = read(spec)
+        if own.writes and own.verb == "delete":
+            return Wrote(conn.execute(_composed(text)).rowcount)
+        if own.writes and own.verb == "update":
+            done = conn.execute(_composed(f"{text}\nRETURNING {_needs(spec, own)}"))
+            return Wrote(done.rowcount, sum(bool(row[0]) for row in done))
+        again = AGAIN.format(
+            statements.table(spec),
+            statements.within(spec, lo, hi),
+            statements.expression(spec.where),
+        )
+        done = conn.execute(_composed(f"{SEEN};\n{text}\n;\n") + again)
+        done.nextset()
+        rows = done.rowcount
+        done.nextset()
+        return Wrote(rows, done.fetchall()[0][0])
+
+    def explains(self, spec: Spec) -> bool:
+        return bool(spec.where)
+
+
+def read(spec: Spec) -> Bounded:
+    """The statement as it was read, with the walked table named as the catalog has it."""
+    return _read(spec.statement, qualified(*(spec.whole or (spec.schema, spec.table))))
+
+
+@functools.lru_cache(maxsize=64)
+def _read(text: str, table: str) -> Bounded:
+    return bounded(text, table)
+
+
+def _filled(spec: Spec, lo: Key, hi: Key) -> str:
+    """The statement over the rows of a range that need it, of the spec's own table."""
+    own = read(spec)
+    condition = statements.within(replace(spec, called=own.walked), lo, hi).as_string(None)
+    if spec.where:
+        condition += f" AND {_needs(spec, own)}"
+    return own.filled(condition, spec.schema, spec.table, only=spec.alone)
+
+
+def _needs(spec: Spec, own: Bounded) -> str:
+    """`where` inside the statement: its names are the walked table's, whatever stands beside it."""
+    said = f"({spec.where}\n)" if "--" in spec.where else f"({spec.where})"
+    if own.alone and not own.aliased:
+        return said
+    name = spec.whole[1] if spec.whole else spec.table
+    return f"EXISTS (SELECT FROM (SELECT {ident(own.walked)}.*) AS {ident(name)} WHERE {said})"
+
+
+def _composed(text: str) -> sql.Composed:
+    # nothing here is executed with parameters, so a percent sign means itself
+    return sql.Composed([sql.SQL(text)])
+
+
+KIND = Own()
