@@ -1,4 +1,4 @@
-"""observations that are kept, by all that they depend on, so that the second look is instant
+"""what was observed and said is kept, by all that it depends on, so that a second look is instant
 
 Each is a small file of JSON. What cannot be read is looked at again, and what cannot be written is
 not kept: neither is anybody's trouble.
@@ -12,11 +12,11 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qb_engine
 from qb_engine.analysis.changes import (
@@ -27,17 +27,18 @@ from qb_engine.analysis.changes import (
     IndexState,
 )
 from qb_engine.analysis.facts import Facts, Figures, Provenance, Work, WorkKind
-from qb_engine.analysis.standins import StandIn
-from qb_engine.analysis.witnesses.claim import Claim
+from qb_engine.analysis.hazards.hazard import Finding, Severity
 from qb_engine.execution.observation import Lock
+from qb_engine.secrets import mask
+
+if TYPE_CHECKING:
+    from qb_engine.analysis.standins import StandIn
 
 KEEP = 20_000  # observations kept in one place; one of an ordinary file takes 1 kB
-CLASSES = (
-    Changed, Changes, Claim, ColumnState, ConstraintState, Facts, Figures, IndexState, Lock,
-    Provenance, StandIn, Work, WorkKind,
-)  # fmt: skip
-_BY_NAME: Mapping[str, Any] = {each.__name__: each for each in CLASSES}
-OBSERVING = ("analysis", "execution", "schema", "shadow", "sql")  # rooms that observations are of
+# rooms that neither looks nor what is said of them are of
+APART = ("ledger", "runner", "backfill", "rehearsal", "catalogue", "__pycache__")
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+SAID = tuple(each.name for each in dataclasses.fields(Finding))
 
 
 @dataclass(frozen=True)
@@ -53,22 +54,29 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What was said of a file of so many statements."""
+
+    file: str
+    statements: int
+    findings: tuple[Finding, ...]
+    lacking: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
-    """A folder of observations; None keeps nothing."""
+    """A folder of observations, and of what was said of them; None keeps nothing."""
 
     folder: Path | None = None
 
     def get(self, key: str) -> Look | None:
         """What was seen before; None when it was not, or cannot be read."""
-        if self.folder is None:
-            return None
         try:
-            found = json.loads((self.folder / f"{key}.json").read_bytes())
-            if found["key"] != key:
+            if (found := self._found(key)) is None:
                 return None
             facts = {int(number): _read(each) for number, each in found["facts"].items()}
             return Look(facts, _read(found["stand_ins"]), _read(found["lacking"]))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except UNREADABLE:
             return None
 
     def put(self, key: str, look: Look) -> None:
@@ -76,16 +84,41 @@ class Kept:
         if self.folder is None:
             return
         facts = {str(number): _written(each) for number, each in look.facts.items()}
-        whole = {
-            "key": key,
-            "facts": facts,
-            "stand_ins": _written(look.stand_ins),
-            "lacking": list(look.lacking),
-        }
+        found = {"facts": facts, "stand_ins": _written(look.stand_ins)}
+        self._keep(key, {**found, "lacking": look.lacking})
+
+    def said(self, key: str) -> Said | None:
+        """What was said before; None when nothing was, the key is empty, or it cannot be read."""
+        try:
+            if not key or (found := self._found(key)) is None:
+                return None
+            findings = tuple(_finding(each) for each in found["findings"])
+            return Said(found["file"], found["statements"], findings, tuple(found["lacking"]))
+        except UNREADABLE:
+            return None
+
+    def say(self, key: str, said: Said) -> None:
+        """Keep what was said, unless it holds a secret or its key is empty."""
+        if self.folder is None or not key:
+            return
+        findings = [[getattr(each, name) for name in SAID] for each in said.findings]
+        found = {"file": said.file, "statements": said.statements, "findings": findings}
+        if mask(text := json.dumps(findings, ensure_ascii=False)) == text:
+            self._keep(key, {**found, "lacking": said.lacking})
+
+    def _found(self, key: str) -> Mapping[str, Any] | None:
+        if self.folder is None:
+            return None
+        found: Mapping[str, Any] = json.loads((self.folder / f"{key}.json").read_bytes())
+        return found if found["key"] == key else None
+
+    def _keep(self, key: str, found: Mapping[str, Any]) -> None:
+        if self.folder is None:
+            return
         part = self.folder / f"{key}.{secrets.token_hex(4)}.part"
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            part.write_text(json.dumps(whole), encoding="utf-8")
+            part.write_text(json.dumps({"key": key, **found}), encoding="utf-8")
             part.replace(self.folder / f"{key}.json")
         except OSError:  # a full disk, a folder that may only be read: it is looked at again
             return
@@ -113,19 +146,37 @@ def key_of(parts: Iterable[str]) -> str:
 
 @cache
 def _ourselves() -> str:
-    """The code that observes: another qb may see more."""
-    root = Path(qb_engine.__file__).parent
+    """The code that observes and judges: another qb may see more, or say it otherwise."""
+    root = os.path.dirname(qb_engine.__file__)
     digest = hashlib.sha256()
-    for room in OBSERVING:
-        with os.scandir(root / room) as found:
-            for each in sorted(found, key=lambda e: e.name):
-                if each.name.endswith(".py"):
-                    seen = each.stat()
-                    digest.update(f"{room}/{each.name} {seen.st_size} {seen.st_mtime_ns}".encode())
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(each for each in folders if each not in APART)
+        for name in sorted(names):
+            seen = os.stat(os.path.join(folder, name))
+            digest.update(f"{folder}/{name} {seen.st_size} {seen.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
 # -- values as JSON, and back ------------------------------------------------------------------
+
+
+@cache
+def _classes() -> Mapping[str, Any]:
+    """What an observation is made of, by name."""
+    from qb_engine.analysis.standins import StandIn
+    from qb_engine.analysis.witnesses.claim import Claim
+
+    classes = (
+        Changed, Changes, Claim, ColumnState, ConstraintState, Facts, Figures, IndexState, Lock,
+        Provenance, StandIn, Work, WorkKind,
+    )  # fmt: skip
+    return {each.__name__: each for each in classes}
+
+
+def _finding(values: Sequence[Any]) -> Finding:
+    found = dict(zip(SAID, values, strict=True))
+    found["severity"] = Severity(found["severity"])
+    return Finding(**{**found, "provenance": Provenance(found["provenance"])})
 
 
 def _written(value: Any) -> Any:
@@ -140,7 +191,7 @@ def _written(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {"=": "map", "of": {key: _written(each) for key, each in value.items()}}
     name = type(value).__name__
-    if name not in _BY_NAME:
+    if name not in _classes():
         raise AssertionError(f"{name} is no part of an observation")
     found = {"=": name}
     for part in dataclasses.fields(value):
@@ -162,5 +213,5 @@ def _read(value: Any) -> Any:
     if name == "map":
         return {key: _read(each) for key, each in value["of"].items()}
     if "value" in value:
-        return _BY_NAME[name](value["value"])
-    return _BY_NAME[name](**{key: _read(each) for key, each in value.items() if key != "="})
+        return _classes()[name](value["value"])
+    return _classes()[name](**{key: _read(each) for key, each in value.items() if key != "="})

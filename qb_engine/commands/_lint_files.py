@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qb_engine.analysis.sheet import (
-    Sheet,
-    broken_sheet,
-    sheet_of_migration,
-    sheet_of_text,
-    way_up,
-)
+from qb_engine.analysis.page import Page
 from qb_engine.errors import InputError, QbError, nearby
 from qb_engine.migrations import Broken, Migrations, formats, load, stamps
 from qb_engine.migrations.model import read_text
 
 if TYPE_CHECKING:
     from qb_engine.analysis.arrange import Tx
+    from qb_engine.analysis.sheet import Sheet
     from qb_engine.commands import Session
     from qb_engine.migrations import Entry
 
@@ -29,7 +25,7 @@ OURS = (".sql", ".py")
 
 
 class Files:
-    """The files of one call as sheets, each in the order of its folder.
+    """The files of one call as pages, each in the order of its folder.
 
     What stands before a migration in its folder is read, too: it is run for those after it.
     """
@@ -40,30 +36,30 @@ class Files:
         self._folders: dict[Path, Migrations] = {}
         self._entries: dict[Path, dict[Path, Entry]] = {}
 
-    def pending(self, applied: frozenset[str]) -> tuple[Sheet, ...]:
+    def pending(self, applied: frozenset[str]) -> list[Page]:
         """All migrations of the project that are not applied."""
         found = self._session.migrations()
         todo = [entry for entry in found.entries if entry.id not in applied]
-        return tuple(self._sheet(found, entry) for entry in todo)
+        return [self._page(found, entry) for entry in todo]
 
-    def named(self, names: Iterable[str], applied: frozenset[str], *, alone: bool) -> list[Sheet]:
+    def named(self, names: Iterable[str], applied: frozenset[str], *, alone: bool) -> list[Page]:
         """The files of these names in their order, migrations with those before them.
 
         Those of `applied` (ids) have run already where it counts; `alone` leaves all others out.
         """
-        plain: list[Sheet] = []
+        plain: list[Page] = []
         wanted: dict[Path, list[Entry]] = {}
         for path in self._paths(names):
             if path is None:
-                plain.append(sheet_of_text(sys.stdin.read(), "<stdin>", tx=self._tx))
+                plain.append(self._piped())
             elif (found := self._known(path)) is not None:
                 wanted.setdefault(found[0], []).append(found[1])
             else:
-                plain.append(self._plain(path))
+                plain.append(self._alone(path))
         chained = [
-            sheet
+            page
             for folder, entries in wanted.items()
-            for sheet in self._chain(self._folders[folder], entries, applied, alone=alone)
+            for page in self._chain(self._folders[folder], entries, applied, alone=alone)
         ]
         return [*chained, *plain]
 
@@ -152,17 +148,53 @@ class Files:
         applied: frozenset[str],
         *,
         alone: bool,
-    ) -> Iterator[Sheet]:
+    ) -> Iterator[Page]:
         """Wanted migrations in their order, on top of those before them that are not applied."""
-        last = max(migrations.entries.index(entry) for entry in wanted)
+        asked = frozenset(wanted)
+        last = max(at for at, entry in enumerate(migrations.entries) if entry in asked)
         for entry in migrations.entries[: last + 1]:
-            if entry in wanted:
-                yield self._sheet(migrations, entry)
+            if entry in asked:
+                yield self._page(migrations, entry)
             elif not alone and entry.id not in applied:
-                yield replace(self._sheet(migrations, entry), wanted=False)
+                yield replace(self._page(migrations, entry), wanted=False)
+
+    def _page(self, migrations: Migrations, entry: Entry) -> Page:
+        """A migration, read later where it is one file of SQL: nothing but its text decides."""
+        odd = entry.folder or entry.problem or migrations.doubled(entry)
+        if entry.path.suffix == ".sql" and not odd:
+            told = f"{migrations.format} {entry.id} {entry.requires} {entry.repeatable}"
+            if digest := self._digest(told, (entry.path, *entry.files)):
+                name = str(entry.path)
+                return Page(name, digest, lambda: self._sheet(migrations, entry), chained=True)
+        return Page.of(self._sheet(migrations, entry))
+
+    def _alone(self, path: Path) -> Page:
+        """A file that is no migration by its name."""
+        digest = self._digest("", (path,)) if path.suffix == ".sql" and path.is_file() else ""
+        if not digest:
+            return Page.of(self._plain(path))
+        return Page(str(path), digest, lambda: self._plain(path))
+
+    def _piped(self) -> Page:
+        from qb_engine.analysis.sheet import sheet_of_text
+
+        return Page.of(sheet_of_text(sys.stdin.read(), "<stdin>", tx=self._tx))
+
+    def _digest(self, told: str, paths: Iterable[Path]) -> str:
+        """What stands for the content of files; empty when one cannot be read."""
+        digest = hashlib.sha256(f"{told} {self._tx}".encode())
+        try:
+            for path in paths:
+                data = path.read_bytes()
+                digest.update(f"\0{path.name} {len(data)}\0".encode() + data)
+        except OSError:
+            return ""
+        return digest.hexdigest()
 
     def _sheet(self, migrations: Migrations, entry: Entry) -> Sheet:
         """A migration as its loader reads it; SQL that the loader refuses as it stands."""
+        from qb_engine.analysis.sheet import broken_sheet, sheet_of_migration
+
         found = migrations.loaded(entry)
         name = nearby(str(entry.path))
         if not isinstance(found, Broken):
@@ -175,6 +207,13 @@ class Files:
 
     def _plain(self, path: Path, *, chained: bool = False) -> Sheet:
         """A file that no loader takes: SQL of any kind, or a Python file without a timestamp."""
+        from qb_engine.analysis.sheet import (
+            broken_sheet,
+            sheet_of_migration,
+            sheet_of_text,
+            way_up,
+        )
+
         try:
             if path.suffix == ".py" or path.is_dir():
                 one = self._session.migration(str(path), allow_path=True)

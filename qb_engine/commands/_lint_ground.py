@@ -110,23 +110,20 @@ class _Server:
 
 
 def _nothing(server: _Server) -> Ground:
-    from qb_engine.shadow import from_sql
-
-    return Ground(
-        f"nothing, {server.identity}",
-        lambda: from_sql(server.scratch, "", "nothing"),
-        known=False,
-    )
+    return Ground(f"nothing, {server.identity}", lambda: _made(server, "", "nothing"), known=False)
 
 
 def _scripted(server: _Server, path: Path) -> Ground:
-    from qb_engine.shadow import from_sql
-    from qb_engine.shadow.script import read_file
+    from qb_engine.shadow.script_file import read_file
 
     text = read_file(path)
-    return Ground(
-        f"script, {server.identity}, {text}", lambda: from_sql(server.scratch, text, str(path))
-    )
+    return Ground(f"script, {server.identity}, {text}", lambda: _made(server, text, str(path)))
+
+
+def _made(server: _Server, ddl: str, name: str) -> AbstractContextManager[Shadow]:
+    from qb_engine.shadow import from_sql
+
+    return from_sql(server.scratch, ddl, name)
 
 
 def _target(session: Session) -> tuple[Connection | None, str]:

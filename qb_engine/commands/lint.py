@@ -16,6 +16,7 @@ from qb_engine.report import Column, Report, Table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from qb_engine.analysis.arrange import Tx
     from qb_engine.analysis.hazards import Finding
     from qb_engine.analysis.lint import Linted
 
@@ -78,6 +79,8 @@ class LintReport(Report):
         return (*self.said, *(f"the shadow lacks: {text}" for text in lacking))
 
     def written(self) -> str:
+        if self.format in ("text", "json"):
+            return ""
         from qb_engine.commands import _lint_formats
 
         write = _lint_formats.FORMATS.get(self.format)
@@ -89,7 +92,7 @@ class LintReport(Report):
             "files": [
                 {
                     "file": nearby(one.file),
-                    "statements": len(one.examined),
+                    "statements": one.statements,
                     "findings": sum(not f.accepted for f in one.findings),
                     "accepted": sum(bool(f.accepted) for f in one.findings),
                 }
@@ -189,31 +192,29 @@ def command(
     Without FILES: the migrations that are pending. The statements run on an empty copy of the
     schema: that of the target, of --schema, or what the migrations before them make.
     """
-    from qb_engine.analysis.arrange import Tx
     from qb_engine.analysis.lint import lint
     from qb_engine.commands._lint_files import Files
     from qb_engine.commands._lint_ground import kept, place
 
     if format == "json":
         session.json = True
-    chosen = Tx(tx) if tx else None
     report = LintReport(
         (),
         fail_on or session.project.config.hazards.fail_on,
         format="text" if session.json else format,
     )
     with place(session, schema, pg, scratch) as here:
-        reader = Files(session, chosen)
+        reader = Files(session, _tx(tx))
         if files:
-            sheets: Sequence[Any] = reader.named(files, here.applied, alone=bool(schema))
+            pages = reader.named(files, here.applied, alone=bool(schema))
         else:
-            sheets = reader.pending(here.applied)
+            pages = reader.pending(here.applied)
         if not here.ground.known:  # then a file is looked at on what those before it make
-            sheets = [replace(s, chained=not s.broken) for s in sheets]
+            pages = [replace(page, chained=True) for page in pages]
         keeping = kept(session, not no_cache)
         linted = tuple(
             lint(
-                sheets,
+                pages,
                 here.ground,
                 circumstances=here.circumstances,
                 figured=here.figured,
@@ -223,3 +224,11 @@ def command(
         keeping.prune()
     said = here.notes if linted else (*here.notes, "there is nothing to look at")
     return replace(report, linted=linted, target=here.target, said=said)
+
+
+def _tx(name: str | None) -> Tx | None:
+    if name is None:
+        return None
+    from qb_engine.analysis.arrange import Tx
+
+    return Tx(name)

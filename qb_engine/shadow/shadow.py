@@ -12,7 +12,8 @@ from qb_engine.schema import snapshot
 from qb_engine.shadow.lacking import Lacking, stand_ins
 from qb_engine.shadow.reading import Reading
 from qb_engine.shadow.roles import mirror, named_in
-from qb_engine.shadow.script import read_file, run_script
+from qb_engine.shadow.script import run_script
+from qb_engine.shadow.script_file import read_file
 from qb_engine.shadow.server import MAINTENANCE, Scratch, scratch
 from qb_engine.shadow.templates import CLONE, TEMPLATE, clone, sweep, template
 

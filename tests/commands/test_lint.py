@@ -283,13 +283,36 @@ def test_the_second_look_asks_no_server(
     first = lint(file, "--schema", "schema.sql")
     with monkeypatch.context() as patch:
         patch.setattr(
-            "qb_engine.analysis.lint._Looker.look", lambda self, at: pytest.fail("it was looked at")
+            "qb_engine.analysis.looking.Looker.look",
+            lambda self, at: pytest.fail("it was looked at"),
         )
         assert lint(file, "--schema", "schema.sql").as_dict() == first.as_dict()
     for kept in (project.home / "lint").iterdir():
         kept.write_text('{"key": 1')
     assert lint(file, "--schema", "schema.sql").as_dict() == first.as_dict()
     assert lint(file, "--schema", "schema.sql", "--no-cache").as_dict() == first.as_dict()
+
+
+def test_what_was_said_holds_until_the_file_or_one_before_it_changes(
+    lint: Lint, write: Any, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = "migrations/20240101000000_users.sql"
+    write(before, "-- qb:up\nCREATE TABLE users (id bigint PRIMARY KEY, email text);\n")
+    second = write("migrations/20240102000000_given.sql", f"-- qb:up\n{NOT_NULL};\n")
+    first = lint(second).as_dict()
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "qb_engine.analysis.page.Page.sheet", property(lambda page: pytest.fail("read"))
+        )
+        assert lint(second).as_dict() == first
+    write(before, "-- qb:up\nCREATE TABLE users (id bigint PRIMARY KEY, mail text);\n")
+    assert "object-not-found" in dict(hazards(lint(second)))
+    write(second, "-- qb:up\nALTER TABLE users ALTER mail SET NOT NULL;\n")
+    assert hazards(lint(second)) == [("not-null-scan", 2)]
+    secret = "CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (user 'u', password 'hunter2')"
+    lint(write("b.sql", f"CREATE SERVER s FOREIGN DATA WRAPPER f; {secret};"))
+    kept = [path.read_text() for path in (project.home / "lint").iterdir()]
+    assert not any("hunter2" in text for text in kept)
 
 
 def test_nothing_to_look_at_is_an_input_error(lint: Lint, write: Any) -> None:
