@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qb_engine.backfill.control import Done, cancel, pause, resume, start, status
+    from qb_engine.backfill.control import Done, cancel, pause, resume, start, status, tune
     from qb_engine.backfill.measure import Progress, progress
     from qb_engine.backfill.worker_process import stop_worker
 
@@ -23,6 +23,7 @@ __all__ = [
     "start",
     "status",
     "stop_worker",
+    "tune",
 ]
 
 _HOMES = {"Progress": "measure", "progress": "measure", "stop_worker": "worker_process"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -12,6 +13,7 @@ from qb_engine.backfill.advance import advance
 from qb_engine.backfill.measure import Progress, progress
 from qb_engine.backfill.payloads import ENDED
 from qb_engine.backfill.spec import describe
+from qb_engine.backfill.throttle import settings
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -27,6 +29,7 @@ def fill(conn: Connection, migration: LoadedMigration, stop: threading.Event) ->
     """
     checks.expanded(conn, migration)
     spec = describe(conn, migration)
+    spec = replace(spec, options=settings.unthrottled(spec.options))  # nobody else is here
     checks.writable(conn, spec)
     with conn.transaction():
         conn.execute("DELETE FROM qb.backfill WHERE id = %s", [spec.id])

@@ -20,6 +20,7 @@ from qb_engine.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
     from qb_engine.backfill.spec import Spec
+    from qb_engine.project import Project
 
 Connection = psycopg.Connection[Any]
 Changes = Mapping[str, Any]
@@ -103,6 +104,17 @@ def applied(spec: Spec, given: Changes) -> Spec:
         size = given["batch_size"]
         spec = replace(spec, batch_size=size or spec.batch_size, batch_limit=size or pace.LARGEST)
     return replace(spec, parallel=given.get("parallel", spec.parallel), options=options)
+
+
+def settled(project: Project, where: str, spec: Spec, *layers: Changes) -> Spec:
+    """A spec over the project's own options, with changes over it, the later ones last.
+
+    Raise InputError for options of signals that are not understood; `where` names their file.
+    """
+    spec = replace(spec, options=settings.settled(project, spec.options, where))
+    for each in layers:
+        spec = applied(spec, each) if each else spec
+    return spec
 
 
 def differences(before: Spec, after: Spec) -> tuple[Change, ...]:
