@@ -108,9 +108,12 @@ class Progress:
     parallel: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
     then_post: bool = False
+    post_state: str = ""
+    post_error: str = ""
     in_sync: str = ""
     explained: Mapping[str, Any] | None = None
     estimated: Mapping[str, Any] | None = None
+    checked: Mapping[str, Any] | None = None
     spent: float = 0.0
     last_at: datetime | None = None
     silent_s: float | None = None
@@ -145,9 +148,9 @@ def progress(conn: psycopg.Connection[Any], backfill: str) -> Progress | None:
         return None
     (
         kind, state, wanted, schema, table, total, exact, error, code, note, queue, workflow,
-        checksum, where, parallel, options, then_post, in_sync, explained, estimated, started,
-        finished, spent, rows, since, weighted, recent, last, first, sliced, holds, quarantined,
-        workers, now,
+        checksum, where, parallel, options, then_post, post_state, post_error, in_sync, explained,
+        estimated, checked, started, finished, spent, rows, since, weighted, recent, last, first,
+        sliced, holds, quarantined, workers, now,
     ) = found  # fmt: skip
     segments = _shared([_segment(row) for row in rows or ()], total or 0, exact=exact)
     done = sum(each.rows_done for each in segments)
@@ -185,8 +188,9 @@ def progress(conn: psycopg.Connection[Any], backfill: str) -> Progress | None:
         holds=_holds(holds or ()), retries=sum(each.retries for each in segments),
         quarantined=quarantined, sweeps=max((each.sweep for each in segments), default=0),
         swept=sum(each.rows_done for each in segments if each.sweep), workers=tuple(workers),
-        parallel=parallel, options=options, then_post=then_post, in_sync=in_sync,
-        explained=explained, estimated=estimated, spent=spent, last_at=last,
+        parallel=parallel, options=options, then_post=then_post, post_state=post_state,
+        post_error=post_error, in_sync=in_sync, explained=explained, estimated=estimated,
+        checked=checked, spent=spent, last_at=last,
         silent_s=(now - last).total_seconds() if last else None, rates=rates, rates_s=rates_s,
     )  # fmt: skip
 

@@ -16,8 +16,8 @@ WITH recent AS MATERIALIZED (
 )
 SELECT b.kind, b.state, b.wanted, b.schema_name, b.table_name, b.rows_total, b.total_exact,
     b.error, b.error_code, b.note, b.task_queue, b.workflow_id, b.checksum, b.where_sql <> '',
-    b.parallel, b.options, b.then_post, b.in_sync, b.explained, b.estimated, b.started_at,
-    b.finished_at, extract(epoch FROM coalesce(b.finished_at, clock_timestamp())
+    b.parallel, b.options, b.then_post, b.post_state, b.post_error, b.in_sync, b.explained,
+    b.estimated, b.checked, b.started_at, b.finished_at, extract(epoch FROM coalesce(b.finished_at, clock_timestamp())
         - b.started_at)::float8 AS spent,
     s.segments, span.since, span.weighted, span.batches, coalesce(span.last, (
         SELECT max(at) FROM qb.batch WHERE backfill = b.id)) AS last_at, (
@@ -44,8 +44,8 @@ LEFT JOIN LATERAL (
     FROM (
         SELECT DISTINCT ON (segment, signal) segment, signal, says, reason, release, since
         FROM qb.hold AS h JOIN qb.segment AS g USING (backfill)
-        WHERE backfill = b.id AND until IS NULL AND g.number = h.segment
-            AND g.status = 'running' AND g.held_since IS NOT NULL
+        WHERE backfill = b.id AND until IS NULL AND says <> 'unread' AND g.number = h.segment
+            AND g.status = 'running' AND b.state IN ('running', 'verifying')
         ORDER BY segment, signal, id DESC LIMIT %(holds)s
     ) AS h
 ) AS h ON true

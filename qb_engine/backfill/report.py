@@ -1,107 +1,111 @@
-"""a backfill as a report: its state, its segments, and its rows over time"""
+"""a backfill as a report: how far it is while it runs, what it took once it has ended"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, ClassVar
 
 import psycopg
 
+from qb_engine.backfill import failures, telling
 from qb_engine.backfill.control import Done
-from qb_engine.backfill.measure import SegmentProgress
-from qb_engine.report import Column, Line, Report, Table, format_seconds, format_value
+from qb_engine.backfill.measure import Progress, SegmentProgress
+from qb_engine.backfill.totals import Totals, curve, totals
+from qb_engine.report import Column, Line, Report, Table, jsonable
 
 HELD = ("paused", "cancelled")  # neither going nor done
-POINTS = 200  # as many as a chart can show
-
-# Rows written until then, and the seconds since the first batch began; every nth of many batches.
-HISTORY = """
-SELECT extract(epoch FROM at - min(at - ms * interval '1 ms') OVER ())::float8,
-    sum(rows) OVER (ORDER BY at, segment, number)::float8,
-    row_number() OVER (ORDER BY at, segment, number), count(*) OVER ()
-FROM qb.batch WHERE backfill = %s ORDER BY at, segment, number
-"""
+LISTED = 24  # segments; of more, those that are open or run are shown first
 
 VALIDATE = "SELECT validate_sql FROM qb.backfill WHERE id = %s"  # as it was when it started
 
 
 @dataclass(frozen=True)
 class BackfillReport(Report):
-    """How far a backfill is. `rate` is in rows per second, `eta` in seconds or None."""
+    """How far a backfill is, and what it took so far.
+
+    Its JSON has these keys, whatever happens: `migration`, `table`, `kind`, `state`, `wanted`,
+    `rows_done`, `rows_total`, `rows_total_exact`, `fraction` (0 to 1), `rate` (rows per second),
+    `eta`, `eta_low`, `eta_high` (seconds or null), `batches`, `batch_size`, `parallel`, `options`,
+    `retries`, `quarantined`, `sweeps`, `segments`, `holds`, `waits`, `workers`, `error`,
+    `error_code`, `then_post`, `post_state`, `post_error`, `in_sync`, `explained`, `estimated`,
+    `checked`, `totals` (null while it runs), `started_at`, `finished_at`, `last_batch_at`,
+    `workflow`, `ui`, `notes`.
+    """
 
     name: ClassVar[str] = "backfill"
-    migration: str
-    table: str
-    state: str
-    rows_done: int
-    rows_total: int
-    rate: float
-    eta: float | None
-    batches: int
-    segments: tuple[SegmentProgress, ...]
-    error: str
-    workflow: str
-    ui: str | None
-    started_at: datetime | None
-    finished_at: datetime | None
+    progress: Progress
+    ui: str | None = None
     said: tuple[str, ...] = ()
+    totals: Totals | None = None
     curve: tuple[tuple[float, float], ...] = ()
     started: bool = False  # the command was to make it go
 
     @property
+    def migration(self) -> str:
+        return self.progress.id
+
+    @property
+    def state(self) -> str:
+        return self.progress.state
+
+    @property
+    def rows_done(self) -> int:
+        return self.progress.rows_done
+
+    @property
+    def rows_total(self) -> int:
+        return self.progress.rows_total
+
+    @property
+    def quarantined(self) -> int:
+        return self.progress.quarantined
+
+    @property
+    def error(self) -> str:
+        return self.progress.error
+
+    @property
     def ok(self) -> bool:
-        return self.state != "failed" and not (self.started and self.state in HELD)
+        state = self.progress.state
+        if self.progress.post_state == "failed":
+            return False
+        return state != "failed" and not (self.started and state in HELD)
 
     def headline(self) -> str:
-        share = f"{self.rows_done:,} of {self.rows_total:,} rows of {self.table}"
-        text = f"backfill {self.migration}: {self.state}, {share}"
-        if self.eta is not None:
-            text += f", {format_value(self.rate, 'rate')}, {format_seconds(self.eta)} left"
-        return text
+        p = self.progress
+        text = f"backfill {p.id}: {p.state}, {telling.rows(p)} of {p.table}"
+        return f"{text}, {pace}" if (pace := telling.pace(p)) else text
 
     def tables(self) -> Sequence[Table]:
-        facts = Table(
-            "Backfill",
-            (
-                *(Column("state"), Column("table"), Column("rows", "count")),
-                *(Column("of", "count"), Column("batches", "count")),
-                *(Column("rate", "rate"), Column("left", "seconds")),
-            ),
-            (
-                (
-                    *(self.state, self.table, self.rows_done, self.rows_total),
-                    *(self.batches, self.rate, self.eta),
-                ),
-            ),
-        )
-        segments = Table(
-            "Segments",
-            (
-                *(Column("segment"), Column("after"), Column("up to"), Column("cursor")),
-                *(Column("status"), Column("rows", "count")),
-                *(Column("batches", "count"), Column("epoch", "count"), Column("note")),
-            ),
-            tuple(_rows(self.segments)),
-            empty="none yet",
-        )
-        return (facts, segments)
+        p = self.progress
+        found = [_facts(p)]
+        if p.holds:
+            found.append(_holds(p))
+        found.append(_segments(p))
+        if self.totals and p.ended and p.batches:
+            found += [*_took(p, self.totals), *_compared(p, self.totals)]
+        if checked := _checked(p.checked):
+            found.append(checked)
+        return found
 
     def notes(self) -> Sequence[str]:
-        found = [self.error] if self.error else []
+        p = self.progress
+        found = [p.error] if p.error else []
         found += self.said
-        if self.state == "failed":
-            again = f"qb backfill start {self.migration}"
-            found.append(f"next: mend the row or the expression, then: {again}")
-        sweeps = _sweeps(self.segments)
-        if sweeps and _vain(sweeps[-1]):
-            found.append("a last look over the whole table found no row that came late")
-        if any(s.rows_again for s in self.segments):
+        if not p.ended and p.state != "paused":
+            found += [each for each in telling.waits(p) if each not in found]
+        if p.state == "failed":
+            found.append(f"next: {_advised(p.error_code)}, then: qb backfill start {p.id}")
+        if p.quarantined:
             found.append(
-                "written rows still match `where` and would change again, so rows that came late "
-                "cannot be told from them: there is no sweep"
+                f"{p.quarantined:,} rows were set aside: qb backfill quarantine {p.id} shows them"
             )
+        found += _swept(p)
+        if p.then_post and p.post_state:
+            found.append(f"what comes after it: {p.post_state} {p.post_error}".strip())
+        if p.in_sync and p.moving:
+            found.append(f"rows that are written meanwhile are filled by the trigger {p.in_sync}")
         if self.ui:
             found.append(f"workflow: {self.ui}")
         return tuple(found)
@@ -110,13 +114,227 @@ class BackfillReport(Report):
         if len(self.curve) < 2:
             return ()
         xs, ys = zip(*self.curve)
-        return (Line(f"Rows of {self.table} over time", xs, ys, "seconds", "rows"),)
+        return (Line(f"Rows of {self.progress.table} over time", xs, ys, "seconds", "rows"),)
 
     def as_dict(self) -> dict[str, Any]:
-        whole = super().as_dict()
-        whole["notes"] = whole.pop("said")
-        del whole["curve"], whole["started"]
-        return whole
+        p = self.progress
+        return {
+            "migration": p.id,
+            "table": p.table,
+            "kind": p.kind,
+            "state": p.state,
+            "wanted": p.wanted,
+            "rows_done": p.rows_done,
+            "rows_total": p.rows_total,
+            "rows_total_exact": p.exact,
+            "fraction": round(p.fraction, 4),
+            "rate": round(p.rate, 1),
+            "eta": p.eta,
+            "eta_low": p.eta_low,
+            "eta_high": p.eta_high,
+            "batches": p.batches,
+            "batch_size": p.batch_size,
+            "parallel": p.parallel,
+            "options": jsonable(dict(p.options)),
+            "retries": p.retries,
+            "quarantined": p.quarantined,
+            "sweeps": p.sweeps,
+            "segments": jsonable(p.segments),
+            "holds": jsonable(p.holds),
+            "waits": telling.waits(p) if p.moving else [],
+            "workers": list(p.workers),
+            "error": p.error,
+            "error_code": p.error_code,
+            "then_post": p.then_post,
+            "post_state": p.post_state,
+            "post_error": p.post_error,
+            "in_sync": p.in_sync,
+            "explained": jsonable(p.explained),
+            "estimated": jsonable(p.estimated),
+            "checked": jsonable(p.checked),
+            "totals": jsonable(self.totals),
+            "started_at": jsonable(p.started_at),
+            "finished_at": jsonable(p.finished_at),
+            "last_batch_at": jsonable(p.last_at),
+            "workflow": p.workflow,
+            "ui": self.ui,
+            "notes": list(self.said),
+        }
+
+
+def report(
+    conn: psycopg.Connection[Any] | None, done: Done, *more: str, started: bool = False
+) -> BackfillReport:
+    """The report of a command; with a connection, what it took and its rows over time too."""
+    found = done.progress
+    if conn and found.error.startswith("`validate`"):
+        query = conn.execute(VALIDATE, [found.id]).fetchone()
+        more = (*more, f"validate: {query[0]}") if query and query[0] else more
+    return BackfillReport(
+        found,
+        ui=done.ui,
+        said=(*done.notes, *more),
+        totals=totals(conn, found.id) if conn and found.ended and found.batches else None,
+        curve=curve(conn, found.id) if conn and found.batches else (),
+        started=started,
+    )
+
+
+# -- tables ----------------------------------------------------------------------------------
+
+
+def _facts(p: Progress) -> Table:
+    now = (
+        *(Column("batch size", "count"), Column("rate", "rate")),
+        *(Column("left", "seconds"), Column("at most", "seconds")),
+    )
+    columns = (
+        *(Column("state"), Column("table"), Column("rows", "count"), Column("of", "count")),
+        *(Column("done", "percent"), Column("batches", "count")),
+        *((Column("rate", "rate"), Column("time", "seconds")) if p.ended else now),
+        *(Column("retries", "count"), Column("set aside", "count")),
+    )
+    row = (
+        *(p.state, p.table, p.rows_done, p.rows_total, p.fraction * 100, p.batches),
+        *((p.rate, p.spent) if p.ended else (p.batch_size, p.rate, p.eta_low, p.eta_high)),
+        *(p.retries, p.quarantined),
+    )
+    return Table("Backfill", columns, (row,))
+
+
+def _holds(p: Progress) -> Table:
+    columns = (
+        *(Column("signal"), Column("says"), Column("for", "seconds"), Column("reason")),
+        *(Column("goes on when"), Column("segments")),
+    )
+    rows = tuple(
+        (h.signal, h.says, h.seconds, h.reason, h.release or None, list(h.segments))
+        for h in p.holds
+    )
+    return Table("Held up by", columns, rows)
+
+
+def _segments(p: Progress) -> Table:
+    columns = (
+        *(Column("segment"), Column("after"), Column("up to"), Column("cursor")),
+        *(Column("status"), Column("done", "percent"), Column("rows", "count")),
+        *(Column("batches", "count"), Column("retries", "count"), Column("epoch", "count")),
+        Column("note"),
+    )
+    rows = tuple(_rows(p.segments))
+    hidden = len(rows) - LISTED
+    if hidden > 0:
+        rows = (*sorted(rows, key=lambda row: row[4] == "done")[:LISTED],)
+    title = f"Segments ({hidden} more)" if hidden > 0 else "Segments"
+    return Table(title, columns, rows, empty="none yet")
+
+
+def _rows(segments: Sequence[SegmentProgress]) -> Iterator[tuple[Any, ...]]:
+    """A row per segment, and one per sweep that is on its way or found something."""
+    for s in segments:
+        if not s.sweep:
+            label = f"{s.number} {s.part}" if s.part else str(s.number)
+            yield (
+                *(label, s.lo, s.hi, s.cursor, s.status, s.share * 100, s.rows_done, s.batches),
+                *(s.retries, s.epoch, s.note),
+            )
+    for of in _sweeps(segments):
+        if _vain(of):
+            continue
+        done = sum(s.status == "done" for s in of)
+        yield (
+            *(f"sweep {of[0].sweep}", None, None, None, f"{done} of {len(of)} done"),
+            *(100 * done / len(of), sum(s.rows_done for s in of), sum(s.batches for s in of)),
+            *(sum(s.retries for s in of), max(s.epoch for s in of)),
+            "; ".join(s.note for s in of if s.note),
+        )
+
+
+def _took(p: Progress, t: Totals) -> Iterator[Table]:
+    """What it took in all, and what held it up."""
+    columns = (
+        *(Column("median batch", "seconds"), Column("longest", "seconds")),
+        *(Column("WAL of the server", "bytes"), Column("waited", "seconds")),
+        *(Column("tried again", "count"), Column("late rows", "count"), Column("workers", "count")),
+    )
+    median, longest = ((ms or 0) / 1000 for ms in (t.median_ms, t.longest_ms))
+    row = (median, longest, t.wal_bytes, t.waited_s, t.retries, p.swept, t.workers)
+    yield Table("What it took", columns, (row,))
+    if t.held:
+        names = (Column("signal"), Column("times", "count"), Column("in all", "seconds"))
+        yield Table(
+            "What held it up",
+            (*names, Column("last reason")),
+            tuple((h.signal, h.times, h.seconds, h.reason) for h in t.held),
+        )
+
+
+def _compared(p: Progress, t: Totals) -> Iterator[Table]:
+    """What was expected before it started beside what came."""
+    if not p.estimated:
+        return
+    came: dict[str, float] = {
+        "rows": p.rows_done,
+        "batches": p.batches,
+        "seconds": round(p.spent, 1),
+        "wal_bytes": t.wal_bytes,
+    }
+    rows = []
+    for name, real in came.items():
+        expected = p.estimated.get(name)
+        low, high = (p.estimated.get(f"{name}_{end}") for end in ("low", "high"))
+        if expected is None and low is None:
+            continue
+        text = f"{low:,.0f} to {high:,.0f}" if low is not None and high is not None else expected
+        rows.append((name.replace("_", " "), text, real))
+    if rows:
+        columns = (Column("what"), Column("expected"), Column("came"))
+        yield Table("Expected and come", columns, tuple(rows))
+
+
+def _checked(checked: Mapping[str, Any] | None) -> Table | None:
+    """What validation looked at, and found."""
+    if not checked:
+        return None
+    rows: list[tuple[str, bool | None, str]] = []
+    if said := checked.get("validate"):
+        rows.append(("validate", said == "met", f"what it must not find: {_found(said == 'met')}"))
+    if sample := checked.get("sample"):
+        text = f"{sample['compared']:,} rows computed again, {sample['wrong']:,} differ"
+        if sample.get("since"):
+            text += f"; {sample['since']:,} more were written by somebody since"
+        if sample.get("left_out"):
+            text += f"; left out {', '.join(sample['left_out'])}"
+        if sample["compared"]:
+            rows.append(("random sample", not sample["wrong"], text))
+    rows += [("problem", False, each) for each in checked.get("problems", ())]
+    rows += [("note", None, each) for each in checked.get("notes", ())]
+    columns = (Column("check"), Column("result", "check"), Column("found"))
+    return Table("Validation", columns, tuple(rows)) if rows else None
+
+
+def _found(met: bool) -> str:
+    return "nothing" if met else "rows"
+
+
+# -- words -----------------------------------------------------------------------------------
+
+
+def _advised(code: str) -> str:
+    return failures.advice(code).todo if code else "mend the row or the expression"
+
+
+def _swept(p: Progress) -> list[str]:
+    found = []
+    sweeps = _sweeps(p.segments)
+    if sweeps and _vain(sweeps[-1]):
+        found.append("a last look over the whole table found no row that came late")
+    if any(s.rows_again for s in p.segments):
+        found.append(
+            "written rows still match `where` and would change again, so rows that came late "
+            "cannot be told from them: there is no sweep"
+        )
+    return found
 
 
 def _sweeps(segments: Sequence[SegmentProgress]) -> list[list[SegmentProgress]]:
@@ -128,51 +346,3 @@ def _sweeps(segments: Sequence[SegmentProgress]) -> list[list[SegmentProgress]]:
 def _vain(sweep: Sequence[SegmentProgress]) -> bool:
     """True for a sweep that found nothing to do, as it should be."""
     return all(s.status == "done" and not s.rows_done for s in sweep)
-
-
-def report(
-    conn: psycopg.Connection[Any] | None, done: Done, *more: str, started: bool = False
-) -> BackfillReport:
-    """The report of a command; with a connection, its rows over time too."""
-    found = done.progress
-    if conn and found.error.startswith("`validate`"):
-        query = conn.execute(VALIDATE, [found.id]).fetchone()
-        more = (*more, f"validate: {query[0]}") if query else more
-    said = (*done.notes, *((found.note,) if found.note else ()), *more)
-    return BackfillReport(
-        migration=found.id, table=found.table, state=found.state, rows_done=found.rows_done,
-        rows_total=found.rows_total, rate=round(found.rate, 1), eta=found.eta,
-        batches=found.batches, segments=found.segments, error=found.error,
-        workflow=found.workflow, ui=done.ui, started_at=found.started_at,
-        finished_at=found.finished_at, said=said,
-        curve=curve(conn, found.id) if conn and found.batches else (), started=started,
-    )  # fmt: skip
-
-
-def _rows(segments: Sequence[SegmentProgress]) -> Iterator[tuple[Any, ...]]:
-    """A row per segment, and one per sweep that is on its way or found something."""
-    for s in segments:
-        if not s.sweep:
-            yield (
-                *(str(s.number), s.lo, s.hi, s.cursor, s.status, s.rows_done, s.batches, s.epoch),
-                s.note,
-            )
-    for of in _sweeps(segments):
-        if _vain(of):
-            continue
-        done = sum(s.status == "done" for s in of)
-        yield (
-            *(f"sweep {of[0].sweep}", None, None, None, f"{done} of {len(of)} done"),
-            *(sum(s.rows_done for s in of), sum(s.batches for s in of), max(s.epoch for s in of)),
-            "; ".join(s.note for s in of if s.note),
-        )
-
-
-def curve(conn: psycopg.Connection[Any], backfill: str) -> tuple[tuple[float, float], ...]:
-    """Rows over seconds, from the ledger; at most some two hundred points."""
-    points = conn.execute(HISTORY, [backfill]).fetchall()
-    step = max(1, len(points) // POINTS)
-    kept = [
-        (round(x, 3), y) for x, y, place, count in points if place % step == 0 or place == count
-    ]
-    return ((0.0, 0.0), *kept)

@@ -59,8 +59,8 @@ def test_a_moment_has_all_that_is_known(case: Case) -> None:
         f" ('{ID}', 1, 'lag', 'stop', 'old', '', now()), ('{ID}', 0, 'wal', 'slow', 'x', '', NULL)"
     )
     case.sql(
-        "INSERT INTO qb.quarantine (backfill, key, table_schema, table_name, sqlstate, error)"
-        f" VALUES ('{ID}', '{{7}}', 'public', 't', '22012', 'division by zero')"
+        "INSERT INTO qb.quarantine (backfill, segment, key, table_schema, table_name, sqlstate, error)"
+        f" VALUES ('{ID}', 0, '{{7}}', 'public', 't', '22012', 'division by zero')"
     )
     case.sql("UPDATE qb.backfill SET state = 'running', rows_total = 100, total_exact = true")
     found = case.progress()
