@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 WAITS = ("waiting", "running")
 PATIENCE_S = 30.0  # for another runner, at a time; then it is looked whether to go on
 TICK_S = 0.5
-TRANSIENT = ("another-runner", "cannot-connect", "connection-lost", "too-many-connections")
+TRANSIENT = ("cannot-connect", "connection-lost", "too-many-connections")
 
 WANTED = "SELECT then_post, post_state FROM qb.backfill WHERE id = %s"
 
@@ -64,14 +64,14 @@ def finish(
 ) -> Next | None:
     """Run what comes after a backfill, and write down how that ended; None when told to stop.
 
-    An error that another try will not mend is recorded, and `qb run` goes on from there. Raise the
-    others: another runner at work, a server that does not answer.
+    Another runner is waited for. An error that another try will not mend is recorded, and `qb run`
+    goes on from there. Raise ServerError when the server does not answer.
     """
     with closing(_open(target)) as conn:
         conn.execute(MOVE, {"id": backfill, "state": "running", "error": ""})
     try:
         with _stopping(go_on) as stop:
-            _run(project, target, backfill, stop)
+            _patiently(project, target, backfill, stop)
     except InterruptedRun:
         return None
     except QbError as error:
@@ -88,6 +88,19 @@ def finish(
 
 
 # -- parts -------------------------------------------------------------------------------------
+
+
+def _patiently(project: Project, target: Target, backfill: str, stop: threading.Event) -> None:
+    """Run it as soon as no other runner is at work, however long that takes."""
+    while True:
+        try:
+            return _run(project, target, backfill, stop)
+        except RefusedError as error:
+            if error.code != "another-runner":
+                raise
+            log.info("%s: %s", backfill, mask(error.what))
+            if stop.is_set():
+                raise InterruptedRun("told to stop while another runner is at work") from None
 
 
 def _run(project: Project, target: Target, backfill: str, stop: threading.Event) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
@@ -24,6 +25,7 @@ from qb_engine.report import Chart, Column, Report, Table
 
 if TYPE_CHECKING:
     from qb_engine.analysis.workload import Compared, Workload
+    from qb_engine.commands._flow import Flow
     from qb_engine.execution import Step
     from qb_engine.execution.sample import Sample
     from qb_engine.migrations import LoadedMigration, Migrations
@@ -42,10 +44,11 @@ class RunReport(Report):
     target: str
     ran: tuple[Ran, ...]
     compared: Compared | None = None
+    flows: tuple[Flow, ...] = ()  # backfills that it has started
 
     @property
     def ok(self) -> bool:
-        return all(r.status != "not met" for r in self.ran)
+        return all(r.status != "not met" for r in self.ran) and all(f.ok for f in self.flows)
 
     def headline(self) -> str:
         if not self.ran:
@@ -54,6 +57,8 @@ class RunReport(Report):
         if bad:
             return f"{bad[0].migration} was not run: its constraints are not met"
         done = [r for r in self.ran if r.seen or r.seconds]
+        if not done and self.flows:
+            return self.flows[-1].told()[0]
         if not done:
             return f"{self.ran[0].migration} waits for its backfill: qb backfill start"
         word = "migration" if len(done) == 1 else "migrations"
@@ -82,7 +87,7 @@ class RunReport(Report):
         return [r for r in self.ran if r.seen][-MOST_SHOWN:]
 
     def notes(self) -> Sequence[str]:
-        found = []
+        found = [text for flow in self.flows for text in flow.told()]
         for r in self.ran:
             for check in r.verified.checks if r.verified and not r.verified.ok else ():
                 if not check.ok:
@@ -117,6 +122,7 @@ class RunReport(Report):
                 for r in self.ran
             ],
             "workload": workload_facts(self.compared),
+            **({"backfills": [flow.as_dict() for flow in self.flows]} if self.flows else {}),
         }
 
 
@@ -157,22 +163,36 @@ class RunReport(Report):
 )
 @click.option("--no-verify", is_flag=True, help="Do not look at the constraints first.")
 @click.option("--without-rehearsal", metavar="REASON", help="Why production needs none this time.")
+@click.option(
+    "--with-backfill",
+    is_flag=True,
+    help="Also start the backfill it comes to; a worker runs what comes after that.",
+)
+@click.option("--wait", is_flag=True, help="With --with-backfill: until all is done, then go on.")
 def command(session: Session, **given: Any) -> Report:
     """Apply every pending migration in order (or only MIGRATION), each in its own transaction.
+
+    It stops at a migration with a backfill. With --with-backfill that is started, too, and its
+    worker goes on with what comes after it as soon as it is verified, whether this session lives or
+    not; migrations after that one are run with --wait, or by the next run.
 
     With --if-pending, for the start-up of many replicas: 0 means that everything is applied when it
     returns, whoever did it; 4 that another runner was still at work when --wait-lock had passed.
     """
+    from qb_engine.commands import _flow
     from qb_engine.commands._place import place_of
     from qb_engine.runner import run
 
+    _flow.guard(given)
     migrations = session.migrations()
     request = request_of(session, migrations, given)
     if given["dry_run"]:
         return dry_run_of(session, migrations, request, given["here"], given["workload"])
     session.guard_production("running migrations", given["confirm"])
     if session.target.production:
-        _guard_rehearsal(session, migrations, request, given["without_rehearsal"])
+        _guard_rehearsal(
+            session, migrations, request, given["without_rehearsal"], given["with_backfill"]
+        )
     _guard_blockers(session, given["terminate"], given["yes"])
     with (
         session.face.progress("running", None) as bar,
@@ -194,6 +214,11 @@ def command(session: Session, **given: Any) -> Report:
             session, migrations, on_step=on_step, emit=events.emit, on_sample=on_sample
         )
         load = _workload(session, migrations, request, given["workload"])
+        if given["with_backfill"]:
+            ran, flows = _flow.run_through(
+                session, migrations, request, partial(run, place), wait=given["wait"]
+            )
+            return RunReport(session.target.name, ran, flows=flows)
         if load is None:
             return RunReport(session.target.name, run(place, request))
         with session.connect(application_name="qb run") as conn:
@@ -204,9 +229,14 @@ def command(session: Session, **given: Any) -> Report:
 
 
 def _guard_rehearsal(
-    session: Session, migrations: Migrations, request: Request, without: str | None
+    session: Session,
+    migrations: Migrations,
+    request: Request,
+    without: str | None,
+    with_backfill: bool,
 ) -> None:
     """Have what runs on production been rehearsed, or a reason given; RefusedError otherwise."""
+    from qb_engine.commands import _flow
     from qb_engine.database.connect import server_errors
     from qb_engine.rehearsal import refuse_unrehearsed
     from qb_engine.runner import to_run
@@ -216,6 +246,8 @@ def _guard_rehearsal(
         server_errors("reading the ledger", session.target),
     ):
         chosen = to_run(conn, migrations, request)
+        if with_backfill:
+            chosen = (*chosen, *_flow.waiting(conn, migrations, request))
         refuse_unrehearsed(conn, session.target, chosen, without)
 
 
