@@ -114,6 +114,7 @@ class Temporal(_Strict):
     namespace: str = "default"
     profile: str | None = None
     task_queue: str | None = None
+    build_id: str | None = None  # given: the server tells versions of qb's workers apart
 
 
 SIZES = {"b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "tb": 1 << 40}

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -18,7 +18,10 @@ from qb_engine.errors import InputError, ServerError
 
 if TYPE_CHECKING:
     from temporalio.client import Client
+    from temporalio.common import TypedSearchAttributes
+    from temporalio.runtime import Runtime
 
+    from qb_engine.backfill.payloads import Job
     from qb_engine.project import Project
 
 T = TypeVar("T")
@@ -27,6 +30,7 @@ CONNECT_S = 5.0
 CALL_S = 3.0
 POLL_S = 70.0  # a worker asks again at least once a minute, even when there is nothing to do
 SETTINGS = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")
+ANY = "TEMPORAL_"  # of the environment: a key, TLS, a namespace for the address of qb.toml
 OWN = "127.0.0.1"
 
 
@@ -56,6 +60,8 @@ def place(project: Project, *, start: bool) -> Place | None:
     if wanted.profile or any(os.environ.get(name) for name in SETTINGS):
         return _configured(project)
     if wanted.address:
+        if any(name.startswith(ANY) for name in os.environ):
+            return _configured(project, file=False)  # a file's default is of another server
         return Place(wanted.address, wanted.namespace)
     from qb_engine.database.embedded import EmbeddedTemporal
 
@@ -70,12 +76,13 @@ def place(project: Project, *, start: bool) -> Place | None:
     return Place(status.address, ui=status.ui, own=True)
 
 
-def _configured(project: Project) -> Place:
+def _configured(project: Project, *, file: bool = True) -> Place:
     from temporalio.envconfig import ClientConfig
 
     wanted = project.config.temporal
     try:
-        settings = dict(ClientConfig.load_client_connect_config(wanted.profile))
+        found = ClientConfig.load_client_connect_config(wanted.profile, disable_file=not file)
+        settings = dict(found)
     except (RuntimeError, ValueError, OSError) as error:
         raise InputError(
             "Temporal's client configuration cannot be read",
@@ -91,15 +98,18 @@ def _configured(project: Project) -> Place:
 
 
 _clients: dict[tuple[str, str], Client] = {}
+_searchable: dict[tuple[str, str], bool] = {}
 
 
-async def client(where: Place) -> Client:
+async def client(where: Place, runtime: Runtime | None = None) -> Client:
     """The client of a Temporal, made once; raise ServerError when it does not answer."""
     from temporalio.client import Client
 
     key = (where.address, where.namespace)
     if key not in _clients:
-        connecting = Client.connect(where.address, namespace=where.namespace, **where.settings)
+        connecting = Client.connect(
+            where.address, namespace=where.namespace, runtime=runtime, **where.settings
+        )
         try:
             _clients[key] = await asyncio.wait_for(connecting, CONNECT_S)
         except (TimeoutError, RuntimeError, OSError, ValueError) as error:
@@ -138,18 +148,32 @@ def _is_away(error: Any) -> bool:
     return error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED)
 
 
-async def wake(where: Place, workflow: str, queue: str, job: Any) -> None:
+async def answers(where: Place) -> bool:
+    """Whether Temporal is there now."""
+    reached = await client(where)
+    try:
+        return await reached.service_client.check_health(timeout=timedelta(seconds=CALL_S))
+    except (RuntimeError, OSError):
+        return False
+
+
+async def wake(where: Place, workflow: str, queue: str, job: Job, table: str = "") -> None:
     """Have the workflow look at the ledger; start it when it does not run."""
     from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
     from qb_engine.backfill.workflow import BackfillWorkflow
 
     reached = await client(where)
+    job = replace(job, attributes=await searchable(where))
+    told = {"QbMigration": job.backfill, "QbTable": table, "QbTarget": job.target}
     await asked(
         where,
         reached.start_workflow(
             BackfillWorkflow.run,
             job,
+            memo={"migration": job.backfill, "table": table, "target": job.target},
+            search_attributes=_keywords(told) if job.attributes else None,
+            static_summary=f"backfill of {table}" if table else None,
             id=workflow,
             task_queue=queue,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
@@ -157,6 +181,36 @@ async def wake(where: Place, workflow: str, queue: str, job: Any) -> None:
             start_signal="wake",
             rpc_timeout=timedelta(seconds=CALL_S),
         ),
+    )
+
+
+async def searchable(where: Place) -> bool:
+    """Whether the server has our search attributes; one that does not say so has them not."""
+    from temporalio.api.enums.v1 import IndexedValueType
+    from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+    from temporalio.service import RPCError
+
+    from qb_engine.database.embedded.temporal import ATTRIBUTES
+
+    key = (where.address, where.namespace)
+    if key not in _searchable:
+        reached = await client(where)
+        request = ListSearchAttributesRequest(namespace=where.namespace)
+        keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+        try:
+            asking = reached.operator_service.list_search_attributes(request)
+            found = (await asyncio.wait_for(asking, CALL_S)).custom_attributes
+        except (TimeoutError, RPCError):  # not for us to ask, on some clusters
+            return False
+        _searchable[key] = all(found.get(name) == keyword for name in ATTRIBUTES)
+    return _searchable[key]
+
+
+def _keywords(told: dict[str, str]) -> TypedSearchAttributes:
+    from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+
+    return TypedSearchAttributes(
+        [SearchAttributePair(SearchAttributeKey.for_keyword(name), told[name]) for name in told]
     )
 
 

@@ -11,32 +11,42 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import psycopg
-from temporalio.worker import Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
-from qb_engine.backfill import loop, names, temporal
+import qb_engine
+from qb_engine.backfill import loop, metrics, names, temporal
 from qb_engine.backfill.activities import Activities
 from qb_engine.backfill.batch import Limits
+from qb_engine.backfill.resources import Pulse
 from qb_engine.backfill.temporal import Place
-from qb_engine.backfill.workflow import BackfillWorkflow
+from qb_engine.backfill.workflow import LANES, BackfillWorkflow
 from qb_engine.database.connect import connect
+from qb_engine.database.pool import Pool
 from qb_engine.errors import QbError
 from qb_engine.project import seconds
 
 if TYPE_CHECKING:
+    from temporalio.client import Client
+    from temporalio.runtime import Runtime
+
     from qb_engine.database.target import Target
     from qb_engine.project import Project
 
-THREADS = 16  # segments and looks at the ledger that run at once
+CONCURRENCY = 16  # lanes that run at once, unless the user says otherwise
+CONTROL = 4  # looks at the ledger and orders at once: lanes never keep them waiting
+DEPLOYMENT = "qb"  # whose versions `[temporal] build_id` tells apart
 GRACE_S = 30.0  # as long as a statement of a batch may run
 TICK_S = 0.5
 START_POLL_S = 0.05
 
 LIVE = """
 SELECT EXISTS (SELECT FROM qb.backfill
-WHERE state IN ('pending', 'running', 'verifying') AND wanted = 'run')
+WHERE state IN ('pending', 'running', 'verifying') AND wanted = 'run'
+OR then_post AND state = 'completed' AND post_state IN ('waiting', 'running'))
 """
 
 log = logging.getLogger("qb.worker")
@@ -47,49 +57,86 @@ def serve(
     target: Target,
     where: Place,
     *,
+    queue: str = "",
+    concurrency: int = CONCURRENCY,
+    metrics_port: int | None = None,
     idle_s: float | None = None,
     may_leave: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
     ready: Callable[[], None] = lambda: None,
+    serving: Callable[[int], None] = lambda port: None,
 ) -> str:
     """Work until interrupted, or (with `idle_s`) idle for that long; say why it ended.
 
-    `ready` is called when it polls. `may_leave` is entered before an idle worker looks a last time
-    and leaves, so that nobody takes it for one that stays.
+    `queue` is that of the project and the target, unless it is given. `ready` is called when it
+    polls, `serving` with the port of its figures. `may_leave` is entered before an idle worker
+    looks a last time and leaves, so that nobody takes it for one that stays.
     """
     stop = asyncio.Event()
-    with _signals(stop):
-        return loop.run(_serve(project, target, where, stop, idle_s, may_leave, ready))
+    limits = Limits(lock_ms=max(1, int(seconds(project.config.timeouts.lock) * 1000)))
+    queue = queue or names.task_queue(project, target)
+    with contextlib.ExitStack() as held:
+        held.enter_context(_signals(stop))
+        pool = held.enter_context(closing(Pool(target, concurrency + CONTROL)))
+        activities = Activities(
+            *(project, target, pool, queue),
+            limits=limits,
+            answers=lambda: loop.run(temporal.answers(where)),
+        )
+        runtime = None
+        if metrics_port is not None:
+            runtime, theirs = metrics.exporting()
+            serving(held.enter_context(metrics.page(activities.meter, metrics_port, theirs)))
+        held.enter_context(
+            Pulse(activities.meter, pool, concurrency, busy=lambda: bool(activities.meter.lanes))
+        )
+        return loop.run(
+            _serve(
+                *(project, target, where, queue, activities, concurrency, stop),
+                *(idle_s, runtime, may_leave, ready),
+            )
+        )
 
 
 async def _serve(
     project: Project,
     target: Target,
     where: Place,
+    queue: str,
+    activities: Activities,
+    concurrency: int,
     stop: asyncio.Event,
     idle_s: float | None,
+    runtime: Runtime | None,
     may_leave: Callable[[], contextlib.AbstractContextManager[object]],
     ready: Callable[[], None],
 ) -> str:
-    lock_ms = int(seconds(project.config.timeouts.lock) * 1000)
-    activities = Activities(target, Limits(lock_ms=max(1, lock_ms)))
-    queue = names.task_queue(project, target)
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="qb-segment") as threads:
-        worker = Worker(
-            await temporal.client(where),
-            task_queue=queue,
-            workflows=[BackfillWorkflow],
-            activities=[activities.advance, activities.lane],
+    with ThreadPoolExecutor(concurrency + CONTROL, thread_name_prefix="qb-lane") as threads:
+        common = Common(
+            client=await temporal.client(where, runtime),
             activity_executor=threads,
-            max_concurrent_activities=THREADS,
             identity=temporal.identity(),
             graceful_shutdown_timeout=timedelta(seconds=GRACE_S),
             max_heartbeat_throttle_interval=timedelta(seconds=2),
             default_heartbeat_throttle_interval=timedelta(seconds=2),
+            deployment_config=_version(project),
+        )
+        worker = Worker(
+            **common,
+            task_queue=queue,
+            workflows=[BackfillWorkflow],
+            activities=[activities.advance, activities.order, activities.finish],
+            max_concurrent_activities=CONTROL,
             # a killed worker's cached workflows are given to others after this
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
         )
-        running = asyncio.create_task(worker.run())
-        waits: list[asyncio.Task[object]] = [running, asyncio.create_task(stop.wait())]
+        lanes = Worker(
+            **common,
+            task_queue=queue + LANES,
+            activities=[activities.lane],
+            max_concurrent_activities=concurrency,
+        )
+        running = asyncio.ensure_future(asyncio.gather(worker.run(), lanes.run()))
+        waits: list[asyncio.Future[Any]] = [running, asyncio.create_task(stop.wait())]
         if idle_s is not None:
             waits.append(asyncio.create_task(_idle(activities, target, idle_s, may_leave)))
         try:
@@ -105,9 +152,36 @@ async def _serve(
             for task in waits[1:]:
                 task.cancel()
             if not running.done():
-                await worker.shutdown()
+                await asyncio.gather(worker.shutdown(), lanes.shutdown())
         await running  # raises what it ended with
         return "stopped" if stop.is_set() else "idle"
+
+
+class Common(TypedDict):
+    """What the worker of the workflows and that of the lanes have in common."""
+
+    client: Client
+    activity_executor: ThreadPoolExecutor
+    identity: str
+    graceful_shutdown_timeout: timedelta
+    max_heartbeat_throttle_interval: timedelta
+    default_heartbeat_throttle_interval: timedelta
+    deployment_config: WorkerDeploymentConfig
+
+
+def _version(project: Project) -> WorkerDeploymentConfig:
+    """Which code this is; with `[temporal] build_id` the server sends it only what is for it.
+
+    Said in any case, for the SDK would hash every module to name it.
+    """
+    build = project.config.temporal.build_id
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(DEPLOYMENT, build or qb_engine.__version__),
+        use_worker_versioning=bool(build),
+        default_versioning_behavior=(
+            VersioningBehavior.AUTO_UPGRADE if build else VersioningBehavior.UNSPECIFIED
+        ),
+    )
 
 
 async def _idle(

@@ -120,6 +120,8 @@ def log_to_stderr() -> None:
     handler.setFormatter(Masked("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("qb.worker").setLevel(logging.INFO)
+    logging.getLogger("temporalio.activity").setLevel(logging.ERROR)  # we say it ourselves
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # who asked for one says it
 
 
 def _daemon(project: Project, digest: str) -> Daemon:

@@ -29,11 +29,27 @@ class WorkerReport(Report):
 
 
 @qb_command("worker", short_help="Run the batches of backfills until interrupted.")
+@click.option("--concurrency", type=click.IntRange(1, 256), metavar="N", help="Lanes at once (16).")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Serve figures for Prometheus at /metrics; 0: any free port.",
+)
+@click.option("--queue", metavar="NAME", help="The queue of another machine's project.")
 @click.option("--idle", type=float, metavar="SECONDS", help="End after this long without work.")
-def command(session: Session, idle: float | None) -> Report:
+def command(
+    session: Session,
+    concurrency: int | None,
+    metrics_port: int | None,
+    queue: str | None,
+    idle: float | None,
+) -> Report:
     """Run the batches of the target's backfills, in the foreground, until interrupted.
 
     `qb backfill start` starts one by itself when none polls. Ctrl-C ends it after its batches.
+    As many may run as wanted, on as many machines: one without the project's folder is told the
+    queue (`qb backfill status --json` has it) and the target's URL, and does what needs no Python.
     """
     from contextlib import closing
 
@@ -49,14 +65,18 @@ def command(session: Session, idle: float | None) -> Report:
     worker_process.log_to_stderr()
     where = temporal.place(project, start=True)
     assert where is not None
-    queue = names.task_queue(project, target)
+    queue = queue or names.task_queue(project, target)
     session.face.say(f"polling {queue} at {where.address}; Ctrl-C ends it")
     ended = worker.serve(
         project,
         target,
         where,
+        queue=queue,
+        concurrency=concurrency or worker.CONCURRENCY,
+        metrics_port=metrics_port,
         idle_s=idle,
         may_leave=lambda: worker_process.leaving(project, target),
         ready=lambda: worker_process.polls(project, target),
+        serving=lambda port: session.face.say(f"figures at http://localhost:{port}/metrics"),
     )
     return WorkerReport(target.name, queue, ended)

@@ -19,6 +19,7 @@ from qb_engine.database.embedded.status import ServerStatus
 from qb_engine.errors import ServerError
 
 NAMESPACE = "default"
+ATTRIBUTES = ("QbMigration", "QbTable", "QbTarget", "QbState")  # to find backfills by
 PORTS = ("grpc", "ui", "http", "metrics")  # it listens on more, of its own choice, on loopback too
 START_S = 60.0
 TRIES = 3  # a port that was free may be taken before the server gets to it
@@ -116,6 +117,7 @@ class EmbeddedTemporal:
             *("--ip", LOOPBACK, "--port", str(chosen["grpc"])),
             *("--ui-ip", LOOPBACK, "--ui-port", str(chosen["ui"]), "--ui-disable-news-fetch"),
             *("--http-port", str(chosen["http"]), "--metrics-port", str(chosen["metrics"])),
+            *(part for name in ATTRIBUTES for part in ("--search-attribute", f"{name}=Keyword")),
             *("--log-level", "warn", "--disable-config-file", "--disable-config-env"),
         ]
         return self._daemon.start(
