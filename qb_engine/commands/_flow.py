@@ -135,7 +135,7 @@ def _start(session: Session, migration: LoadedMigration, *, wait: bool) -> Flow:
         files = [part.file for part in migration.after_backfill()]
         decide(conn, AGREED, migration.id, None, detail={"then": files})
         if wait:
-            follow(session, conn, migration)
+            follow(session, migration)
             _until_done(session, conn, migration)
         return _flow(conn, migration, done.notes)
 

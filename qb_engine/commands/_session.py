@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -32,6 +32,8 @@ class Face:
     """How a command talks while it works. This one is silent and cannot ask (scripts, kernels)."""
 
     interactive = False
+    live = False
+    """True where a report may go on showing what moves, so that no command need wait for it."""
 
     def say(self, text: str) -> None:
         """Tell something on the way: not part of the result."""
@@ -47,6 +49,10 @@ class Face:
     def progress(self, label: str, total: float | None = None) -> AbstractContextManager[Progress]:
         """Show that something moves, until the context ends."""
         return nullcontext(_NoProgress())
+
+    def watching(self) -> AbstractContextManager[Callable[[Any], None]]:
+        """Show how far a backfill is, each time it is looked at, until the context ends."""
+        return nullcontext(lambda _found: None)
 
 
 class Session:

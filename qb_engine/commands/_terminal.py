@@ -5,9 +5,9 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from qb_engine.commands._session import Face, Progress
 from qb_engine.report import RIGHT, Report, Table, format_value
@@ -60,6 +60,11 @@ class TerminalFace(Face):
                     bars.update(task, completed=done, total=total, note=mask(note))
 
             yield Bar()
+
+    def watching(self) -> AbstractContextManager[Callable[[Any], None]]:
+        from qb_engine.commands.backfill.screen import watching
+
+        return watching(console_for(stderr=True))
 
 
 def show(report: Report) -> None:

@@ -17,7 +17,7 @@ ORDER = [
     *("estimate", "preview", "start", "status", "watch", "pause", "resume", "tune", "cancel"),
     *("retry", "quarantine", "list", "history"),
 ]
-SHARED = frozenset({"found", "following"})
+SHARED = frozenset({"found", "following", "live", "screen"})
 
 
 class _Parts(QbGroup):

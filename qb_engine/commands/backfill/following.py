@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from qb_engine.commands import Session
-from qb_engine.errors import InterruptedRun
-from qb_engine.report import format_seconds, format_value
+from qb_engine.errors import InterruptedRun, QbError
 
 if TYPE_CHECKING:
     from qb_engine.backfill import Progress
-    from qb_engine.database.connect import Connection
     from qb_engine.migrations import LoadedMigration
 
 POLL_S = 0.3
+AGAIN_S = 1.0  # between two tries to reach a server that was lost
+PATIENCE_S = 120.0  # for as long the server may be away; the backfill waits for it, too
 
 
-def follow(session: Session, conn: Connection, migration: LoadedMigration) -> None:
-    """Show the progress until nothing moves; an interrupt ends only the watching."""
-    from qb_engine.backfill import progress
+def follow(session: Session, migration: LoadedMigration) -> None:
+    """Show the progress until nothing moves; an interrupt ends only the watching.
 
+    A server that restarts is waited for. Raise ServerError when it stays away.
+    """
     try:
-        with session.face.progress(f"backfill {migration.id}") as bar:
+        with session.face.watching() as show:
+            seen = time.monotonic()
             while True:
-                found = progress(conn, migration.id)
-                if found is None:
+                try:
+                    _look(session, migration, show)
                     return
-                bar.update(found.rows_done, found.rows_total or None, _note(found))
-                if found.ended or found.state == "paused":
-                    return
-                time.sleep(POLL_S)
+                except _Away as away:
+                    seen = max(seen, away.seen)
+                    if time.monotonic() - seen > PATIENCE_S:
+                        raise away.error from None
+                    time.sleep(AGAIN_S)
     except KeyboardInterrupt:
         raise InterruptedRun(
             "stopped watching; the backfill goes on",
@@ -39,10 +43,44 @@ def follow(session: Session, conn: Connection, migration: LoadedMigration) -> No
         ) from None
 
 
-def _note(found: Progress) -> str:
-    text = f"{found.rows_done:,} of {found.rows_total:,} rows"
-    if found.rate >= 1:
-        text += f", {format_value(found.rate, 'rate')}"
-    if found.eta is not None:
-        text += f", {format_seconds(found.eta)} left"
-    return f"{found.state}: {text}"
+class _Away(Exception):
+    """The server could not be asked; `seen` is when it last answered."""
+
+    def __init__(self, error: BaseException, seen: float) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.seen = seen
+
+
+def _look(session: Session, migration: LoadedMigration, show: object) -> None:
+    """Look again and again, on one connection."""
+    import psycopg
+
+    from qb_engine.backfill import progress
+
+    assert callable(show)
+    seen = 0.0
+    try:
+        with closing(session.connect(application_name="qb backfill")) as conn:
+            while True:
+                found = progress(conn, migration.id)
+                seen = time.monotonic()
+                if found is None:
+                    return
+                show(found)
+                if settled(found):
+                    return
+                time.sleep(POLL_S)
+    except psycopg.OperationalError as error:
+        raise _Away(error, seen) from None
+    except QbError as error:
+        if error.exit_code != 3:
+            raise
+        raise _Away(error, seen) from None
+
+
+def settled(found: Progress) -> bool:
+    """True when nothing moves by itself any more."""
+    if found.state == "completed":
+        return found.post_state not in ("waiting", "running")
+    return not found.moving

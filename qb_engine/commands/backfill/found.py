@@ -46,11 +46,19 @@ def told(session: Session, name: str | None, act: Callable[..., Done], **given: 
     """What a function of the backfill room says of the migration that is meant."""
     migration = find(session, name)
     with closing(session.connect(application_name="qb backfill")) as conn:
-        return answer(conn, act(session.project, session.target, migration, conn=conn, **given))
+        done = act(session.project, session.target, migration, conn=conn, **given)
+        return answer(conn, done, session)
 
 
-def answer(conn: Connection, done: Done, *, started: bool = False) -> Report:
-    """The report of a command, with its rows over time."""
+def answer(
+    conn: Connection, done: Done, session: Session, *, started: bool = False, live: bool = False
+) -> Report:
+    """The report of a command, with its rows over time; `live` where the face may go on with it."""
     from qb_engine.backfill.report import report
 
-    return report(conn, done, started=started)
+    made = report(conn, done, started=started)
+    if not live or not session.face.live:
+        return made
+    from qb_engine.commands.backfill import live as shown
+
+    return shown.live(made, session.target)

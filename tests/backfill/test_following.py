@@ -1,0 +1,90 @@
+"""what a terminal shows of a backfill, and the commands that tell of the past"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+from rich.console import Console
+
+from qb_engine.backfill import telling
+from qb_engine.backfill.measure import Hold, Progress, SegmentProgress
+from qb_engine.commands import Session, invoke
+from qb_engine.commands.backfill import screen
+from tests.backfill.conftest import ID, Case
+
+SEGMENTS = tuple(
+    SegmentProgress(n, 0, None, None, None, 1, status, 10, 10, 0, 1, "", "", share=share, retries=n)
+    for n, status, share in ((0, "done", 1.0), (1, "running", 0.25), (2, "open", 0.0))
+)
+HOLD = Hold("lag", "stop", "the standby is 9 s behind", "it is below 5 s", "", 12.0, (1,))
+MOVING = Progress(
+    "m", "running", 400, 1_000, 50.0, 12.0, "public.t", True, segments=SEGMENTS,
+    eta_low=9.0, eta_high=20.0, batch_size=50, retries=3, rates=(10.0, 50.0, 0.0, 60.0),
+)  # fmt: skip
+
+
+def shown(found: Progress, *, terminal: bool) -> str:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=120)
+    if terminal:
+        console.print(screen.drawn(found))
+    else:
+        with screen.watching(console) as show:
+            show(found)
+            show(found)
+    return out.getvalue()
+
+
+def test_a_terminal_shows_the_bar_the_range_and_a_bar_per_segment() -> None:
+    text = shown(MOVING, terminal=True)
+    assert "40%  400 of 1,000 rows of public.t" in text
+    assert "50/s, 9.0 s to 20.0 s left" in text
+    assert "50 rows a batch" in text
+    for each in ("segment 0", "segment 1", "segment 2"):
+        assert each in text
+
+
+def test_why_it_is_held_is_said_instead_of_an_end_that_nobody_knows() -> None:
+    text = shown(replace(MOVING, holds=(HOLD,)), terminal=True)
+    assert "stopped by lag for 12.0 s: the standby is 9 s behind" in text
+    assert "goes on when it is below 5 s" in text
+    assert "left" not in text
+
+
+def test_without_a_terminal_there_are_lines_not_too_many() -> None:
+    (line,) = shown(MOVING, terminal=False).splitlines()
+    assert line.startswith("running: 400 of 1,000 rows (40%); 50/s")
+
+
+def test_an_estimate_is_said_as_one() -> None:
+    assert telling.rows(replace(MOVING, exact=False)) == "400 of about 1,000 rows"
+
+
+def test_every_batch_is_kept_as_pandas_and_as_json(case: Case) -> None:
+    case.counted(100)
+    case.driven_here(case.filling(batch_size=10))
+    session = Session(root=case.project.root)
+    report = invoke(session, ["backfill", "history"])
+    assert report is not None
+    assert list(report.df["rows"]) == [10] * 10
+    assert {"at", "segment", "ms", "held_by", "wal_bytes", "worker"} <= set(report.df.columns)
+    last = invoke(session, ["backfill", "history", "--last", "3", "--json"])
+    assert last is not None
+    found = json.loads(last.to_json())
+    assert (found["count"], len(found["batches"])) == (10, 3)
+
+
+def test_all_backfills_are_listed(case: Case) -> None:
+    case.counted(10)
+    case.filling()
+    session = Session(root=case.project.root)
+    listed = invoke(session, ["backfill", "list"])
+    assert listed is not None
+    assert [row[3] for row in listed.tables()[0].rows] == ["not started"]
+    case.written_down(case.filling())
+    again = invoke(session, ["backfill", "list", "--json"])
+    assert again is not None
+    (one,) = json.loads(again.to_json())["backfills"]
+    assert (one["migration"], one["state"], one["table"]) == (ID, "pending", "public.t")
