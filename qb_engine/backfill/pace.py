@@ -21,6 +21,9 @@ SMOOTH = 0.5  # the weight of the last batch; the ones before it share the rest
 OUTLIER = 4.0  # a batch is not believed to be slower than this, against those before it
 LATE = 1.5  # times the target: then the last batch alone decides how far to shrink
 TELLING = 0.5  # of the keys written: then the time is that of the writing
+APART_MS = (
+    5_000.0  # what is computed before, with nothing locked, may take as long: it is lost, too
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,14 @@ class Pace:
         rows: int,
         ms: float,
         *,
+        apart_ms: float = 0.0,
         target_ms: float = TARGET_MS,
         largest: int = LARGEST,
     ) -> Pace:
         """The pace after a batch of up to `keys` keys that saw `seen`, wrote `rows`, took `ms`.
 
-        A batch that saw fewer keys than it might (the last of a segment) says nothing about more.
+        `apart_ms` is what it took before, with nothing locked. A batch that saw fewer keys than it
+        might (the last of a segment) says nothing about more.
         """
         if seen < keys or seen <= 0:
             return self
@@ -59,8 +64,11 @@ class Pace:
         if rows and (rows >= TELLING * seen or ms / rows < row_ms):
             row_ms = _smoothed(row_ms, max(ms, 0.1) / rows)
         slowest = max(key_ms, took) if ms > LATE * target_ms else key_ms
-        wanted = min(target_ms / slowest, WORST * target_ms / row_ms)
-        size = bounded(min(max(wanted, keys / SHRINK), keys * GROWTH), largest)
+        wanted = min(max(target_ms / slowest, keys / SHRINK), keys * GROWTH)
+        most = WORST * target_ms / row_ms  # if every key is written
+        if apart_ms > 0:
+            most = min(most, APART_MS * seen / apart_ms)
+        size = bounded(min(wanted, most), largest)
         return Pace(size, key_ms, row_ms, share)
 
     def fewer(self) -> Pace:
@@ -78,7 +86,7 @@ def smaller(size: int) -> int:
 
 
 def bounded(size: float, largest: int = LARGEST) -> int:
-    return int(min(max(size, SMALLEST), largest))
+    return int(max(min(size, largest), SMALLEST))
 
 
 def _smoothed(before: float, now: float) -> float:

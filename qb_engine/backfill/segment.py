@@ -10,6 +10,7 @@ import psycopg
 
 from qb_engine.backfill import batch, quarantine, records
 from qb_engine.backfill.batch import Around, Fenced, Halted, Limits
+from qb_engine.backfill.guard import Guard
 from qb_engine.backfill.mending import ERRORS, Link, Mending, Stopped
 from qb_engine.backfill.spec import Spec
 from qb_engine.backfill.throttle import Throttle
@@ -48,7 +49,7 @@ def run_lane(conn: Connection, backfill: str, lane: int, means: Means) -> str:
     link = Link(conn, means.reconnect)
     if row is None:
         return "cancelled"
-    throttle = Throttle(row.spec)
+    throttle, guard = Throttle(row.spec), Guard()
     try:
         while row is not None and means.wait(0):
             if lane >= row.spec.parallel:
@@ -58,7 +59,7 @@ def run_lane(conn: Connection, backfill: str, lane: int, means: Means) -> str:
             if claimed is None:
                 return "done"
             held, size = claimed
-            ended = run(link, row, held, size, means, lane, throttle)
+            ended = run(link, row, held, size, means, lane, throttle, guard)
             if ended == "surplus":
                 records.release(link.conn, held)
             if ended != "done":
@@ -66,6 +67,7 @@ def run_lane(conn: Connection, backfill: str, lane: int, means: Means) -> str:
             row = mending.asked(lambda db: records.read(db, backfill))
         return "stopped" if row else "cancelled"
     finally:
+        guard.close(link.conn)
         throttle.close(link.conn)
         link.close()
 
@@ -78,6 +80,7 @@ def run(
     means: Means,
     lane: int,
     throttle: Throttle,
+    guard: Guard,
 ) -> str:
     """Work through one claimed segment; return why that ended, as `run_lane`."""
     spec, tuned = _without_quarantine(link.conn, row.spec, held), row.tuned
@@ -89,6 +92,7 @@ def run(
             if not throttle.before(link.conn, held, means.wait):
                 return "stopped"
             keys = mending.size(spec, held, throttle.size)
+            guard.before(link.conn, spec, held, keys)
             around = Around(
                 mending.recovery.failed + 1, throttle.waited_ms, throttle.held_by, throttle.lag_s,
                 means.worker,
@@ -104,6 +108,8 @@ def run(
         except Halted as halted:
             return str(halted)
         except ERRORS as error:
+            if throttle.gave_way(error):
+                continue
             after = mending.after(error, spec, held, keys, throttle)
             if isinstance(after, str):
                 return after
@@ -111,6 +117,7 @@ def run(
             continue
         means.told(did, around)
         throttle.after(did)
+        guard.after(spec, did)
         if did.last:
             return "done"
         mending.passed(keys)

@@ -13,8 +13,9 @@ from qb_engine.backfill import pace, records
 from qb_engine.backfill.pace import Pace
 from qb_engine.backfill.throttle import bucket, holds, settings, watcher
 from qb_engine.backfill.throttle.look import Look
-from qb_engine.backfill.throttle.signal import Reading
+from qb_engine.backfill.throttle.signal import GO, Reading
 from qb_engine.backfill.throttle.signals.lock_waiters import LockWaiters
+from qb_engine.report import format_seconds
 
 if TYPE_CHECKING:
     from qb_engine.backfill.batch import Batch, Held
@@ -49,6 +50,8 @@ class Throttle:
         self._blind = ""  # why the watcher cannot see
         self._watched = 0  # the session whose batch is watched; 0: none
         self._ceiling: float | None = None  # keys, since somebody waited for a batch
+        self._waited_for = GO  # what was seen then
+        self._cancelled = False
         self._hold: tuple[int, Held, str, str] | None = None  # id, segment, signal, says
         self._said: set[tuple[str, str]] = set()
         self._segment: tuple[int, int] | None = None
@@ -56,6 +59,7 @@ class Throttle:
         self._owed: tuple[int, float] = 0, 0.0  # rows not charged yet; until when it waits
         self._ms = 0.0
         self._keys = 0
+        self._began = 0.0
         self.spec = spec
         self.begin(spec, size)
 
@@ -123,6 +127,7 @@ class Throttle:
             raise
         self._keys = self.size
         self._watch(conn)
+        self._began = time.monotonic()
         return True
 
     def after(self, batch: Batch) -> None:
@@ -135,6 +140,7 @@ class Throttle:
             batch.seen,
             batch.rows,
             batch.ms,
+            apart_ms=(time.monotonic() - self._began) * 1000 - batch.ms,
             target_ms=self.spec.options.target_ms,
             largest=self.spec.batch_limit,
         )
@@ -142,6 +148,18 @@ class Throttle:
     def fewer(self) -> None:
         """The batch took too long: try fewer rows."""
         self._pace = self._pace.within(self.size).fewer()
+
+    def gave_way(self, error: BaseException) -> bool:
+        """Whether a batch failed because it was cancelled here, for those who waited behind it.
+
+        Then it is tried again with fewer keys; it is no fault of anybody's.
+        """
+        self._cancelled = False
+        self._unwatch()
+        if not (self._cancelled and isinstance(error, psycopg.errors.QueryCanceled)):
+            return False
+        self.fewer()
+        return True
 
     # -- signals -------------------------------------------------------------------------------
 
@@ -165,6 +183,9 @@ class Throttle:
                 for each in self._look.unread:
                     self._say_unread(conn, held, each.signal, each.why)
             signal, reading = self._look.worst()
+            if reading.says == "go" and self._ceiling is not None:
+                self._note(conn, held, LockWaiters.name, self._waited_for)
+                return True
             self._note(conn, held, signal, reading)
             if reading.says == "go":
                 return True
@@ -270,7 +291,17 @@ class Throttle:
         slow = self._waiters.slow if self._waiters else None
         if seen.cancelled or (slow is not None and seen.waited_s >= slow):
             self._ceiling = max(1.0, self._keys / 2)
+            self._cancelled = seen.cancelled
+            self._waited_for = _waited_for(seen)
         elif self._ceiling is not None:
             self._ceiling *= WAITERS_GROW
             if self._ceiling >= self._pace.size:
                 self._ceiling = None
+
+
+def _waited_for(seen: watcher.Seen) -> Reading:
+    who = "1 session" if seen.sessions == 1 else f"{seen.sessions} sessions"
+    reason = f"{who} waited up to {format_seconds(seen.waited_s)} behind a batch"
+    if seen.cancelled:
+        reason += ", which was cancelled"
+    return Reading("slow", reason, "batches have grown back with nobody behind them", seen.waited_s)

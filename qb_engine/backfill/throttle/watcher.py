@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Connection = psycopg.Connection[Any]
 
 NAME = "qb backfill watcher"
-STEP_S = 0.1  # between two looks at a batch that runs for long
+STEP_S = 0.25  # between two looks at a batch that runs for long
 AWAY_S = 30.0  # a look that failed is tried again after this
 STATEMENT_MS = 2_000
 

@@ -59,7 +59,7 @@ def read(written: str) -> tuple[tuple[Span, ...], str]:
         written = written[: -len(zone)]
         try:
             ZoneInfo(zone)
-        except (OSError, ValueError):
+        except (KeyError, OSError, ValueError):
             raise ValueError(f"there is no time zone {zone}") from None
     spans = tuple(_span(part.strip()) for part in written.split(",") if part.strip())
     if not spans:
