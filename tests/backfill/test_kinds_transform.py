@@ -1,0 +1,244 @@
+"""rows through the user's Python: every type, every key, and nothing that is stale"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import psycopg
+import pytest
+
+from qb_engine.backfill import segment
+from qb_engine.backfill.advance import advance
+from qb_engine.backfill.batch import Limits
+from qb_engine.backfill.kinds.transform import KIND, TransformFailed, idempotency_key
+from qb_engine.backfill.spec import Spec, describe
+from qb_engine.migrations import LoadedMigration, load_one
+from tests.backfill.conftest import ID, Case
+
+HEAD = """\
+import asyncio, datetime, decimal, uuid
+import pandas as pd
+from qb_engine.migrations import Backfill
+
+seen = []
+
+
+class Fill(Backfill):
+"""
+
+
+def coded(case: Case, body: str) -> LoadedMigration:
+    """A migration whose backfill is written as text."""
+    folder = case.project.migrations / ID
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "migration.sql").write_text("-- qb:up\nSELECT 1;\n")
+    lines = "\n".join(f"    {line}" if line else "" for line in body.strip("\n").split("\n"))
+    (folder / "backfill.py").write_text(HEAD + lines + "\n")
+    return load_one(folder)
+
+
+TYPES = """
+CREATE TYPE mood AS ENUM ('sad', 'glad');
+CREATE DOMAIN small AS int CHECK (VALUE < 100);
+CREATE TABLE "Odd ""T" (
+    a int, "b B" text, PRIMARY KEY ("b B", a),
+    i2 int2, i8 int8, dom small, b bool, f4 real, f8 float8, n numeric(10,2), vc varchar(5),
+    u uuid, j json, jb jsonb, d date, t time, ts timestamp, tz timestamptz, by bytea,
+    ai int[], at text[], am mood[], m mood, iv interval, ip inet,
+    g int GENERATED ALWAYS AS (a + 1) STORED
+);
+INSERT INTO "Odd ""T" (a, "b B") VALUES (1, 'null');
+INSERT INTO "Odd ""T" VALUES (2, 'x%y', 3, 4, 5, true, 1.5, 2.5, 3.25, 'é',
+    '9a1b2c3d-0000-4000-8000-000000000001', '{"a": [1, null]}', '{"b": "ü"}', '2024-02-29',
+    '12:34:56.789', '1999-12-31 23:59:59.123456', '2024-01-01 00:00:00.5+02', '\\xdeadbeef',
+    '{1,NULL,3}', '{"a","b,c",NULL,"q\\"uote"}', '{sad,glad}', 'glad', '1 mon 2 days', '10.0.0.1/8')
+"""
+COPIED = """
+table = 'Odd "T'
+
+def transform(self, rows):
+    out = rows[["a", "b B"]].copy()
+    for name in rows.columns:
+        if name not in ("a", "b B", "g"):
+            out[name] = rows[name].iloc[::-1].to_list()  # each row gets what the other one has
+            if str(rows[name].dtype) not in ("object",):
+                out[name] = rows[name].iloc[::-1].reset_index(drop=True)
+    return out
+"""
+
+
+def test_every_type_comes_back_as_it_was_read(case: Case) -> None:
+    case.conn.execute(TYPES.encode())
+    case.ledger()
+    what = "i2, i8, dom, b, f4, f8, n, vc, u, j::text, jb, d, t, ts, tz, by, ai, at, am, m, iv, ip"
+    before = case.sql(f'SELECT {what} FROM "Odd ""T" ORDER BY a')
+    assert case.driven_here(coded(case, COPIED)).state == "completed", case.progress().error
+    after = case.sql(f'SELECT {what} FROM "Odd ""T" ORDER BY a')
+    assert after == before[::-1]
+    assert case.one('SELECT g FROM "Odd ""T" WHERE a = 2') == 3
+
+
+ASYNC = """
+table = "t"
+columns = ["v"]
+batch_size = 10
+
+async def transform(self, rows):
+    await asyncio.sleep(0)
+    seen.append((rows.attrs["idempotency_key"], len(rows), list(rows.columns)))
+    return pd.DataFrame({"v": "v" + rows["id"].astype(str), "id": rows["id"]})
+"""
+
+
+def test_a_transform_may_be_async_and_reads_the_columns_that_it_names(case: Case) -> None:
+    case.counted(25)
+    migration = coded(case, ASYNC)
+    assert case.driven_here(migration).rows_done == 25
+    assert case.one("SELECT count(*) FROM t WHERE v = 'v' || id") == 25
+    seen = type(migration.backfill).transform.__globals__["seen"]
+    assert [rows for _, rows, _ in seen] == [10, 10, 5]
+    assert len({key for key, _, _ in seen}) == 3
+    assert seen[0][2] == ["id", "v"]
+
+
+def test_the_key_of_a_range_is_the_same_however_often_it_is_tried() -> None:
+    spec = Spec("m", "sum", "public", "t", (), ())
+    assert idempotency_key(spec, ["1"], ["2"]) == idempotency_key(spec, ("1",), ("2",))
+    assert idempotency_key(spec, ["1"], ["2"]) != idempotency_key(spec, ["1"], ["3"])
+    assert idempotency_key(spec, ["1"], None) != idempotency_key(spec, None, ["1"])
+
+
+def begun(case: Case, body: str, rows: int = 10) -> tuple[LoadedMigration, Spec]:
+    case.counted(rows)
+    migration = coded(case, body)
+    return migration, describe(case.conn, migration)
+
+
+WRONG = {
+    "return rows['id']": ("returned no DataFrame", "code"),
+    "return rows[['v']]": ("returned no id", "code"),
+    "return rows.assign(w=1)": ("returned w, which public.t does not have", "code"),
+    "return rows.assign(id=rows['id'] + 5)": ("returned a row id = 11, which it was not", "code"),
+    "return pd.concat([rows.assign(v='a'), rows.iloc[:1]])": ("row id = 1 more than once", "code"),
+    "return rows.assign(g=7)": ("another g, which public.t generates", "code"),
+    "return rows.assign(v=7)": ("a value for row id = 1 that cannot be written", "data"),
+    "return rows.assign(writes='x')": ("a value for row id = 1 that cannot be written", "data"),
+    "return rows.assign(writes=1.5)": ("a value for row id = 1 that cannot be written", "data"),
+    "return rows.assign(writes=2**40)": ("a value for row id = 1 that cannot be written", "data"),
+    "raise KeyError('nobody')": ("transform raised KeyError", "data"),
+    "raise ConnectionResetError('gone')": ("transform raised ConnectionResetError", "transient"),
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_what_cannot_be_written_is_refused_with_its_place(case: Case, line: str) -> None:
+    what, fault = WRONG[line]
+    migration, spec = begun(case, f'table = "t"\n\ndef transform(self, rows):\n    {line}\n')
+    case.sql("ALTER TABLE t ADD COLUMN g int GENERATED ALWAYS AS (id) STORED")
+    spec = describe(case.conn, migration)
+    with pytest.raises(TransformFailed, match=what) as failed:
+        KIND.prepare(case.conn, spec, ["0"], ["10"], migration.backfill)
+    assert failed.value.fault == fault
+    assert "backfill.py:1" in failed.value.where
+    assert "rows of public.t after 0 up to 10" in failed.value.where
+    assert (failed.value.cause is not None) == line.startswith("raise")
+
+
+STALE = """
+table = "t"
+columns = ["v"]
+batch_size = 10
+
+def transform(self, rows):
+    seen.append(list(rows["id"]))
+    self.meanwhile(rows)
+    return rows.assign(v=[f"{v}!" for v in rows["v"]])
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_row_that_changed_meanwhile_is_transformed_again(case: Case, times: int) -> None:
+    case.counted(5)
+    case.sql("UPDATE t SET v = 'old'")
+    migration = coded(case, STALE)
+    fill: Any = migration.backfill
+    seen = type(fill).transform.__globals__["seen"]
+    with closing(psycopg.connect(case.target.conninfo, autocommit=True)) as app:
+
+        def meanwhile(rows: Any) -> None:
+            if len(seen) <= times:
+                app.execute(f"UPDATE t SET v = 'new{len(seen)}' WHERE id = 2".encode())
+            if len(seen) == 1:
+                app.execute("DELETE FROM t WHERE id = 4")
+
+        fill.meanwhile = meanwhile
+        assert case.driven_here(migration).state == "completed", case.progress().error
+    assert seen == [[1, 2, 3, 4, 5], *[[2]] * times]
+    assert case.sql("SELECT id, v FROM t ORDER BY id") == [
+        (1, "old!"), (2, f"new{times}!"), (3, "old!"), (5, "old!"),
+    ]  # fmt: skip
+
+
+def test_a_row_that_changes_all_the_time_is_locked_at_last(case: Case) -> None:
+    case.counted(3)
+    migration = coded(case, STALE)
+    fill: Any = migration.backfill
+    refused: list[str] = []
+    with closing(psycopg.connect(case.target.conninfo, autocommit=True)) as app:
+        app.execute("SET lock_timeout = '50ms'")
+
+        def meanwhile(rows: Any) -> None:
+            try:
+                app.execute("UPDATE t SET v = coalesce(v, '') || 'x' WHERE id = 2")
+            except psycopg.errors.LockNotAvailable as error:
+                refused.append(str(error))
+
+        fill.meanwhile = meanwhile
+        assert case.driven_here(migration).state == "completed", case.progress().error
+    assert len(refused) == 1
+    assert case.one("SELECT v FROM t WHERE id = 2") == "xxx!"
+
+
+def test_a_row_that_somebody_is_changing_is_waited_for_and_not_overwritten(case: Case) -> None:
+    case.counted(3)
+    case.sql("UPDATE t SET v = 'old'")
+    migration = coded(case, STALE)
+    fill: Any = migration.backfill
+    case.written_down(migration)
+    assert advance(case.conn, ID, lambda: True)
+    waited: list[float] = []
+    with closing(psycopg.connect(case.target.conninfo)) as app:
+
+        def meanwhile(rows: Any) -> None:
+            if not waited:
+                app.execute("UPDATE t SET v = 'new' WHERE id = 2")
+
+        fill.meanwhile = meanwhile
+
+        def wait(seconds: float) -> bool:
+            if seconds:
+                waited.append(seconds)
+                app.commit()
+            return True
+
+        means = case.means(migration, limits=Limits(lock_ms=100), wait=wait)
+        assert segment.run_lane(case.conn, ID, 0, means) == "done"
+    assert case.sql("SELECT v FROM t ORDER BY id") == [("old!",), ("new!",), ("old!",)]
+
+
+LEFT_OUT = """
+table = "t"
+where = "v IS NULL"
+
+def transform(self, rows):
+    rows["v"] = ["even" if i % 2 == 0 else None for i in rows["id"]]
+    return rows[["id", "v"]].sort_values("id", ascending=False).iloc[:-2]
+"""
+
+
+def test_rows_that_are_left_out_stay_and_missing_values_are_null(case: Case) -> None:
+    case.counted(10)
+    assert case.driven_here(coded(case, LEFT_OUT)).state == "completed"
+    assert case.one("SELECT array_agg(id ORDER BY id) FROM t WHERE v = 'even'") == [4, 6, 8, 10]
+    assert case.one("SELECT count(*) FROM t WHERE v IS NULL") == 6
