@@ -21,7 +21,8 @@ LOOKED_AT = 4_000  # batches at most: 100,000 in the ledger cost no more than th
 HOLDS = 50  # that are named at once
 DIVISORS = (1, 2, 3, 4, 6, 8, 12, 24)  # of the slices
 BATCHES_EACH = 3  # at least, so that a slice tells a rate
-WORKER = "qb worker "  # how the sessions of a worker begin their application_name
+HEARD_S = 30.0  # a worker that has not been heard of for longer is not named
+LIVES_S = 8.0  # one that lives tells of itself every two seconds
 
 QUERY = files(__package__).joinpath("measure.sql").read_text("utf-8")
 
@@ -68,6 +69,23 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """A worker of the target, by what it told of itself; a share of 1.0 is one core."""
+
+    name: str
+    lanes: int
+    concurrency: int
+    rss_bytes: int
+    cpu_share: float
+    server_cpu_share: float | None
+    silent_s: float
+
+    @property
+    def lives(self) -> bool:
+        return self.silent_s < LIVES_S
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """A backfill at one moment. `rate` is in rows per second, `eta` in seconds or None.
 
@@ -104,7 +122,8 @@ class Progress:
     quarantined: int = 0
     sweeps: int = 0
     swept: int = 0
-    workers: tuple[str, ...] = ()
+    workers: tuple[WorkerSeen, ...] = ()
+    key_said: str = ""
     parallel: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
     then_post: bool = False
@@ -141,15 +160,15 @@ def progress(conn: psycopg.Connection[Any], backfill: str) -> Progress | None:
     """How far a backfill is, from the ledger alone; None when it was never started."""
     given = {
         "id": backfill, "half": forecast.HALF_LIFE_S, "window": WINDOW_S, "most": LOOKED_AT,
-        "slices": forecast.SLICES, "holds": HOLDS, "worker": WORKER,
+        "slices": forecast.SLICES, "holds": HOLDS, "heard": HEARD_S,
     }  # fmt: skip
     found = conn.execute(QUERY, given).fetchone()
     if found is None:
         return None
     (
-        kind, state, wanted, schema, table, total, exact, error, code, note, queue, workflow,
-        checksum, where, parallel, options, then_post, post_state, post_error, in_sync, explained,
-        estimated, checked, started, finished, spent, rows, since, weighted, recent, last, first,
+        kind, key_said, state, wanted, schema, table, total, exact, error, code, note, queue,
+        workflow, checksum, where, parallel, options, then_post, post_state, post_error, in_sync,
+        explained, estimated, checked, started, finished, spent, rows, since, weighted, recent, last, first,
         sliced, holds, quarantined, workers, now,
     ) = found  # fmt: skip
     segments = _shared([_segment(row) for row in rows or ()], total or 0, exact=exact)
@@ -187,7 +206,8 @@ def progress(conn: psycopg.Connection[Any], backfill: str) -> Progress | None:
         batch_size=round(sum(sizes) / len(sizes)) if sizes else None,
         holds=_holds(holds or ()), retries=sum(each.retries for each in segments),
         quarantined=quarantined, sweeps=max((each.sweep for each in segments), default=0),
-        swept=sum(each.rows_done for each in segments if each.sweep), workers=tuple(workers),
+        swept=sum(each.rows_done for each in segments if each.sweep),
+        workers=tuple(WorkerSeen(*row) for row in workers or ()), key_said=key_said,
         parallel=parallel, options=options, then_post=then_post, post_state=post_state,
         post_error=post_error, in_sync=in_sync, explained=explained, estimated=estimated,
         checked=checked, spent=spent, last_at=last,

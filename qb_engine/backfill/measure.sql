@@ -14,7 +14,7 @@ WITH recent AS MATERIALIZED (
         / nullif(since, 0) * %(slices)s)))::int AS slice, sum(rows)::float8 AS rows
     FROM recent, span GROUP BY 1
 )
-SELECT b.kind, b.state, b.wanted, b.schema_name, b.table_name, b.rows_total, b.total_exact,
+SELECT b.kind, b.key_said, b.state, b.wanted, b.schema_name, b.table_name, b.rows_total, b.total_exact,
     b.error, b.error_code, b.note, b.task_queue, b.workflow_id, b.checksum, b.where_sql <> '',
     b.parallel, b.options, b.then_post, b.post_state, b.post_error, b.in_sync, b.explained,
     b.estimated, b.checked, b.started_at, b.finished_at, extract(epoch FROM coalesce(b.finished_at, clock_timestamp())
@@ -25,9 +25,9 @@ SELECT b.kind, b.state, b.wanted, b.schema_name, b.table_name, b.rows_total, b.t
             SELECT at, ms FROM qb.batch WHERE backfill = b.id ORDER BY at LIMIT 8) AS f) AS first_at,
     (SELECT json_object_agg(slice, rows) FROM sliced) AS slices,
     h.holds, (SELECT count(*) FROM qb.quarantine WHERE backfill = b.id AND state = 'open'),
-    ARRAY(SELECT DISTINCT substr(application_name, length(%(worker)s) + 1) FROM pg_stat_activity
-        WHERE datname = current_database() AND starts_with(application_name, %(worker)s)
-        ORDER BY 1),
+    (SELECT json_agg(json_build_array(id, lanes, concurrency, rss_bytes, cpu_share,
+            server_cpu_share, extract(epoch FROM clock_timestamp() - seen_at)::float8) ORDER BY id)
+        FROM qb.worker WHERE seen_at > clock_timestamp() - %(heard)s * interval '1 s'),
     clock_timestamp()
 FROM span CROSS JOIN qb.backfill AS b
 LEFT JOIN LATERAL (

@@ -24,13 +24,7 @@ VALIDATE = "SELECT validate_sql FROM qb.backfill WHERE id = %s"  # as it was whe
 class BackfillReport(Report):
     """How far a backfill is, and what it took so far.
 
-    Its JSON has these keys, whatever happens: `migration`, `table`, `kind`, `state`, `wanted`,
-    `rows_done`, `rows_total`, `rows_total_exact`, `fraction` (0 to 1), `rate` (rows per second),
-    `eta`, `eta_low`, `eta_high` (seconds or null), `batches`, `batch_size`, `parallel`, `options`,
-    `retries`, `quarantined`, `sweeps`, `segments`, `holds`, `waits`, `workers`, `error`,
-    `error_code`, `then_post`, `post_state`, `post_error`, `in_sync`, `explained`, `estimated`,
-    `checked`, `totals` (null while it runs), `started_at`, `finished_at`, `last_batch_at`,
-    `workflow`, `ui`, `notes`.
+    The keys of its JSON stay as they are: `qb backfill status --help` lists them.
     """
 
     name: ClassVar[str] = "backfill"
@@ -82,6 +76,8 @@ class BackfillReport(Report):
         found = [_facts(p)]
         if p.holds:
             found.append(_holds(p))
+        if p.workers and p.moving:
+            found.append(_workers(p))
         found.append(_segments(p))
         if self.totals and p.ended and p.batches:
             found += [*_took(p, self.totals), *_compared(p, self.totals)]
@@ -106,6 +102,8 @@ class BackfillReport(Report):
             found.append(f"what comes after it: {p.post_state} {p.post_error}".strip())
         if p.in_sync and p.moving:
             found.append(f"rows that are written meanwhile are filled by the trigger {p.in_sync}")
+        if p.key_said and p.moving:
+            found.append(p.key_said)
         if self.ui:
             found.append(f"workflow: {self.ui}")
         return tuple(found)
@@ -142,7 +140,8 @@ class BackfillReport(Report):
             "segments": jsonable(p.segments),
             "holds": jsonable(p.holds),
             "waits": telling.waits(p) if p.moving else [],
-            "workers": list(p.workers),
+            "workers": jsonable(p.workers),
+            "key_said": p.key_said,
             "error": p.error,
             "error_code": p.error_code,
             "then_post": p.then_post,
@@ -212,6 +211,22 @@ def _holds(p: Progress) -> Table:
         for h in p.holds
     )
     return Table("Held up by", columns, rows)
+
+
+def _workers(p: Progress) -> Table:
+    columns = (
+        *(Column("worker"), Column("lanes", "count"), Column("of", "count")),
+        *(Column("memory", "bytes"), Column("CPU", "percent"), Column("server's CPU", "percent")),
+        Column("heard of before", "seconds"),
+    )
+    rows = tuple(
+        (
+            *(w.name, w.lanes, w.concurrency, w.rss_bytes, w.cpu_share * 100),
+            *(None if w.server_cpu_share is None else w.server_cpu_share * 100, w.silent_s),
+        )
+        for w in p.workers
+    )
+    return Table("Workers", columns, rows)
 
 
 def _segments(p: Progress) -> Table:

@@ -82,5 +82,6 @@ def _silent(found: Progress) -> str:
     quiet = found.silent_s if found.silent_s is not None else found.spent
     if found.state != "running" or found.holds or found.note or quiet < SILENT_S:
         return ""
-    lives = ", ".join(found.workers) or "no worker that is connected"
-    return f"no batch for {format_seconds(quiet)}; workers: {lives}"
+    lives = ", ".join(each.name for each in found.workers if each.lives)
+    who = f"workers: {lives}" if lives else "no worker is heard of: qb worker, or qb backfill start"
+    return f"no batch for {format_seconds(quiet)}; {who}"

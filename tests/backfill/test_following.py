@@ -11,7 +11,7 @@ from rich.console import Console
 from qb_engine.backfill import telling
 from qb_engine.backfill.measure import Hold, Progress, SegmentProgress
 from qb_engine.commands import Session, invoke
-from qb_engine.commands.backfill import screen
+from qb_engine.commands.backfill import screen, status
 from tests.backfill.conftest import ID, Case
 
 SEGMENTS = tuple(
@@ -88,3 +88,13 @@ def test_all_backfills_are_listed(case: Case) -> None:
     assert again is not None
     (one,) = json.loads(again.to_json())["backfills"]
     assert (one["migration"], one["state"], one["table"]) == (ID, "pending", "public.t")
+
+
+def test_the_keys_of_the_json_are_those_that_the_help_lists(case: Case) -> None:
+    case.counted(10)
+    case.written_down(case.filling())
+    report = invoke(Session(root=case.project.root), ["backfill", "status", "--json"])
+    assert report is not None
+    text = " ".join((status.part.help or "").split())
+    listed = text.split("whose keys stay: ")[1].split(". Times")[0].split(", ")
+    assert set(json.loads(report.to_json())) == {"report", "ok", *listed}
