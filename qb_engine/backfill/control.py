@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from qb_engine.backfill import checks, loop, names, records, split, temporal, worker_process
+from qb_engine.backfill import (
+    checks,
+    finish,
+    loop,
+    names,
+    orders,
+    records,
+    split,
+    temporal,
+    worker_process,
+)
 from qb_engine.backfill.measure import Progress, progress
 from qb_engine.backfill.options import declared_options
-from qb_engine.backfill.payloads import Job
+from qb_engine.backfill.payloads import ENDED, Job
 from qb_engine.backfill.records import Row
 from qb_engine.backfill.spec import Spec, batch_limit, checksum, describe
 from qb_engine.backfill.temporal import Place
+from qb_engine.backfill.throttle import tuning
 from qb_engine.database.connect import connect, server_errors
 from qb_engine.errors import InputError, QbError, RefusedError, ServerError, nearby
+from qb_engine.ledger import in_sync
 
 if TYPE_CHECKING:
     from qb_engine.database.target import Target
@@ -27,8 +39,6 @@ if TYPE_CHECKING:
 
 HEARTBEAT = "QB_BACKFILL_HEARTBEAT_S"
 """A killed worker's segments are taken over after this many seconds (15)."""
-
-SETTLE_MS = 5_000  # how long a pause waits for the batches in flight
 
 Connection = psycopg.Connection[Any]
 
@@ -49,21 +59,39 @@ def start(
     *,
     conn: Connection | None = None,
     restart: bool = False,
+    then_post: bool = False,
+    changes: Mapping[str, Any] | None = None,
 ) -> Done:
     """Start a backfill, or go on with one that failed or was cancelled, from its cursors.
 
     With `restart` it begins again at the first row. One that runs is left running; its worker is
-    started when none polls. Raise InputError or RefusedError when it cannot start, ServerError
-    when PostgreSQL or Temporal does not answer; nothing is written then.
+    started when none polls. With `then_post` what comes after it is run by a worker, too.
+    `changes` are tuned first, see `tune`. Raise InputError or RefusedError when it cannot start,
+    ServerError when PostgreSQL or Temporal does not answer; nothing is written then.
     """
     with _ledger(target, conn) as db:
         checks.expanded(db, migration)
         spec = describe(db, migration)
         row = records.read(db, spec.id)
+        kept = row.spec.options.tuning if row and not restart else {}
+        file = str(migration.path / "backfill.py")
+        spec = tuning.settled(project, file, spec, kept, changes or {})
+        noted: list[str] = []
+        if row and changes and not restart and row.state != "completed":
+            noted = [str(each) for each in tuning.tune(db, spec.id, changes)]
+        if row and then_post:
+            finish.want(db, spec.id)
         if row and row.state == "completed" and not restart:
+            if then_post:
+                where = _reached(project)
+                driven = _driven(project, target, where, row, spec.id)
+                return _drive(
+                    db, project, target, spec.id, where, driven, "what comes after it runs"
+                )
             return _done(db, project, spec.id, "it is completed already")
         if row and row.state == "paused" and not restart:
-            return _done(db, project, spec.id, f"it is paused: qb backfill resume {spec.id}")
+            held = f"it is paused: qb backfill resume {spec.id}"
+            return _done(db, project, spec.id, held, *noted)
         checks.writable(db, spec)
         where = _reached(project)
         driven = _driven(project, target, where, row, spec.id)
@@ -78,7 +106,33 @@ def start(
             said = "it runs already"
         else:
             said = _write_down(db, project, target, migration, spec, row, restart=restart)
-        return _drive(db, project, target, spec.id, where, driven, said)
+            if then_post:
+                finish.want(db, spec.id)
+        return _drive(db, project, target, spec.id, where, driven, said, *noted)
+
+
+def tune(
+    project: Project,
+    target: Target,
+    migration: LoadedMigration,
+    changes: Mapping[str, Any],
+    *,
+    conn: Connection | None = None,
+) -> Done:
+    """Have a backfill go another way from the next batches on; what is different is said.
+
+    `changes` are those of `throttle.tuning.changes`. They win over the declaration, also when that
+    is edited, until it is started anew. Raise RefusedError when there is nothing left to tune.
+    """
+    with _ledger(target, conn) as db:
+        row = _known(db, migration)
+        found = tuning.tune(db, row.spec.id, changes)
+        said = [str(each) for each in found] or ["it goes that way already"]
+        if row.state in ENDED or row.wanted != "run":
+            said.append(f"it is {row.state}: that counts when it goes on")
+        elif found:
+            said += _woken(project, target, row)
+        return _done(db, project, row.spec.id, *said)
 
 
 def resume(
@@ -100,7 +154,7 @@ def resume(
         where = _reached(project)
         driven = _driven(project, target, where, row, row.spec.id)
         with db.transaction():
-            _pace(db, migration, row.spec.id)
+            _pace(db, project, migration, row.spec.id)
             records.want(db, row.spec.id, "run")
             if row.state == "paused":
                 records.move(db, row.spec.id, "running" if row.frozen else "pending")
@@ -155,7 +209,7 @@ def _halt(
             if not cancelling_failed:
                 return _done(db, project, row.spec.id, f"it is {row.state} already")
         records.want(db, row.spec.id, "pause" if wanted == "pause" else "cancel")
-        said = [] if _settled(db, row.spec.id, state) else [
+        said = [] if orders.settled(db, row.spec.id, state) else [
             "a batch is still in flight; it stops after that one"
         ]  # fmt: skip
         # Temporal need not be there: batches look at the ledger. It only learns of it sooner.
@@ -166,22 +220,6 @@ def _halt(
         except ServerError as error:
             said.append(f"Temporal was not told ({error.what}); the ledger says it")
         return _done(db, project, row.spec.id, *said)
-
-
-def _settled(db: Connection, backfill: str, state: records.State) -> bool:
-    """Wait for the batches in flight, then write the state down; False when they take too long."""
-    try:
-        with db.transaction():
-            db.execute("SELECT set_config('lock_timeout', %s, true)", [str(SETTLE_MS)])
-            db.execute(
-                "SELECT FROM qb.segment WHERE backfill = %s ORDER BY number FOR UPDATE", [backfill]
-            )
-            now = records.read(db, backfill, lock=True)
-            if now and now.state != "completed":
-                records.move(db, backfill, state)
-    except psycopg.errors.LockNotAvailable:
-        return False
-    return True
 
 
 def _write_down(
@@ -204,7 +242,7 @@ def _write_down(
             checks.unedited(now, migration)
             # sweeps that found no end are made anew; what the main pass wrote stays written
             db.execute("DELETE FROM qb.segment WHERE backfill = %s AND pass > 0", [spec.id])
-            _pace(db, migration, spec.id)
+            _pace(db, project, migration, spec.id)
             records.want(db, spec.id, "run")
             records.move(db, spec.id, "running" if now.frozen else "pending")
             db.execute(
@@ -213,6 +251,8 @@ def _write_down(
             )
             return f"it goes on from where it was {now.state}"
         if now is not None:
+            db.execute("SELECT set_config('lock_timeout', %s, true)", [str(orders.SETTLE_MS)])
+            in_sync.drop(db, spec.id)
             db.execute("DELETE FROM qb.backfill WHERE id = %s", [spec.id])
         records.make(db, spec, split.estimate(db, spec), queue, workflow)
     return "it is started" if row is None else "it begins again at the first row"
@@ -225,14 +265,14 @@ def _drive(
     backfill: str,
     where: Place,
     driven: str | None,
-    said: str,
+    *said: str,
 ) -> Done:
     """Have the workflow and a worker running."""
     row = records.read(db, backfill)
     assert row is not None
     if driven:
         loop.run(temporal.wake(where, driven, row.task_queue, _job(target, row)))
-        return _done(db, project, backfill, said, f"driven by workflow {driven}")
+        return _done(db, project, backfill, *said, f"driven by workflow {driven}")
     workflow = names.workflow_id(project, target, backfill)
     queue = names.task_queue(project, target)
     if (row.workflow_id, row.task_queue) != (workflow, queue):
@@ -240,10 +280,11 @@ def _drive(
             "UPDATE qb.backfill SET task_queue = %s, workflow_id = %s WHERE id = %s",
             [queue, workflow, backfill],
         )
-    loop.run(temporal.wake(where, workflow, queue, _job(target, row)))
+    table = f"{row.spec.schema}.{row.spec.table}"
+    loop.run(temporal.wake(where, workflow, queue, _job(target, row), table))
     found = worker_process.ensure(project, target, where)
     worker = f"a worker was started (log: {nearby(str(found.log))})" if found.started else ""
-    return _done(db, project, backfill, said, worker)
+    return _done(db, project, backfill, *said, worker)
 
 
 def _driven(
@@ -316,8 +357,24 @@ def _known(db: Connection, migration: LoadedMigration) -> Row:
     return row
 
 
-def _pace(db: Connection, migration: LoadedMigration, backfill: str) -> None:
-    """Take over how fast the declaration says it goes: that may be edited at any time."""
+def _woken(project: Project, target: Target, row: Row) -> list[str]:
+    """Have the workflow look at the ledger; what is to be said when it cannot be told."""
+    try:
+        where = temporal.place(project, start=False)
+        if where and row.workflow_id:
+            loop.run(temporal.wake(where, row.workflow_id, row.task_queue, _job(target, row)))
+    except ServerError as error:
+        return [
+            f"Temporal was not told ({error.what}): the lanes that run see it, more of them wait"
+        ]
+    return []
+
+
+def _pace(db: Connection, project: Project, migration: LoadedMigration, backfill: str) -> None:
+    """Take over how the declaration says it goes: that may be edited at any time.
+
+    What was tuned stays: a declaration is edited for the next time, a tune is meant for this one.
+    """
     row = records.read(db, backfill)
     if row is not None and (declared := migration.backfill):
         spec = replace(
@@ -327,7 +384,10 @@ def _pace(db: Connection, migration: LoadedMigration, backfill: str) -> None:
             parallel=declared.parallel,
             options=declared_options(declared),
         )
-        records.tune(db, backfill, spec)
+        file = str(migration.path / "backfill.py")
+        spec = tuning.settled(project, file, spec, row.spec.options.tuning)
+        if spec != row.spec:
+            records.tune(db, backfill, spec)
 
 
 def _rows(db: Connection, backfill: str) -> int:
