@@ -107,3 +107,25 @@ def test_a_rollback_takes_the_trigger_with_it(case: Case, expanded: Callable[...
     assert case.one("SELECT count(*) FROM pg_trigger WHERE tgname ~ 'qb_in_sync'") == 0
     assert case.one("SELECT count(*) FROM pg_proc WHERE proname ~ 'in_sync'") == 0
     case.sql("INSERT INTO f VALUES (102, 'x')")
+
+
+def test_one_command_runs_all_of_it_and_what_is_pending_after_it(driven: Case, qb: Any) -> None:
+    driven.sql("CREATE TABLE f (id int PRIMARY KEY, name text)")
+    driven.sql("INSERT INTO f SELECT i, 'n' || i FROM generate_series(1, 100) i")
+    driven.declare(table="f", set={"loud": "upper(name)"}, where="loud IS NULL", keep_in_sync=True)
+    folder = driven.project.migrations / ID
+    (folder / "migration.sql").write_text(PRE)
+    (folder / "post.sql").write_text(POST)
+    after = driven.project.migrations / "20240317090000_after.sql"
+    after.write_text("-- qb:up\nCREATE TABLE g ();\n-- qb:down\nDROP TABLE g;\n")
+
+    report = qb("run", "--with-backfill", "--wait")
+    assert report.ok, report.notes()
+    (flow,) = report.as_dict()["backfills"]
+    assert (flow["state"], flow["post"]) == ("completed", "done")
+    assert driven.one("SELECT count(*) FROM f WHERE loud = upper(name)") == 100
+    known = ledger.standing(driven.conn)
+    assert known[ID].status == "contracted"
+    assert known["20240317090000_after"].status == "applied"
+    assert driven.one("SELECT count(*) FROM pg_trigger WHERE tgname ~ 'qb_in_sync'") == 0
+    assert driven.one("SELECT count(*) FROM qb.event WHERE what = 'run with backfill'") == 1
