@@ -168,8 +168,8 @@ def progress(conn: psycopg.Connection[Any], backfill: str) -> Progress | None:
     (
         kind, key_said, state, wanted, schema, table, total, exact, error, code, note, queue,
         workflow, checksum, where, parallel, options, then_post, post_state, post_error, in_sync,
-        explained, estimated, checked, started, finished, spent, rows, since, weighted, recent, last, first,
-        sliced, holds, quarantined, workers, now,
+        explained, estimated, checked, started, finished, spent, rows, since, weighted, recent,
+        last, first, sliced, holds, quarantined, workers, now,
     ) = found  # fmt: skip
     segments = _shared([_segment(row) for row in rows or ()], total or 0, exact=exact)
     done = sum(each.rows_done for each in segments)
