@@ -17,6 +17,8 @@ from qb_engine.sql import qualified
 
 RANGES_PER_LANE = 4  # a lane that is done early takes a range that is still open
 SMALL = 4  # batches; a table of fewer is one range
+LARGE = 64  # batches; from here on one lane's table, too, is split: for lanes that come later
+LANES = 4  # at least so many lanes can share the work, should they be asked for while it runs
 SAMPLE_ROWS = 30_000  # with these, 16 ranges differ by some percent in rows
 SAMPLE_BLOCKS = 1_000  # at least: rows of one block are often alike
 
@@ -52,9 +54,9 @@ def estimate(conn: Connection, spec: Spec) -> int:
 
 def how_many(rows: int, batch_size: int, parallel: int) -> int:
     """Into how many ranges a table is split."""
-    if parallel == 1 or rows <= batch_size * SMALL:
+    if rows <= batch_size * (SMALL if parallel > 1 else LARGE):
         return 1
-    return max(1, min(parallel * RANGES_PER_LANE, rows // batch_size))
+    return max(1, min(max(parallel, LANES) * RANGES_PER_LANE, rows // batch_size))
 
 
 def ranges(conn: Connection, spec: Spec, rows: int) -> list[Range]:
@@ -141,12 +143,10 @@ def _inner(conn: Connection, spec: Spec, wanted: int, upper: Key) -> list[Key]:
         if size
     ]
     query = sql.SQL(
-        "WITH sampled AS MATERIALIZED (SELECT {columns}, row_number() OVER (ORDER BY {order})"
-        " AS qb_place FROM ({sampled}) AS rows),"
-        " share AS (SELECT greatest(1, count(*)) AS qb_rows FROM sampled),"
-        " picked AS (SELECT DISTINCT ON ({compared}) {columns} FROM sampled, share"
-        " WHERE qb_place IN (SELECT ceil(qb_rows * i / {wanted}::numeric)"
-        " FROM generate_series(1, {wanted} - 1) AS i) AND {below} ORDER BY {compared})"
+        "WITH sampled AS (SELECT {columns}, row_number() OVER (ORDER BY {order}) AS qb_place,"
+        " count(*) OVER () AS qb_rows FROM ({sampled}) AS rows),"
+        " picked AS (SELECT DISTINCT ON ({compared}) {columns} FROM sampled"
+        " WHERE mod(qb_place * {wanted}, qb_rows) < {wanted} AND {below} ORDER BY {compared})"
         " SELECT {key} FROM picked ORDER BY {order}"
     ).format(
         columns=columns,
