@@ -56,6 +56,7 @@ PLAIN = {
     "bool", "int2", "int4", "int8", "float4", "float8", "numeric", "date", "time", "uuid", "bytea",
     "timestamp", "timestamptz",
 }  # fmt: skip
+READ_BY_SERVER = ("numeric", "json", "array", "other")  # sent as a text
 IN_ARRAYS = TEXTS | PLAIN - {"timestamp", "timestamptz"}
 
 
@@ -86,11 +87,11 @@ class Column:
     @property
     def carried(self) -> str:
         """The type by which its values travel back: its own, or text where the server reads it."""
-        return "text" if self.form in ("text", "json", "array", "other") else self.form
+        return "text" if self.form in ("text", *READ_BY_SERVER) else self.form
 
     def written(self, value: sql.Composable) -> sql.Composable:
         """What is set, from a value that travelled: a length is checked, never cut to."""
-        if self.form in ("json", "array", "other"):
+        if self.form in READ_BY_SERVER:
             return sql.SQL("CAST({} AS {})").format(value, sql.SQL(self.bare))
         return value
 

@@ -1,11 +1,11 @@
-"""the values of a result as a COPY sends them: checked against the type of their column"""
+"""the values of a result as they are sent: numbers, texts or bytes, checked against their column"""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -25,13 +25,6 @@ class Unfit(ValueError):
     def __init__(self, place: int, why: str) -> None:
         super().__init__(why)
         self.place = place
-
-
-def sent_as(column: Column) -> str:
-    """The type whose binary form is sent: times are numbers, as the server has them."""
-    return {"date": "int4", "timestamp": "int8", "timestamptz": "int8"}.get(
-        column.carried, column.carried
-    )
 
 
 def encoded(column: Column, series: pd.Series[Any]) -> list[Any]:
@@ -116,13 +109,13 @@ def _float(value: Any, column: Column) -> float:
     raise TypeError
 
 
-def _decimal(value: Any, column: Column) -> Decimal:
-    if isinstance(value, Decimal):
-        return value
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        return Decimal(int(value))
+def _decimal(value: Any, column: Column) -> str:
+    if isinstance(value, Decimal | int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, np.integer):
+        return str(int(value))
     if isinstance(value, float | np.floating):
-        return Decimal(repr(float(value)))
+        return repr(float(value))
     raise TypeError
 
 
@@ -132,8 +125,8 @@ def _text(value: Any, column: Column) -> str:
     raise TypeError("make it a str")
 
 
-def _uuid(value: Any, column: Column) -> uuid.UUID:
-    return value if isinstance(value, uuid.UUID) else uuid.UUID(_text(value, column))
+def _uuid(value: Any, column: Column) -> bytes:
+    return (value if isinstance(value, uuid.UUID) else uuid.UUID(_text(value, column))).bytes
 
 
 def _bytes(value: Any, column: Column) -> bytes:
@@ -154,9 +147,10 @@ def _date(value: Any, column: Column) -> int:
     raise TypeError
 
 
-def _time(value: Any, column: Column) -> dt.time:
+def _time(value: Any, column: Column) -> int:
     if isinstance(value, dt.time) and value.tzinfo is None:
-        return value
+        seconds = (value.hour * 60 + value.minute) * 60 + value.second
+        return seconds * 1_000_000 + value.microsecond
     raise TypeError
 
 
@@ -237,8 +231,3 @@ _MAKERS: dict[str, Callable[[Any, Column], Any]] = {
     "array": _array,
     "other": _other,
 }
-
-
-def rows_of(columns: Sequence[list[Any]], count: int) -> list[tuple[Any, ...]]:
-    """Columns of values as rows of them."""
-    return list(zip(*columns)) if columns else [()] * count

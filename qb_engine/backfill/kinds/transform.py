@@ -19,7 +19,7 @@ from psycopg import sql
 
 from qb_engine.backfill import statements
 from qb_engine.backfill.frames.columns import Column, columns
-from qb_engine.backfill.frames.encoding import sent_as
+from qb_engine.backfill.frames.copying import binary
 from qb_engine.backfill.frames.failed import TransformFailed, place
 from qb_engine.backfill.frames.reading import Rows, Unreadable, Version, query, read
 from qb_engine.backfill.frames.result import Result, matched
@@ -283,17 +283,13 @@ def _loaded(conn: Connection, part: Prepared, number: int) -> sql.Composed:
             "CREATE TEMP TABLE {} (qb_part oid, qb_at tid, qb_version xid{}) ON COMMIT DROP"
         ).format(sql.Identifier(f"qb_rows_{number}"), sql.SQL("").join(made))
     )
-    versions = map(part.versions.__getitem__, result.places)
-    rows = zip(*zip(*versions), *result.values)
+    versions = [part.versions[place] for place in result.places]
     with (
         conn.cursor() as cursor,
         cursor.copy(sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(name)) as copy,
     ):
-        # a place and a transaction travel as the bytes that they came as
-        copy.set_types(["oid", "bytea", "bytea", *map(sent_as, result.columns)])
-        write_row = copy.write_row
-        for row in rows:
-            write_row(row)
+        for chunk in binary(versions, result.columns, result.values):
+            copy.write(chunk)
     return name
 
 
