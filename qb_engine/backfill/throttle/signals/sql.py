@@ -53,9 +53,8 @@ class Sql(Signal):
                 " set_config('statement_timeout', %s, true)",
                 [str(max(1, int(self.timeout * 1000)))],
             )
-            # with parameters, if none, the server takes one statement only
-            query = self.query.rstrip(" \n;").replace("%", "%%")
-            row = conn.execute(query.encode(), ()).fetchone()
+            # for an answer in binary the server takes one statement only
+            row = conn.execute(self.query.encode(), binary=True).fetchone()
         return None if row is None else {"row": list(row)}
 
     def judge(self, now: Found, before: Found | None = None, *, held: bool = False) -> Reading:
