@@ -14,18 +14,25 @@ if TYPE_CHECKING:
 
 
 PANEL = ("qb_engine.commands.panel", "PanelReport")
+FILL = ("qb_engine.commands.backfill.live", "LiveReport")
 
 
-def register(shell: InteractiveShell, panel: Callable[[Any], Any]) -> None:
-    """Teach the formatters to show any Report; `panel` makes the widget of a PanelReport."""
+def register(
+    shell: InteractiveShell, panel: Callable[[Any], Any], fill: Callable[[Any, Any], None]
+) -> None:
+    """Teach the formatters to show any Report; `panel` makes the widget of a PanelReport.
+
+    `fill` publishes that of a backfill which is under way, by what it is given for that.
+    """
     formatter = _formatter(shell)
     formatters = formatter.formatters
     formatters["text/html"].for_type(Report, _html)
     formatters["image/png"].for_type(Report, _png)
-    if "image/png" in formatter.active_types:  # not in a terminal
+    if pictures(shell):
         live = formatter.ipython_display_formatter
         live.for_type(Report, partial(_show, shell))
         live.for_type_by_name(*PANEL, lambda report: _show_panel(shell, panel(report)))
+        live.for_type_by_name(*FILL, lambda report: fill(report, shell.display_pub.publish))
 
 
 def unregister(shell: InteractiveShell) -> None:
@@ -34,9 +41,15 @@ def unregister(shell: InteractiveShell) -> None:
     for kind in ("text/html", "image/png"):
         formatter.formatters[kind].type_printers.pop(Report, None)
     live = formatter.ipython_display_formatter
-    live.deferred_printers.pop(PANEL, None)
+    for name in (PANEL, FILL):
+        live.deferred_printers.pop(name, None)
     for known in [k for k in live.type_printers if issubclass(k, Report)]:
         live.type_printers.pop(known)
+
+
+def pictures(shell: InteractiveShell) -> bool:
+    """True where pictures and widgets can be shown: not in a terminal."""
+    return "image/png" in _formatter(shell).active_types
 
 
 def _formatter(shell: InteractiveShell) -> DisplayFormatter:

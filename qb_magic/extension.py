@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -18,9 +19,11 @@ from qb_magic.session import NotebookSession
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from qb_engine.commands.backfill.live import LiveReport
     from qb_engine.commands.panel import PanelReport
     from qb_magic.completion.offer import Known
     from qb_magic.widgets.controls import Root
+    from qb_magic.widgets.fill.panel import FillPanel
     from qb_magic.widgets.panel import Panel
 
 NAME = "qb"
@@ -34,7 +37,9 @@ class QbMagics(Magics):
         super().__init__(shell)
         self.session = NotebookSession(NotebookFace())
         self.names = Names()
+        self.session.face.live = display.pictures(shell)
         self.panels: list[Panel] = []
+        self.fills: list[FillPanel] = []
 
     def known(self) -> Known:
         """The names that completion offers."""
@@ -49,10 +54,25 @@ class QbMagics(Magics):
         self.panels.append(Panel(report, self.session))
         return self.panels[-1].root
 
+    def fill(self, report: LiveReport, publish: Callable[..., None]) -> None:
+        """Publish the widget that follows a backfill; an older one of the same is followed no more.
+
+        That is left to the newer one, so that a notebook looks at the ledger once.
+        """
+        from qb_magic.widgets.fill.panel import FillPanel, show
+
+        for older in [each for each in self.fills if each.migration == report.migration]:
+            older.close("it is followed in a newer output")
+            self.fills.remove(older)
+        self.fills.append(FillPanel(report, self.session))
+        show(self.fills[-1], publish)
+
     def close(self) -> None:
         """Stop what works in the background."""
         for panel in self.panels:
             panel.close()
+        for fill in self.fills:
+            fill.close()
 
     @no_var_expand
     @line_cell_magic
@@ -138,7 +158,7 @@ def load(shell: InteractiveShell) -> None:
     unload(shell)
     magics = QbMagics(shell)
     shell.register_magics(magics)
-    display.register(shell, magics.panel)
+    display.register(shell, magics.panel, magics.fill)
     completion.register(shell, magics.known)
 
 

@@ -51,13 +51,18 @@ def told(session: Session, name: str | None, act: Callable[..., Done], **given: 
 
 
 def answer(
-    conn: Connection, done: Done, session: Session, *, started: bool = False, live: bool = False
+    conn: Connection,
+    done: Done,
+    session: Session | None = None,
+    *,
+    started: bool = False,
+    live: bool = False,
 ) -> Report:
     """The report of a command, with its rows over time; `live` where the face may go on with it."""
     from qb_engine.backfill.report import report
 
     made = report(conn, done, started=started)
-    if not live or not session.face.live:
+    if not live or session is None or not session.face.live:
         return made
     from qb_engine.commands.backfill import live as shown
 
