@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qb_engine.backfill.control import Done, cancel, pause, resume, start, status, tune
     from qb_engine.backfill.measure import Progress, progress
+    from qb_engine.backfill.retrying import retry
     from qb_engine.backfill.worker_process import stop_worker
 
 __all__ = [
@@ -20,13 +21,19 @@ __all__ = [
     "pause",
     "progress",
     "resume",
+    "retry",
     "start",
     "status",
     "stop_worker",
     "tune",
 ]
 
-_HOMES = {"Progress": "measure", "progress": "measure", "stop_worker": "worker_process"}
+_HOMES = {
+    "Progress": "measure",
+    "progress": "measure",
+    "retry": "retrying",
+    "stop_worker": "worker_process",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -79,8 +79,9 @@ def unedited(row: Row, migration: LoadedMigration) -> None:
             f"backfill.py of {migration.id} was edited after rows were written",
             where=str(migration.path / "backfill.py"),
             why="rows before the cursor have the old form, those after it would get the new one",
-            todo="put the old form back, or begin again at the first row: "
-            f"qb backfill cancel {migration.name}, then qb backfill start {migration.name} "
+            todo="put the old form back; or have the rest written in the new form: "
+            f"qb backfill retry {migration.name} --edited-ok REASON; or begin again at the first "
+            f"row: qb backfill cancel {migration.name}, then qb backfill start {migration.name} "
             "--restart",
             code="edited-migration",
         )

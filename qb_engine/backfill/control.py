@@ -69,7 +69,7 @@ def start(
     `changes` are tuned first, see `tune`. Raise InputError or RefusedError when it cannot start,
     ServerError when PostgreSQL or Temporal does not answer; nothing is written then.
     """
-    with _ledger(target, conn) as db:
+    with ledger(target, conn) as db:
         checks.expanded(db, migration)
         spec = describe(db, migration)
         row = records.read(db, spec.id)
@@ -124,8 +124,8 @@ def tune(
     `changes` are those of `throttle.tuning.changes`. They win over the declaration, also when that
     is edited, until it is started anew. Raise RefusedError when there is nothing left to tune.
     """
-    with _ledger(target, conn) as db:
-        row = _known(db, migration)
+    with ledger(target, conn) as db:
+        row = known(db, migration)
         found = tuning.tune(db, row.spec.id, changes)
         said = [str(each) for each in found] or ["it goes that way already"]
         if row.state in ENDED or row.wanted != "run":
@@ -139,8 +139,8 @@ def resume(
     project: Project, target: Target, migration: LoadedMigration, *, conn: Connection | None = None
 ) -> Done:
     """Go on with a paused backfill. Raise RefusedError when its declaration was edited."""
-    with _ledger(target, conn) as db:
-        row = _known(db, migration)
+    with ledger(target, conn) as db:
+        row = known(db, migration)
         if row.state in ("failed", "cancelled"):
             raise RefusedError(
                 f"the backfill of {row.spec.id} is {row.state}, not paused",
@@ -180,7 +180,7 @@ def status(
     project: Project, target: Target, migration: LoadedMigration, *, conn: Connection | None = None
 ) -> Done:
     """How far a backfill is, from the ledger; what Temporal adds is said, and when it is away."""
-    with _ledger(target, conn) as db:
+    with ledger(target, conn) as db:
         found = progress(db, migration.id) if records.there(db) else None
         if found is None:
             return Done(_never(migration), ("not started: qb backfill start",))
@@ -201,8 +201,8 @@ def _halt(
     conn: Connection | None,
     wanted: str,
 ) -> Done:
-    with _ledger(target, conn) as db:
-        row = _known(db, migration)
+    with ledger(target, conn) as db:
+        row = known(db, migration)
         state: records.State = "paused" if wanted == "pause" else "cancelled"
         if row.state in ("completed", "failed", "cancelled"):
             cancelling_failed = wanted == "cancel" and row.state == "failed"
@@ -345,7 +345,8 @@ def _job(target: Target, row: Row) -> Job:
     return Job(target.name, row.spec.id, float(os.environ.get(HEARTBEAT, Job.heartbeat_s)))
 
 
-def _known(db: Connection, migration: LoadedMigration) -> Row:
+def known(db: Connection, migration: LoadedMigration) -> Row:
+    """A backfill in the ledger. Raise InputError when it was never started."""
     row = records.read(db, migration.id) if records.there(db) else None
     if row is None:
         raise InputError(
@@ -409,7 +410,7 @@ def _never(migration: LoadedMigration) -> Progress:
 
 
 @contextmanager
-def _ledger(target: Target, conn: Connection | None) -> Iterator[Connection]:
+def ledger(target: Target, conn: Connection | None) -> Iterator[Connection]:
     """The given connection, or one for this call; what fails on it says what qb was doing."""
     with server_errors("the backfill", target):
         if conn is not None:

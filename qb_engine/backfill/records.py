@@ -179,6 +179,22 @@ def make(conn: Connection, spec: Spec, rows_total: int, task_queue: str, workflo
     )
 
 
+def rewrite(conn: Connection, spec: Spec) -> None:
+    """Have the batches that follow write what an edited declaration says; cursors stay."""
+    conn.execute(
+        "UPDATE qb.backfill SET checksum = %s, set_columns = %s, set_types = %s, set_sql = %s,"
+        " where_sql = %s, validate_sql = %s, kind = %s, statement = %s, reads = %s,"
+        " tuned = tuned + 1, edited_at = clock_timestamp() WHERE id = %s",
+        [
+            spec.checksum,
+            [c.name for c in spec.set],
+            [c.type for c in spec.set],
+            [c.sql for c in spec.set],
+            *(spec.where, spec.validate, spec.kind, spec.statement, list(spec.reads), spec.id),
+        ],
+    )
+
+
 def read(conn: Connection, backfill: str, *, lock: bool = False) -> Row | None:
     """A backfill by the id of its migration; with `lock`, nobody else moves it meanwhile."""
     found = conn.execute(READ + (" FOR UPDATE" if lock else ""), [backfill]).fetchone()

@@ -92,7 +92,7 @@ class BackfillReport(Report):
         if not p.ended and p.state != "paused":
             found += [each for each in telling.waits(p) if each not in found]
         if p.state == "failed":
-            found.append(f"next: {_advised(p.error_code)}, then: qb backfill start {p.id}")
+            found += _advised(p)
         if p.quarantined:
             found.append(
                 f"{p.quarantined:,} rows were set aside: qb backfill quarantine {p.id} shows them"
@@ -335,8 +335,14 @@ def _found(met: bool) -> str:
 # -- words -----------------------------------------------------------------------------------
 
 
-def _advised(code: str) -> str:
-    return failures.advice(code).todo if code else "mend the row or the expression"
+def _advised(p: Progress) -> list[str]:
+    """The class of the error, and what to do before it goes on."""
+    if "retry --quarantined" in p.error:  # says so itself
+        return []
+    advice = failures.advice(p.error_code)
+    found = [f"class {advice.name}: {advice.means}"] if advice.name else []
+    todo = advice.todo if advice.name else "mend the row or the expression"
+    return [*found, f"next: {todo}, then: qb backfill retry {p.id}"]
 
 
 def _swept(p: Progress) -> list[str]:

@@ -228,6 +228,20 @@ async def workflow_status(where: Place, workflow: str) -> str:
     return described.status.name.lower() if described.status else ""
 
 
+async def end(where: Place, workflow: str, reason: str) -> bool:
+    """Terminate a workflow; False when Temporal does not know it, or it has ended."""
+    from temporalio.service import RPCError, RPCStatusCode
+
+    reached = await client(where)
+    try:
+        await asked(where, reached.get_workflow_handle(workflow).terminate(reason=reason))
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise unreachable(where, error) from None
+    return True
+
+
 def identity() -> str:
     """How a worker calls itself, so that others can see whether it lives."""
     from qb_engine.database.processes import born

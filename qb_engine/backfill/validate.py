@@ -40,13 +40,14 @@ SHOWN = 5  # keys, and problems, that are named
 UNMET = "`validate` returned a row; it must return none. Run it to see which rows are wrong"
 
 # Batches over the whole of the key, the first and the last among them, with the number of the
-# transaction that wrote each.
+# transaction that wrote each; not those before an edited declaration was accepted.
 BATCHES = """
 SELECT lo, hi, rows, part_schema, part_table, xid FROM (
     SELECT b.lo, b.hi, b.rows, s.part_schema, s.part_table, b.xmin::text AS xid,
         row_number() OVER (ORDER BY b.segment, b.number) AS place, count(*) OVER () AS count
     FROM qb.batch AS b JOIN qb.segment AS s ON s.backfill = b.backfill AND s.number = b.segment
-    WHERE b.backfill = %(id)s AND b.rows > 0
+    WHERE b.backfill = %(id)s AND b.rows > 0 AND b.at > coalesce(
+        (SELECT edited_at FROM qb.backfill WHERE id = b.backfill), '-infinity')
 ) AS w
 ORDER BY place IN (1, count) DESC, random() LIMIT %(most)s
 """

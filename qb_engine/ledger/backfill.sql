@@ -34,6 +34,7 @@ CREATE TABLE qb.backfill (
     note text NOT NULL DEFAULT '',                      -- what it waits for
     error text NOT NULL DEFAULT '',
     error_code text NOT NULL DEFAULT '',                -- its SQLSTATE, where there is one
+    edited_at timestamptz,                              -- rows before that have an older form
     then_post boolean NOT NULL DEFAULT false,           -- what comes after it runs by itself
     post_state text NOT NULL DEFAULT '' CHECK (post_state IN
         ('', 'waiting', 'running', 'done', 'failed')),  -- how that stands, where it is asked for

@@ -123,7 +123,7 @@ def test_a_failed_one_says_what_is_next_and_what_was_asked(case: Case) -> None:
     assert not report.ok
     notes = "\n".join(report.notes())
     assert "SELECT id FROM t WHERE id = 7" in notes
-    assert f"then: qb backfill start {ID}" in notes
+    assert f"then: qb backfill retry {ID}" in notes
 
 
 def test_help_needs_no_temporal() -> None:
