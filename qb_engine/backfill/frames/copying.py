@@ -41,14 +41,13 @@ def binary(
 
 def _versions(versions: Sequence[Version], more: int) -> list[bytes]:
     """The beginning of each row: how many fields follow, its table, place and transaction."""
-    tables, places, transactions = zip(*versions)
     form = [("n", ">i2"), ("a", ">i4"), ("table", ">u4"), ("b", ">i4"), ("place", "V6"),
             ("c", ">i4"), ("transaction", "V4")]  # fmt: skip
     made = np.empty(len(versions), dtype=form)
     made["n"], made["a"], made["b"], made["c"] = 3 + more, 4, 6, 4
-    made["table"] = tables
-    made["place"] = np.frombuffer(b"".join(places), dtype="V6")
-    made["transaction"] = np.frombuffer(b"".join(transactions), dtype="V4")
+    made["table"] = [version[0] for version in versions]
+    made["place"] = np.frombuffer(b"".join([version[1] for version in versions]), dtype="V6")
+    made["transaction"] = np.frombuffer(b"".join([version[2] for version in versions]), dtype="V4")
     return _cut(made)
 
 
@@ -58,8 +57,7 @@ def _fields(column: Column, values: Sequence[Any]) -> list[bytes]:
         given = [0 if value is None else value for value in values] if missing else values
         made = np.empty(len(values), dtype=[("length", ">i4"), ("value", form)])
         made["length"] = np.dtype(form).itemsize
-        with np.errstate(over="ignore"):  # a float4 that is too large is infinite, as for a cast
-            made["value"] = given
+        made["value"] = given
         found = _cut(made)
     else:
         raw = [_raw(value) for value in values]

@@ -16,6 +16,7 @@ from qb_engine.backfill.frames.columns import Column
 
 BITS = {"int2": 15, "int4": 31, "int8": 63}
 EPOCH_US = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970
+LARGEST_FLOAT4 = float(np.finfo(np.float32).max)
 FIRST_DAY = dt.date(2000, 1, 1).toordinal()
 
 
@@ -64,7 +65,7 @@ def _quick(
             return _masked(series.to_numpy(dtype=object).tolist(), missing)
     if form == "bool" and pd.api.types.is_bool_dtype(dtype):
         return _masked(series.to_numpy(dtype=object).tolist(), missing)
-    if form in ("float4", "float8") and pd.api.types.is_float_dtype(dtype):
+    if form == "float8" and pd.api.types.is_float_dtype(dtype):
         return _masked(series.to_numpy(dtype=np.float64, na_value=np.nan).tolist(), missing)
     if form == "text":
         values = series.tolist()
@@ -104,9 +105,12 @@ def _int(value: Any, column: Column) -> int:
 
 
 def _float(value: Any, column: Column) -> float:
-    if isinstance(value, int | float | Decimal | np.number) and not isinstance(value, bool):
-        return float(value)
-    raise TypeError
+    if not isinstance(value, int | float | Decimal | np.number) or isinstance(value, bool):
+        raise TypeError
+    found = float(value)
+    if column.form == "float4" and LARGEST_FLOAT4 < abs(found) < float("inf"):
+        raise OverflowError("out of its range")
+    return found
 
 
 def _decimal(value: Any, column: Column) -> str:

@@ -66,9 +66,8 @@ def read(
             if error.sqlstate is not None:
                 raise
             raise Unreadable(str(error)) from None
-    parts = list(zip(*found)) or [()] * (len(columns) + 3)
-    data = {c.name: _series(c, values) for c, values in zip(columns, parts[3:])}
-    return Rows(pd.DataFrame(data), list(zip(*parts[:3])))
+    data = {c.name: _series(c, [row[i] for row in found]) for i, c in enumerate(columns, 3)}
+    return Rows(pd.DataFrame(data), [row[:3] for row in found])
 
 
 def query(
@@ -86,7 +85,7 @@ def query(
     return text
 
 
-def _series(column: Column, values: Sequence[Any]) -> pd.Series[Any]:
+def _series(column: Column, values: list[Any]) -> pd.Series[Any]:
     form = column.form
     if form in ("int2", "int4", "int8", "bool"):
         missing = _missing(values)
@@ -98,7 +97,7 @@ def _series(column: Column, values: Sequence[Any]) -> pd.Series[Any]:
         return pd.Series(np.array(values, dtype=np.float64))  # None becomes NaN
     if form in ("timestamp", "timestamptz"):
         return _moments(column, values)
-    return pd.Series(list(values), dtype=object)
+    return pd.Series(values, dtype=object)
 
 
 def _missing(values: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
