@@ -21,7 +21,7 @@ from qb_engine import Backfill
 
 class Fill(Backfill):
     table = "users"
-    set = {"greeting": "'hello ' || name || pg_sleep(0.0005)::text"}
+    set = {"greeting": "'hello ' || name || pg_sleep(0.0008)::text"}
     where = "greeting IS NULL"
     batch_size = 200
     parallel = 2
@@ -56,7 +56,7 @@ def test_a_backfill_is_followed_paused_tuned_and_leaves_a_card(
     expect(box.locator(".qb-rates svg")).to_be_visible(timeout=PATIENCE_MS)
     expect(box.get_by_role("progressbar", name="segment 0")).to_be_visible()
     box.screenshot(path=pictures / "moving.png")
-    for selector in (".qb-facts dt", ".qb-facts dd", ".qb-share", ".qb-word"):
+    for selector in (".qb-key", ".qb-facts b", ".qb-share", ".qb-word"):
         assert box.locator(selector).first.evaluate(CONTRAST) >= 4.5, selector
     box.get_by_role("button", name="Pause").click()
     expect(box.locator(".qb-bar")).to_contain_text("paused", timeout=PATIENCE_MS)

@@ -25,18 +25,21 @@ class Controls:
         self.lanes = _field("lanes", "")
         self.confirm = _field("type the alias to allow changes", "")
         self.fields = {"max_rate": self.max_rate, "lanes": self.lanes, "typed": self.confirm}
-        row = w.Layout(display="flex", flex_flow="row wrap", align_items="center", width="auto")
         asked = w.HTML(f"<div class='qb'>{ASKED}</div>")
-        self.ask = w.Box([asked, self.buttons["yes"], self.buttons["no"]], layout=row)
+        self.ask = w.Box([asked, self.buttons["yes"], self.buttons["no"]], layout=_row())
         self.ask.add_class("qb-ask")
         first = [self.buttons[verb] for verb in ("pause", "resume", "cancel")]
         self.row = w.Box(
-            [*first, self.max_rate, self.lanes, self.buttons["tune"], self.confirm], layout=row
+            [*first, self.max_rate, self.lanes, self.buttons["tune"], self.confirm], layout=_row()
         )
         self.row.add_class("qb-controls")
         self.root = Root([self.head, self.body, self.row, self.ask, self.activity])
         for name in ("qb", "qb-panel", "qb-live"):
             self.root.add_class(name)
+
+
+def _row() -> w.Layout:
+    return w.Layout(display="flex", flex_flow="row wrap", align_items="center", width="auto")
 
 
 def _button(label: str, look: str = "") -> w.Button:

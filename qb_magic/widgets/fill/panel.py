@@ -246,7 +246,7 @@ class FillPanel:
                     with button.hold_sync():
                         button.disabled, button.tooltip = not control.enabled, control.tip
             if before is None or before.asks != now.asks:
-                c.ask.layout.display = "" if now.asks else "none"
+                c.ask.layout.display = "flex" if now.asks else "none"
             if before is None:
                 c.confirm.layout.display = "" if now.confirm else "none"
         finally:

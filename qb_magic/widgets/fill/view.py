@@ -106,8 +106,10 @@ def facts(found: Progress) -> str:
     ]
     if found.sweeps:
         shown.append((f"late rows, sweep {found.sweeps}", format_value(found.swept, "count")))
-    inner = "".join(f"<div><dt>{text(k)}</dt><dd>{text(v)}</dd></div>" for k, v in shown)
-    return f'<dl class="qb-facts">{inner}</dl>'
+    inner = "".join(
+        f'<div><span class="qb-key">{text(k)}</span><b>{text(v)}</b></div>' for k, v in shown
+    )
+    return f'<div class="qb-facts">{inner}</div>'
 
 
 def chart(found: Progress) -> str:
