@@ -12,6 +12,7 @@ import psycopg
 
 from qb_engine.backfill import (
     checks,
+    estimate,
     finish,
     loop,
     names,
@@ -255,6 +256,7 @@ def _write_down(
             in_sync.drop(db, spec.id)
             db.execute("DELETE FROM qb.backfill WHERE id = %s", [spec.id])
         records.make(db, spec, split.estimate(db, spec), queue, workflow)
+        estimate.take_over(db, spec.id)
     return "it is started" if row is None else "it begins again at the first row"
 
 

@@ -60,7 +60,7 @@ BY_SETTINGS = frozenset(
 class Read:
     """What an expression reads and calls.
 
-    `functions` are those that are not immutable. `elsewhere` says that it has a sub-select;
+    `functions` are those that may give something else for the same row. `elsewhere` says that it has a sub-select;
     `whole` that it reads the row as a whole, `system` one of the columns that the server adds.
     """
 
@@ -99,13 +99,12 @@ def _one(conn: Connection, schema: str, table: str, text: str) -> Read:
     loose = [row for row in called if row[3] != "i"]
     of_now = any(word in tree for word in _OF_NOW)
     volatile = any(row[3] == "v" for row in loose) or "NEXTVALUEEXPR" in tree
-    settled = not of_now and not volatile
-    settled = settled and all(built_in and name in BY_SETTINGS for _, name, built_in, _ in loose)
+    moody = {name for _, name, built_in, _ in loose if not (built_in and name in BY_SETTINGS)}
     return Read(
         tuple(columns),
-        tuple(sorted({name for _, name, _, _ in loose})),
+        tuple(sorted(moody)),
         "volatile" if volatile else "stable" if loose or of_now else "immutable",
-        settled,
+        not (of_now or volatile or moody),
         "{SUBLINK" in tree,
         bool(_WHOLE_ROW.search(tree)),
         bool(_SYSTEM_COLUMN.search(tree)),

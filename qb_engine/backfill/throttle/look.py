@@ -61,6 +61,10 @@ class Look:
         name, reading = max(held, key=lambda each: ORDER[each[1].says], default=("", GO))
         return ("", GO) if reading.says == "go" else (name, reading)
 
+    def readings(self) -> dict[str, Reading]:
+        """What each signal said last."""
+        return {name: kept.reading for name, kept in self._kept.items()}
+
     def value(self, name: str) -> float | None:
         """What a signal measured last."""
         return self._kept[name].reading.value if name in self._kept else None
