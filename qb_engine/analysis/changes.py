@@ -105,6 +105,10 @@ SELECT t.oid, NULL FROM touched t
 """
 PREPARE_AFTER = f"PREPARE qb_after (int8[]) AS {AFTER}"
 
+# what is asked of STATES, prepared: the tables of these oids
+PREPARE_STATES = f"""PREPARE qb_states (pg_catalog.oid[]) AS
+{STATES.replace("%s", "ARRAY(SELECT pg_catalog.unnest($1))")}"""
+
 # What is no table but is known to others by its name: schemas, values of enums, rules of domains.
 OTHERS = """
 SELECT 'schema', n.oid::bigint, '', n.nspname::text
@@ -232,12 +236,19 @@ class Changes:
 T = TypeVar("T", ConstraintState, IndexState)
 
 
-def states(conn: Connection, oids: Iterable[int]) -> dict[int, State]:
-    """The tables of these oids as they are for this connection now."""
+def states(conn: Connection, oids: Iterable[int], *, prepared: bool = False) -> dict[int, State]:
+    """The tables of these oids as they are for this connection now.
+
+    `prepared` says that the connection has executed PREPARE_STATES.
+    """
+    from qb_engine.database.message import ask, rows
+
     wanted = sorted(set(oids))
     if not wanted:
         return {}
-    return {int(oid): state for oid, state in conn.execute(STATES, [wanted]).fetchall()}
+    some = _array(wanted)
+    asked = f"EXECUTE qb_states ({some})" if prepared else STATES.replace("%s", some)
+    return {int(oid or 0): json.loads(state or "") for oid, state in rows(ask(conn, [asked])[0])}
 
 
 def states_after(
@@ -249,11 +260,15 @@ def states_after(
     """
     from qb_engine.database.message import ask, rows
 
-    also = "'{" + ",".join(map(str, sorted(oids))) + "}'"
+    also = _array(sorted(oids))
     asked = f"EXECUTE qb_after ({also})" if prepared else AFTER.replace("$1", also)
     found = rows(ask(conn, [asked])[0])
     now = {int(oid or 0): json.loads(state) for oid, state in found if state is not None}
     return {int(oid or 0) for oid, _ in found}, now
+
+
+def _array(oids: Iterable[int]) -> str:
+    return "'{" + ",".join(map(str, oids)) + "}'"
 
 
 def others(conn: Connection) -> Others:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from qb_engine.analysis.changes import PREPARE_AFTER
-from qb_engine.analysis.examine import FLUSH, Examiner, examined_of
+from qb_engine.analysis.changes import PREPARE_AFTER, PREPARE_STATES
+from qb_engine.analysis.examine import FLUSH, LISTEN, Examiner, examined_of
 from qb_engine.database.connect import lost
 from qb_engine.database.message import ask
 from qb_engine.execution import Block, Executor, Observation
@@ -54,6 +54,7 @@ class Examination:
         self._policy = policy
         self._claiming = claiming
         self._pair: tuple[Connection, Connection] | None = None
+        self._spare: list[Connection] = []  # sessions that hold tables for a while
         self._began = 0.0  # when the running statement began, monotonic; 0 when none runs
         self._ended = threading.Event()
         self._guard: threading.Thread | None = None
@@ -97,6 +98,8 @@ class Examination:
             replace(self._policy, commit=commit and unless is None),
             opener=self.shadow.connect,
             on_step=on_step,
+            pid=acting.info.backend_pid,
+            spare=self._spare,
         )
         executor.observer.look_prepared = True
         executor.observer.now_prepared = prepared
@@ -142,6 +145,8 @@ class Examination:
         """Close the connections."""
         self._ended.set()
         self._forget()
+        for conn in self._spare:
+            conn.close()
 
     def _forget(self) -> None:
         """Close the pair: the next file begins with sessions in which nothing was set."""
@@ -153,8 +158,8 @@ class Examination:
         if self._pair is None or any(conn.closed for conn in self._pair):
             self._forget()
             acting, watching = self._pair = (self.shadow.connect(), self.shadow.connect())
-            ask(acting, [PREPARE_NOW, PREPARE_AFTER])
-            watching.execute(PREPARE_LOOK.encode())
+            ask(acting, [PREPARE_NOW, PREPARE_AFTER, LISTEN])
+            ask(watching, [PREPARE_LOOK, PREPARE_STATES])
             watching.prepare_threshold = 1  # it asks the same of each statement
             self._watch()
         return self._pair

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 # what a transaction has read would be counted with the next one's, too
 FLUSH = "SELECT pg_catalog.pg_stat_force_next_flush()"
+LISTEN = "SET client_min_messages = debug1"  # outside transactions, too
 EMPTIES = "truncate"  # it gives new files, and copies nothing
 BESIDE_IT = r"_ccnew\d*$"  # what REINDEX CONCURRENTLY calls an index until it is done
 ANYTHING = ("do", "select", "call", "execute", "unknown")  # what they run is not in their trees
@@ -90,7 +91,7 @@ class Examiner:
     """Looks, while an executor runs on a shadow, at what each step changes in the catalog.
 
     With `claiming` it also learns what each step requires of the rows that a target has. `prepared`
-    says that `acting` has executed PREPARE_AFTER.
+    says that `acting` has executed PREPARE_AFTER, `watching` PREPARE_STATES, and LISTEN is said.
     """
 
     def __init__(
@@ -117,7 +118,8 @@ class Examiner:
         self._prepared = prepared
         self._claiming = claiming
         self._claims: dict[int, tuple[Claim, ...]] = {}  # likewise
-        acting.execute("SET client_min_messages = debug1")  # outside transactions, too
+        if not prepared:
+            acting.execute(LISTEN)
 
     def on_step(self, step: Step, state: str, seen: Observation | None) -> None:
         """Hear of a step as the executor tells of it."""
@@ -126,7 +128,7 @@ class Examiner:
             self._lend(step)
             if step.outside:
                 self._alone = set(self._named(step))
-                self._remember(self._watching, self._alone)
+                self._remember(self._alone)
             if step.statement.kind in PLANNED:  # it has no rows: whether an index serves, counts
                 on = PLANNED[step.statement.kind]
                 self._acting.execute(
@@ -209,7 +211,7 @@ class Examiner:
     def _look(self, step: Step) -> None:
         also = {*self._named(step), *self._alone} if step.outside else ()
         touched, after = states_after(self._acting, also, prepared=self._prepared)
-        self._remember(self._watching, touched)
+        self._remember(touched)
         before = {oid: self._known[oid] for oid in touched if oid in self._known}
         found = changes(before, after)
         if step.outside:  # else the executor's observer tells
@@ -267,10 +269,10 @@ class Examiner:
             return [int(row[0]) for row in rows]
         return []
 
-    def _remember(self, conn: Connection, oids: Iterable[int]) -> None:
-        """Learn how tables were before; `conn` does not see what the transaction has changed."""
+    def _remember(self, oids: Iterable[int]) -> None:
+        """Learn how tables were before: who watches does not see what the transaction changed."""
         unknown = set(oids) - self._known.keys() - self._made - self._gone
-        self._known.update(states(conn, unknown))
+        self._known.update(states(self._watching, unknown, prepared=self._prepared))
 
     # -- work ----------------------------------------------------------------------------------
 

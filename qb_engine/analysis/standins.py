@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -81,10 +82,14 @@ class StandIns:
         self._conn = conn
         self._steps = [s for s in steps if not reaches_outside(s.statement)]
         self._gently = gently
-        self._columns = guess.columns(step.statement for step in steps)
+        self._all = steps
         self._drops: list[str] = []
         self._tried: set[str] = set()
         self.made: tuple[StandIn, ...] = ()
+
+    @cached_property
+    def _columns(self) -> guess.Columns:
+        return guess.columns(step.statement for step in self._all)
 
     def make(self) -> tuple[StandIn, ...]:
         """Make what is missed, as far as that can be made up."""

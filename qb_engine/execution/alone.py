@@ -63,7 +63,9 @@ def run_alone(stage: Stage, step: Step, attempt: int) -> tuple[Observation, ...]
             if not policy.pooled:  # else it may be another session that runs it
                 stage.watch.begin(stage.pid)
             if policy.stepped and stage.opener is not None:
-                locks = stepped(stage.acting, stage.watching, stage.opener, step.statement)
+                locks = stepped(
+                    stage.acting, stage.watching, stage.opener, step.statement, stage.spare
+                )
             else:
                 with (
                     sampled(stage.watching, _process(stage, sql)) as held,

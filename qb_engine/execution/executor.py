@@ -85,7 +85,8 @@ class Executor:
     `tell` hears sentences on the way (a lock that is waited for). With `policy.commit` False all
     transactional blocks run in one transaction, which `close` rolls back; statements that cannot
     run in a transaction are skipped, and say so. With `opener` the run is also watched while a
-    statement works.
+    statement works. `pid` is the server's process that works for `acting`, where nothing stands in
+    between; `spare` keeps sessions that were opened for one statement for the next.
     """
 
     def __init__(
@@ -100,6 +101,8 @@ class Executor:
         stop: threading.Event | None = None,
         on_sample: OnSample | None = None,
         on_retry: Callable[[Retry], None] | None = None,
+        pid: int = 0,
+        spare: list[Connection] | None = None,
     ) -> None:
         self.policy = policy
         self._stage = Stage(
@@ -111,6 +114,8 @@ class Executor:
             on_step=on_step,
             stop=stop,
             on_sample=on_sample,
+            pid=pid,
+            spare=spare,
         )
         self._on_retry = on_retry or (lambda retry: None)
         self.observer = Observer(watching)

@@ -79,13 +79,15 @@ def stepped(
     watching: Connection,
     opener: Callable[[], Connection],
     statement: Statement,
+    spare: list[Connection] | None = None,
 ) -> tuple[Lock, ...]:
     """Run a statement outside a transaction and learn which locks it asks for.
 
     Such a statement lets go of its locks before anybody could look. So each table it names is held
     first by a session of ours; what the statement then waits for is written down, and that session
     lets go: first of what blocks everything (VACUUM peeks with ACCESS SHARE before it asks for what
-    it needs), then of the rest. For an empty shadow only: it blocks everybody else.
+    it needs), then of the rest. For an empty shadow only: it blocks everybody else. Sessions that
+    held something are kept in `spare`, where that is given.
     """
     names = named_tables(statement)
     pins: dict[str, Connection] = {}
@@ -101,7 +103,7 @@ def stepped(
 
     try:
         for schema, table in watching.execute(TABLES, [names]).fetchall():
-            pin = pins[f"{schema}.{table}"] = opener()
+            pin = pins[f"{schema}.{table}"] = spare.pop() if spare else opener()
             for text in pinned(qualified(schema, table)):
                 pin.execute(text.encode())
         thread = threading.Thread(target=act, daemon=True)
@@ -116,19 +118,32 @@ def stepped(
                     continue
                 waited = 0.0
                 if lock.relation in loosened:
-                    pins.pop(lock.relation).close()
+                    _let_go(pins.pop(lock.relation), spare)
                 else:
                     pins[lock.relation].execute("ROLLBACK TO SAVEPOINT stronger")
                     loosened.add(lock.relation)
             if pins and waited > STEP_S:
                 for name in list(pins):
-                    pins.pop(name).close()
+                    _let_go(pins.pop(name), spare)
     finally:
         for pin in pins.values():
-            pin.close()
+            _let_go(pin, spare)
     if failure:
         raise failure[0]
     return strongest(found)
+
+
+def _let_go(pin: Connection, spare: list[Connection] | None) -> None:
+    """Release what a session holds, by ending it unless it will be used again."""
+    if spare is None or pin.closed:
+        pin.close()
+        return
+    try:
+        pin.execute("ROLLBACK")
+    except psycopg.Error:  # it was ended; so is what it held
+        pin.close()
+    else:
+        spare.append(pin)
 
 
 def pinned(table: str) -> tuple[str, ...]:

@@ -77,16 +77,19 @@ class Stage:
         on_step: OnStep | None = None,
         stop: threading.Event | None = None,
         on_sample: OnSample | None = None,
+        pid: int = 0,
+        spare: list[Connection] | None = None,
     ) -> None:
         self.acting = acting
         self.watching = watching
         self.policy = policy
         self.opener = opener
+        self.spare = spare
         self.tell = tell or (lambda text: None)
         self.on_step = on_step or (lambda step, state, seen: None)
         self.stopped = stop or threading.Event()
         self.origin = 0.0  # when the first step began, monotonic
-        self.pid = 0
+        self.pid = self._known_pid = pid
         self.wal = 0  # where the server's log stood at the last look, in bytes
         self.watch = Watch(
             None if policy.stepped else opener,  # nobody else works on an empty shadow
@@ -128,6 +131,8 @@ class Stage:
 
     def ask_pid(self) -> int:
         """The server's process that works for `acting` (a pooler shows another number)."""
+        if self._known_pid:
+            return self._known_pid
         row = self.acting.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
         assert row is not None
         return int(row[0])

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -26,7 +26,7 @@ TEMPLATE = "qb_shadow_"  # + hash of the schema: kept, because the next look is 
 CLONE = "qb_scratch_"  # + seconds since the epoch + random: dropped after use
 SPARE = "qb_spare_"  # + that hash: a copy of a large template that the next use finds ready
 LARGE_BYTES = 24 << 20  # some 200 tables, of which a copy takes a second and more
-FORMAT = 2  # how a template is filled; one that was filled otherwise is not found
+FORMAT = 3  # how a template is filled; one that was filled otherwise is not found
 KEEP = 8  # templates kept; one of an ordinary schema costs about 8 MB
 KEEP_BYTES = 1 << 30  # ... and of large ones no more than this together
 STALE_S = 3600  # a clone older than this was left by a crash
@@ -98,8 +98,8 @@ def _is_large(admin: Connection, template: str) -> bool:
     """True for a template of ours of which a copy takes long to be made, and to be dropped."""
     if not template.startswith(TEMPLATE):
         return False
-    row = admin.execute("SELECT pg_catalog.pg_database_size(%s)", [template]).fetchone()
-    return bool(row and row[0] and row[0] >= LARGE_BYTES)
+    row = admin.execute(NOTED, [template]).fetchone()
+    return row is not None and _bytes(_note(row[0])) >= LARGE_BYTES
 
 
 def _spare_begun(server: Scratch, template: str, owner: str) -> None:
@@ -148,16 +148,15 @@ def template(
         name = TEMPLATE + digest[:20]
         # one maker at a time; the others find the template when the lock is theirs
         admin.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
-        row = admin.execute(
-            "SELECT shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database"
-            " WHERE datname = %s",
-            [name],
-        ).fetchone()
+        row = admin.execute(NOTED, [name]).fetchone()
         if row and row[0]:
-            lacking = tuple(read_lacking(each) for each in json.loads(row[0])["lacking"])
+            note = json.loads(row[0])
+            lacking = tuple(read_lacking(each) for each in note["lacking"])
         else:
             lacking = _filled(admin, name, fill, owner or us)
-        note = {"used": time.time(), "lacking": [each.as_dict() for each in lacking]}
+            size = admin.execute("SELECT pg_catalog.pg_database_size(%s)", [name]).fetchone()
+            note = {"lacking": [each.as_dict() for each in lacking], "bytes": size and size[0]}
+        note["used"] = time.time()
         text = literal(json.dumps(note))
         admin.execute(f"COMMENT ON DATABASE {ident(name)} IS {text}".encode())
         yield name, lacking
@@ -180,11 +179,15 @@ def _filled(
         raise
 
 
-# databases of ours that nobody is connected to, with what is said of each and its size in bytes
+# what was noted of a template: how large it is, when it was used, what it lacks
+NOTED = """
+SELECT pg_catalog.shobj_description(d.oid, 'pg_database') FROM pg_catalog.pg_database d
+ WHERE d.datname = %s
+"""
+
+# databases of ours that nobody is connected to, with what is noted of each
 LEFT_BEHIND = """
-SELECT d.datname::text, pg_catalog.shobj_description(d.oid, 'pg_database'),
-       CASE WHEN pg_catalog.starts_with(d.datname, %s) THEN 0
-            ELSE coalesce(pg_catalog.pg_database_size(d.oid), 0) END
+SELECT d.datname::text, pg_catalog.shobj_description(d.oid, 'pg_database')
   FROM pg_catalog.pg_database d
  WHERE (pg_catalog.starts_with(d.datname, %s) OR pg_catalog.starts_with(d.datname, %s)
         OR pg_catalog.starts_with(d.datname, %s))
@@ -197,19 +200,16 @@ def sweep(admin: Connection) -> int:
 
     What somebody else is making or using is left alone. Roles that only they needed go with them.
     """
-    try:
-        rows = admin.execute(LEFT_BEHIND, [CLONE, TEMPLATE, CLONE, SPARE]).fetchall()
-    except psycopg.errors.InvalidCatalogName:
-        return 0  # one was dropped while it was measured; the next sweep comes soon
+    rows = admin.execute(LEFT_BEHIND, [TEMPLATE, CLONE, SPARE]).fetchall()
     now, dropped, size = time.time(), [], 0
-    for name, _, _ in rows:
+    for name, _ in rows:
         made = name.removeprefix(CLONE).partition("_")[0]
         if name.startswith(CLONE) and made.isdigit() and now - int(made) > STALE_S:
             dropped.append(name)
-    sizes = {name: own for name, _, own in rows}
+    notes = {name: _note(text) for name, text in rows}
     templates = [
-        (_used(note), name, own + sizes.get(_spare(name), 0))
-        for name, note, own in rows
+        (_used(note), name, _bytes(note) * (2 if _spare(name) in notes else 1))
+        for name, note in notes.items()
         if name.startswith(TEMPLATE)
     ]
     for number, (_, name, own) in enumerate(sorted(templates, reverse=True)):
@@ -217,7 +217,7 @@ def sweep(admin: Connection) -> int:
         if number >= KEEP or (number and size > KEEP_BYTES):
             dropped.append(name)
     kept = {_spare(name) for _, name, _ in templates if name not in dropped}
-    dropped += [name for name, _, _ in rows if name.startswith(SPARE) and name not in kept]
+    dropped += [name for name in notes if name.startswith(SPARE) and name not in kept]
     gone = sum(_dropped(admin, name) for name in dropped)
     return gone + (sweep_roles(admin) if gone else 0)
 
@@ -236,8 +236,16 @@ def _dropped(admin: Connection, name: str) -> bool:
     return True
 
 
-def _used(comment: str | None) -> float:
+def _note(comment: str | None) -> dict[str, Any]:
     try:
-        return float(json.loads(comment or "{}").get("used", 0))
+        return dict(json.loads(comment or "{}"))
     except ValueError:
-        return 0.0
+        return {}
+
+
+def _used(note: dict[str, Any]) -> float:
+    return float(note.get("used", 0))
+
+
+def _bytes(note: dict[str, Any]) -> int:
+    return int(note.get("bytes") or 0)
