@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
+from pathlib import Path
 from typing import Any, Literal
 
 from qb_engine.migrations.declaration import Backfill
@@ -26,13 +28,43 @@ def content(declared: Backfill) -> list[Any]:
         declared.key,
         source(declared.validate),
     ]
-    more = [declared.sql, source(declared.transform), list(declared.columns)]
+    more = [declared.sql, _code(declared), list(declared.columns)]
     return said + more if any(more) else said
 
 
 def checksum(declared: Backfill) -> str:
     """A hash of what is written where."""
     return hashlib.sha256(repr(content(declared)).encode()).hexdigest()
+
+
+# How it goes, and what the checksum has by itself.
+_APART = {
+    "batch_size", "parallel", "target_ms", "max_rate", "window", "throttle", "on_error",
+    "max_errors", "retry", "keep_in_sync", "table", "where", "key", "columns", "validate",
+}  # fmt: skip
+
+
+def _code(declared: Backfill) -> str:
+    """A transform with all of its file that it may use, comments and the pace left out."""
+    if not declared.transform:
+        return ""
+    cls = type(declared)
+    try:
+        tree = ast.parse(Path(declared.transform.__func__.__code__.co_filename).read_text("utf-8"))
+    except (AttributeError, OSError, SyntaxError, ValueError):  # it is not from a file of its own
+        return source(declared.transform)
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
+            node.body = [each for each in node.body if not _named(each) & _APART]
+    return ast.unparse(tree)
+
+
+def _named(node: ast.stmt) -> set[str]:
+    """What a statement of a class gives."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
 def source(value: Any) -> str:

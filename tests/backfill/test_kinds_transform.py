@@ -8,11 +8,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from qb_engine.backfill import segment
+from qb_engine.backfill import code, segment
 from qb_engine.backfill.advance import advance
 from qb_engine.backfill.batch import Limits
 from qb_engine.backfill.kinds.transform import KIND, TransformFailed, idempotency_key
 from qb_engine.backfill.spec import Spec, describe
+from qb_engine.errors import RefusedError
 from qb_engine.migrations import LoadedMigration, load_one
 from tests.backfill.conftest import ID, Case
 
@@ -237,3 +238,21 @@ def test_rows_that_are_left_out_stay_and_missing_values_are_null(case: Case) -> 
     assert case.driven_here(coded(case, LEFT_OUT)).state == "completed"
     assert case.one("SELECT array_agg(id ORDER BY id) FROM t WHERE v = 'even'") == [4, 6, 8, 10]
     assert case.one("SELECT count(*) FROM t WHERE v IS NULL") == 6
+
+
+def test_a_worker_takes_no_other_python_than_what_was_started(case: Case) -> None:
+    case.counted(1)
+    body = ASYNC.replace("await asyncio.sleep(0)", "other(rows)")
+    migration = coded(case, body)
+    spec = describe(case.conn, migration)
+    assert code.load(case.project, spec).transform is not None
+    path = migration.path / "backfill.py"
+    text = path.read_text()
+    path.write_text(text.replace("batch_size = 10", "batch_size = 20  # faster"))
+    assert code.load(case.project, spec).batch_size == 20
+    path.write_text(text.replace("seen = []", "seen = []\n\ndef other(rows):\n    pass\n"))
+    with pytest.raises(RefusedError, match="not the one that was started"):
+        code.load(case.project, spec)
+    path.unlink()
+    with pytest.raises(RefusedError, match="not here"):
+        code.load(case.project, spec)
