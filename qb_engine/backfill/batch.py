@@ -110,7 +110,10 @@ class Around:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one batch did. `tuned` counts the changes of its options that the ledger had then."""
+    """What one batch did. `tuned` counts the changes of its options that the ledger had then.
+
+    `ms` is the time of its transaction; `prepared_ms` went before, with nothing locked.
+    """
 
     cursor: Key
     rows: int
@@ -119,6 +122,7 @@ class Batch:
     ms: float
     last: bool
     tuned: int = 0
+    prepared_ms: float = 0.0
 
 
 def run(
@@ -162,6 +166,7 @@ def _run(
 ) -> Batch:
     kind = kinds.of(spec)
     ahead, prepared = None, None
+    began = time.monotonic()
     if kind.prepares:  # the range is fixed first, so that nothing is locked while rows are computed
         ahead = conn.execute(statements.boundary(spec, held.after, held.hi, size)).fetchone() or ()
         hi = ahead[0] if ahead else held.hi
@@ -176,7 +181,8 @@ def _run(
             raise _seen_twice(spec)
         seen = size if edge is not None else _seen(conn, spec, held, wrote)
         ms = (time.monotonic() - started) * 1000
-        batch = Batch(hi or held.after, wrote.rows, seen, wrote.again, ms, edge is None, tuned)
+        last, before_ms = edge is None, (started - began) * 1000
+        batch = Batch(hi or held.after, wrote.rows, seen, wrote.again, ms, last, tuned, before_ms)
         _record(conn, held, batch, hi, lsn, size, next_size or size, around)
     except BaseException:
         if not conn.closed:
