@@ -23,8 +23,9 @@ from qb_engine.errors import InputError
 INDEXES = """
 SELECT c.relname, i.indisprimary, i.indisunique, i.indisvalid,
     i.indpred IS NOT NULL, i.indexprs IS NOT NULL,
-    a.attname::text,
-    CASE WHEN t.namespace = 'pg_catalog'::regnamespace
+    coalesce(a.attname::text, ''),
+    CASE WHEN t.oid IS NULL THEN ''
+        WHEN t.namespace = 'pg_catalog'::regnamespace
         THEN format_type(t.oid, CASE WHEN t.depth = 0 THEN a.atttypmod ELSE -1 END)
         ELSE format('%%s.%%I', t.namespace::regnamespace, t.typname) END,
     a.attnotnull AND NOT EXISTS (SELECT FROM pg_constraint
@@ -292,7 +293,9 @@ def _listed(columns: Sequence[KeyColumn]) -> str:
 
 def _better(chosen: Index, second: Index) -> str:
     """What the best one is better in than the next."""
-    place = next(i for i, pair in enumerate(zip(chosen.rank, second.rank)) if pair[0] != pair[1])
+    last = len(chosen.rank) - 1
+    differ = (i for i in range(last) if chosen.rank[i] != second.rank[i])
+    place = next(differ, last)
     how = "not known" if chosen.correlation is None else f"{chosen.correlation:.2f}"
     return (
         f"its order is the most like that of the rows on disk (correlation {how})",
