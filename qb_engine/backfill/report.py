@@ -12,7 +12,7 @@ from qb_engine.backfill import failures, telling
 from qb_engine.backfill.control import Done
 from qb_engine.backfill.measure import Progress, SegmentProgress
 from qb_engine.backfill.totals import Totals, curve, totals
-from qb_engine.report import Column, Line, Report, Table, jsonable
+from qb_engine.report import Column, Kind, Line, Report, Table, format_value, jsonable
 
 HELD = ("paused", "cancelled")  # neither going nor done
 LISTED = 24  # segments; of more, those that are open or run are shown first
@@ -286,24 +286,24 @@ def _took(p: Progress, t: Totals) -> Iterator[Table]:
 
 def _compared(p: Progress, t: Totals) -> Iterator[Table]:
     """What was expected before it started beside what came."""
-    if not p.estimated:
-        return
-    came: dict[str, float] = {
-        "rows": p.rows_done,
-        "batches": p.batches,
-        "seconds": round(p.spent, 1),
-        "wal_bytes": t.wal_bytes,
-    }
+    came: tuple[tuple[str, str, Kind, float], ...] = (
+        ("rows", "rows", "count", p.rows_done),
+        ("batches", "batches", "count", p.batches),
+        ("time", "seconds", "seconds", p.spent),
+        ("WAL", "wal_bytes", "bytes", t.wal_bytes),
+    )
     rows = []
-    for name, real in came.items():
-        expected = p.estimated.get(name)
-        low, high = (p.estimated.get(f"{name}_{end}") for end in ("low", "high"))
-        if expected is None and low is None:
+    for name, key, kind, real in came:
+        given = p.estimated or {}
+        low = given.get(f"{key}_low", given.get(key))
+        high = given.get(f"{key}_high", given.get(key))
+        if low is None or high is None:
             continue
-        text = f"{low:,.0f} to {high:,.0f}" if low is not None and high is not None else expected
-        rows.append((name.replace("_", " "), text, real))
+        ends = dict.fromkeys((format_value(low, kind), format_value(high, kind)))
+        off = "less" if real < low else "more" if real > high else "as expected"
+        rows.append((name, " to ".join(ends), format_value(real, kind), off))
     if rows:
-        columns = (Column("what"), Column("expected"), Column("came"))
+        columns = (Column("what"), Column("expected"), Column("came"), Column("that is"))
         yield Table("Expected and come", columns, tuple(rows))
 
 

@@ -93,7 +93,7 @@ def bar(name: str, done: float, total: float) -> str:
 
 def facts(found: Progress) -> str:
     """The figures that are not in the bar."""
-    lanes = sum(each.status == "running" for each in found.segments)
+    lanes = sum(each.status == "running" for each in found.segments) if found.moving else 0
     rate = found.options.get("max_rate")
     shown = [
         ("lanes", f"{lanes} of {found.parallel}"),
@@ -157,14 +157,17 @@ def segments(found: Progress) -> str:
         return ""
     order = {"running": 0, "open": 1, "done": 2}
     chosen = sorted(current, key=lambda each: (order[each.status], each.number))[:SHOWN]
-    rows = "".join(map(segment, sorted(chosen, key=lambda each: each.number)))
+    rows = "".join(
+        segment(each, found.state if each.status == "running" and not found.moving else each.status)
+        for each in sorted(chosen, key=lambda each: each.number)
+    )
     hidden = len(current) - len(chosen)
     done = sum(each.status == "done" for each in current)
     more = f"<p>{hidden:,} more, {done:,} of {len(current):,} done</p>" if hidden else ""
     return f'<div class="qb-segments">{rows}</div>{more}'
 
 
-def segment(each: SegmentProgress) -> str:
+def segment(each: SegmentProgress, status: str) -> str:
     """One segment: its number, its bar, its state as a word, and its rows."""
     name = f"sweep {each.sweep}, {each.number}" if each.sweep else f"segment {each.number}"
     rows = f"{each.rows_done:,} rows" + (f" of {each.part}" if each.part else "")
@@ -175,7 +178,7 @@ def segment(each: SegmentProgress) -> str:
     return (
         f"<span>{text(name)}</span>{bar(name, round(each.share * 100, 1), 100)}"
         f'<span class="qb-share">{each.share:.0%}</span>'
-        f"<span>{word(each.status)}</span><span>{text(rows)}</span>"
+        f"<span>{word(status)}</span><span>{text(rows)}</span>"
     )
 
 
