@@ -105,10 +105,16 @@ async def client(where: Place, runtime: Runtime | None = None) -> Client:
     """The client of a Temporal, made once; raise ServerError when it does not answer."""
     from temporalio.client import Client
 
+    from qb_engine.backfill.converting import CONVERTER
+
     key = (where.address, where.namespace)
     if key not in _clients:
         connecting = Client.connect(
-            where.address, namespace=where.namespace, runtime=runtime, **where.settings
+            where.address,
+            namespace=where.namespace,
+            runtime=runtime,
+            data_converter=CONVERTER,
+            **where.settings,
         )
         try:
             _clients[key] = await asyncio.wait_for(connecting, CONNECT_S)

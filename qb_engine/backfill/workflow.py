@@ -178,13 +178,16 @@ class BackfillWorkflow:
 
     async def _order(self, wanted: str, changes: dict[str, Any] | None = None) -> Next:
         """Have it written into the ledger, where the batches see it; then look there, too."""
-        state: str = await workflow.execute_activity(
-            ORDER,
-            Order(self._job, wanted, changes or {}),
-            result_type=str,
-            start_to_close_timeout=timedelta(minutes=1),
-            retry_policy=RETRY,
-        )
+        try:
+            state: str = await workflow.execute_activity(
+                ORDER,
+                Order(self._job, wanted, changes or {}),
+                result_type=str,
+                start_to_close_timeout=timedelta(minutes=1),
+                retry_policy=RETRY,
+            )
+        except ActivityError as error:  # who asked is told why, not that something failed
+            raise (error.cause if isinstance(error.cause, ApplicationError) else error) from None
         self._due = True
         return Next(state, len(self._lanes))
 
