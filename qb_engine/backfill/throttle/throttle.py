@@ -29,7 +29,7 @@ log = logging.getLogger("qb.worker")
 POLL_S = 0.5  # pause, cancel and tune are heard within this
 LEAST_S = 0.05  # a slow batch is followed by at least this
 LONGEST_S = 30.0  # ... and at most this
-WAITERS_GROW = 1.25  # for each batch behind which nobody waited
+WAITERS_GROW = 1.1  # for each batch behind which nobody waited, up to where somebody did
 
 
 class Throttle:
@@ -50,6 +50,7 @@ class Throttle:
         self._blind = ""  # why the watcher cannot see
         self._watched = 0  # the session whose batch is watched; 0: none
         self._ceiling: float | None = None  # keys, since somebody waited for a batch
+        self._too_many = 0  # keys of the batch that somebody waited for
         self._waited_for = GO  # what was seen then
         self._cancelled = False
         self._hold: tuple[int, Held, str, str] | None = None  # id, segment, signal, says
@@ -290,12 +291,13 @@ class Throttle:
         self._blind = seen.blind or self._blind
         slow = self._waiters.slow if self._waiters else None
         if seen.cancelled or (slow is not None and seen.waited_s >= slow):
-            self._ceiling = max(1.0, self._keys / 2)
+            self._ceiling = max(1.0, self._keys / (4 if seen.cancelled else 2))
+            self._too_many = self._keys
             self._cancelled = seen.cancelled
             self._waited_for = _waited_for(seen)
         elif self._ceiling is not None:
             self._ceiling *= WAITERS_GROW
-            if self._ceiling >= self._pace.size:
+            if self._ceiling >= self._too_many:
                 self._ceiling = None
 
 
