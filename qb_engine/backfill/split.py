@@ -18,7 +18,7 @@ from qb_engine.sql import qualified
 RANGES_PER_LANE = 4  # a lane that is done early takes a range that is still open
 SMALL = 4  # batches; a table of fewer is one range
 LARGE = 64  # batches; from here on one lane's table, too, is split: for lanes that come later
-LANES = 4  # at least so many lanes can share the work, should they be asked for while it runs
+LANES = 4  # so many can share it then
 SAMPLE_ROWS = 30_000  # with these, 16 ranges differ by some percent in rows
 SAMPLE_BLOCKS = 1_000  # at least: rows of one block are often alike
 
@@ -56,7 +56,8 @@ def how_many(rows: int, batch_size: int, parallel: int) -> int:
     """Into how many ranges a table is split."""
     if rows <= batch_size * (SMALL if parallel > 1 else LARGE):
         return 1
-    return max(1, min(max(parallel, LANES) * RANGES_PER_LANE, rows // batch_size))
+    lanes = LANES if parallel == 1 else parallel
+    return max(1, min(lanes * RANGES_PER_LANE, rows // batch_size))
 
 
 def ranges(conn: Connection, spec: Spec, rows: int) -> list[Range]:

@@ -93,7 +93,8 @@ def test_what_is_told_to_temporal_holds_no_word_of_the_server() -> None:
 
 
 def test_ranges_are_as_many_as_their_lanes_can_use() -> None:
-    assert split.how_many(1_000_000, 5_000, 1) == 1
+    assert split.how_many(300_000, 5_000, 1) == 1
+    assert split.how_many(1_000_000, 5_000, 1) == 16  # more lanes may come while it runs
     assert split.how_many(1_000_000, 5_000, 2) == 8
     assert split.how_many(10_000, 5_000, 2) == 1
     assert split.how_many(30_000, 5_000, 4) == 6
