@@ -127,22 +127,22 @@ def _inner(conn: Connection, spec: Spec, wanted: int, upper: Key) -> list[Key]:
     """
     if wanted == 1:
         return []
-    tables = [member.part for member in parts.members(conn, spec.schema, spec.table)]
-    if spec.alone or not tables:
-        tables = [(spec.schema, spec.table)]
-    sizes = [_size(conn, *each) for each in tables]
+    found = parts.members(conn, spec.schema, spec.table)
+    tree = not spec.alone and parts.is_tree(found, spec.schema, spec.table)
+    sizes = [
+        _size(conn, *part)
+        for part in ([each.part for each in found] if tree else [(spec.schema, spec.table)])
+    ]
     blocks = sum(size for _, size, _ in sizes)
     if not blocks:
         return []
     dense = sum(dense * size for dense, size, _ in sizes) / blocks
     taken = max(SAMPLE_BLOCKS, round(SAMPLE_ROWS / max(dense, 1)))
-    step = max(1.0, blocks / taken)
     columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in spec.key)
-    sampled = [
-        _sample(spec, columns, schema or "", table or "", size, step)
-        for (schema, table), (_, size, _) in zip(tables, sizes)
-        if size
-    ]
+    if tree:
+        sampled = _random(spec, columns, min(100.0, 100.0 * taken / blocks))
+    else:
+        sampled = _sample(spec, columns, blocks, max(1.0, blocks / taken))
     query = sql.SQL(
         "WITH sampled AS (SELECT {columns}, row_number() OVER (ORDER BY {order}) AS qb_place,"
         " count(*) OVER () AS qb_rows FROM ({sampled}) AS rows),"
@@ -153,7 +153,7 @@ def _inner(conn: Connection, spec: Spec, wanted: int, upper: Key) -> list[Key]:
         columns=columns,
         order=statements.key_order(spec),
         compared=sql.SQL(", ").join(statements.key_columns(spec)),
-        sampled=sql.SQL(" UNION ALL ").join(sampled),
+        sampled=sampled,
         wanted=sql.Literal(wanted),
         below=statements.below(spec, upper or ()),
         key=statements.key_text(spec),
@@ -161,19 +161,24 @@ def _inner(conn: Connection, spec: Spec, wanted: int, upper: Key) -> list[Key]:
     return [row[0] for row in conn.execute(query)]
 
 
-def _sample(
-    spec: Spec, columns: sql.Composed, schema: str, table: str, blocks: int, step: float
-) -> sql.Composed:
-    """The keys in every `step`th block of one table. OFFSET 0 has each block read by itself."""
+def _sample(spec: Spec, columns: sql.Composed, blocks: int, step: float) -> sql.Composed:
+    """The keys in every `step`th block of a table. OFFSET 0 has each block read by itself."""
     return sql.SQL(
         "SELECT {columns} FROM (SELECT floor((i + 0.5) * {step})::bigint AS block"
         " FROM generate_series(0, {last}) AS i) AS blocks CROSS JOIN LATERAL ("
-        "SELECT {columns} FROM ONLY {table}"
+        "SELECT {columns} FROM {table}"
         " WHERE ctid >= format('(%s,0)', block)::tid AND ctid < format('(%s,0)', block + 1)::tid"
         " OFFSET 0) AS read"
     ).format(
         columns=columns,
-        table=sql.Identifier(schema, table),
+        table=statements.table(spec),
         step=sql.Literal(step),
         last=sql.Literal(max(0, int(blocks / step) - 1)),
+    )
+
+
+def _random(spec: Spec, columns: sql.Composed, percent: float) -> sql.Composed:
+    """The keys in so many of the blocks of a table and all below it, which it has the rights on."""
+    return sql.SQL("SELECT {} FROM {} TABLESAMPLE SYSTEM ({}) REPEATABLE (0)").format(
+        columns, statements.table(spec), sql.Literal(percent)
     )

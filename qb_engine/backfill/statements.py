@@ -63,11 +63,11 @@ def key_order(spec: Spec, *, descending: bool = False) -> sql.Composed:
 def within(spec: Spec, lo: Key, hi: Key) -> sql.Composed:
     """`(key) > lo AND (key) <= hi`, compared by the server; an open end leaves its half out.
 
-    A key of several columns is compared in steps, with `=` for what comes before: of a comparison
-    of rows the planner knows the first column only, and may read the whole table for one batch
-    where many rows have the same value there.
+    A key of several columns is compared in steps as well, which says nothing new, but to the
+    planner: of a comparison of rows it knows the first column only, and would read the whole table
+    for one batch where many rows have the same value there.
     """
-    return _and([_steps(spec, lo, hi), *_chosen(spec)])
+    return _and([*_steps(spec, lo, hi), *_chosen(spec)])
 
 
 def _between(spec: Spec, lo: Key, hi: Key) -> sql.Composed:
@@ -108,15 +108,15 @@ def _rows(spec: Spec, first: int, lo: Key, hi: Key) -> sql.Composed | None:
     return _and(ends) if ends else None
 
 
-def _steps(spec: Spec, lo: Key, hi: Key) -> sql.Composed | None:
+def _steps(spec: Spec, lo: Key, hi: Key) -> list[sql.Composed | None]:
     last = len(spec.key) - 1
     same = 0  # leading columns with one value in the whole range
     while lo is not None and hi is not None and same < last and lo[same] == hi[same]:
         same += 1
     fixed = [_compare(spec, place, "=", lo) for place in range(same) if lo is not None]
-    if same == last or (lo is None and hi is None):
-        rows = _rows(spec, same, lo, hi)
-        return _and([*fixed, rows]) if rows else None
+    rows = _rows(spec, same, lo, hi)
+    if same == last or rows is None:
+        return [*fixed, rows]
     inside = [
         _compare(spec, same, sign, bound)
         for sign, bound in ((">", lo), ("<", hi))
@@ -128,7 +128,7 @@ def _steps(spec: Spec, lo: Key, hi: Key) -> sql.Composed | None:
     if hi is not None:
         ways.append(_and([_compare(spec, same, "=", hi), _rows(spec, same + 1, None, hi)]))
     either = sql.SQL(" OR ").join(sql.SQL("({})").format(way) for way in ways)
-    return _and([*fixed, sql.SQL("({})").format(either)])
+    return [*fixed, rows, sql.SQL("({})").format(either)]
 
 
 def _compare(spec: Spec, place: int, sign: LiteralString, bound: Sequence[str]) -> sql.Composed:
@@ -172,7 +172,7 @@ def _block(spec: Spec, lo: Key, hi: Key, size: int) -> sql.Composed:
     ).format(
         size=sql.Literal(size),
         table=table(spec),
-        lo=sql.SQL("{}::tid").format(sql.Literal(lo[0] if lo else _before_first())),
+        lo=sql.SQL("{}::tid").format(sql.Literal(lo[0] if lo else "(0,0)")),
         hi=sql.SQL("{}::tid").format(sql.Literal(hi[0]))
         if hi
         else sql.SQL(
@@ -183,10 +183,6 @@ def _block(spec: Spec, lo: Key, hi: Key, size: int) -> sql.Composed:
         guess=sql.Literal(ROWS_PER_BLOCK),
         name=_regclass(spec),
     )
-
-
-def _before_first() -> str:
-    return "(0,0)"
 
 
 def _regclass(spec: Spec) -> sql.Literal:

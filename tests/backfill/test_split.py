@@ -188,7 +188,7 @@ def test_ranges_have_about_as_many_rows(connection: Connection, skew: str, analy
 def test_a_table_of_any_size_is_split_by_as_few_of_its_blocks() -> None:
     """What a sample reads does not grow with the table: every nth block."""
     spec = spec_of(KeyColumn("a", "integer"))
-    text = split._sample(spec, sql.SQL("a").format(), "s", "t", 10**9, 10**6).as_string(None)
+    text = split._sample(spec, sql.SQL("a").format(), 10**9, 10**6).as_string(None)
     assert "generate_series(0, 999)" in text
 
 
