@@ -28,6 +28,7 @@ from qb_engine.errors import InputError, QbError, RefusedError
 from qb_engine.secrets import mask
 
 if TYPE_CHECKING:
+    from qb_engine.backfill.spec import Spec
     from qb_engine.database.pool import Pool
     from qb_engine.database.target import Target
     from qb_engine.migrations.declaration import Backfill
@@ -78,7 +79,7 @@ class Activities:
         """Decide what comes next, and do what stands in between."""
         job = look.job
         with self._working(job, NAME) as conn, Beat(self._stop) as beat:
-            step = advance(conn, job.backfill, lambda: beat.wait(0), look.busy)
+            step = advance(conn, job.backfill, lambda: beat.wait(0), look.busy, code=self._declared)
         if step is None:
             raise _handed_back()
         log.info("%s: %s %s", job.backfill, step.state, f"{step.lanes} lanes" if step.lanes else "")
@@ -176,10 +177,12 @@ class Activities:
         row = records.read(conn, job.backfill)
         if row is None or not row.spec.calls:
             return None
+        return self._declared(row.spec)
+
+    def _declared(self, spec: Spec) -> Backfill:
         from qb_engine.backfill import code
 
-        declared: Backfill = code.load(self._project, row.spec)
-        return declared
+        return code.load(self._project, spec)
 
     def _judged(self, job: Job, error: psycopg.Error | QbError, *, ends: bool) -> ApplicationError:
         final = failures.final(error)

@@ -60,8 +60,9 @@ BY_SETTINGS = frozenset(
 class Read:
     """What an expression reads and calls.
 
-    `functions` are those that may give something else for the same row. `elsewhere` says that it has a sub-select;
-    `whole` that it reads the row as a whole, `system` one of the columns that the server adds.
+    `functions` are those that may give something else for the same row. `elsewhere` says that it
+    has a sub-select; `whole` that it reads the row as a whole, `system` one of the columns that the
+    server adds.
     """
 
     columns: tuple[str, ...]

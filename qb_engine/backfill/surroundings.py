@@ -26,6 +26,8 @@ FROM pg_catalog.pg_class AS c WHERE c.oid = pg_catalog.to_regclass(%(table)s)
 TRIGGERS = """
 SELECT t.tgname::text, t.tgtype & 1 = 1, t.tgtype & 2 = 2
 FROM pg_catalog.pg_trigger AS t
+JOIN pg_catalog.pg_proc AS f ON f.oid = t.tgfoid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = f.pronamespace AND n.nspname <> 'qb'
 WHERE t.tgrelid = pg_catalog.to_regclass(%(table)s) AND NOT t.tgisinternal
     AND t.tgenabled NOT IN ('D', 'R') AND t.tgtype & %(event)s <> 0
     AND (%(written)s::text[] = '{}' OR t.tgattr = '' OR EXISTS (

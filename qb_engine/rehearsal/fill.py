@@ -38,10 +38,12 @@ def fill(conn: Connection, migration: LoadedMigration, stop: threading.Event) ->
     def wait(seconds: float) -> bool:
         return not stop.wait(seconds)
 
-    means = segment.Means(WORKER, wait, code=migration.backfill)
+    declared = migration.backfill
+    assert declared is not None  # describe says so
+    means = segment.Means(WORKER, wait, code=declared)
     try:
         while not stop.is_set():
-            step = advance(conn, spec.id, lambda: not stop.is_set())
+            step = advance(conn, spec.id, lambda: not stop.is_set(), code=lambda _: declared)
             if step is None or step.state in ENDED:
                 break
             for lane in range(step.lanes):
