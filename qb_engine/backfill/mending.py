@@ -194,6 +194,7 @@ class Mending:
             return self._waited(self._decided(another), another, held)
         if moved is None:  # another row is next by now
             return held
+        self.means.aside()
         self._narrowing.found()
         self.recovery.succeeded()
         return moved

@@ -35,6 +35,7 @@ class Means:
     code: Backfill | None = None
     reconnect: Callable[[], Connection] | None = None  # in place of a lost one
     told: Callable[[batch.Batch, Around], None] = lambda did, around: None  # of each batch
+    aside: Callable[[], None] = lambda: None  # a row was set aside
 
 
 def run_lane(conn: Connection, backfill: str, lane: int, means: Means) -> str:
