@@ -246,7 +246,7 @@ def _write(
             return None
         there = conn.execute(statements.count(one, None, None)).fetchall()[0][0]
         wrote = (
-            kind.write(conn, one, None, None, late=False, prepared=prepared).rows if there else 0
+            kind.write(conn, one, None, None, late=one.by_place, prepared=prepared).rows if there else 0
         )
         state: State = "written" if there else "gone"
         conn.execute("SET CONSTRAINTS ALL IMMEDIATE")

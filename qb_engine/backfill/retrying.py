@@ -103,7 +103,8 @@ def said(again: Again) -> list[str]:
     if not (again.written or again.gone or again.failing):
         found.append("no row is in quarantine")
     if again.written:
-        found.append(f"{_rows(again.written)} of the quarantine written")
+        word = "row of the quarantine is" if again.written == 1 else "rows of the quarantine are"
+        found.append(f"{again.written:,} {word} written")
     if again.gone:
         keys = _keys([each.key for each in again.gone])
         found.append(f"{_rows(len(again.gone))} not there any more: {keys}")

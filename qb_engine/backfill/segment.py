@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -84,8 +85,8 @@ def run(
     guard: Guard,
 ) -> str:
     """Work through one claimed segment; return why that ended, as `run_lane`."""
-    spec, tuned = _without_quarantine(link.conn, row.spec, held), row.tuned
-    mending = Mending(link, spec, means)
+    mending, tuned = Mending(link, row.spec, means), row.tuned
+    spec = mending.asked(lambda db: _without_quarantine(db, row.spec, held))
     throttle.begin(spec, size, tuned)
     while True:
         keys = throttle.size
@@ -122,8 +123,8 @@ def run(
         if did.last:
             return "done"
         mending.passed(keys)
-        if did.tuned != tuned and (now := records.read(link.conn, held.backfill)):
-            spec, tuned = _without_quarantine(link.conn, now.spec, held), now.tuned
+        if did.tuned != tuned and (now := mending.asked(partial(_tuned, held=held))):
+            spec, tuned = now
             throttle.tuned(spec)
             mending.recovery.tuned(spec)
             if lane >= spec.parallel:
@@ -137,6 +138,12 @@ def _claim(
     with conn.transaction():  # a zombie's batch may hold the row: it is waited for, not for ever
         conn.execute("SELECT set_config('lock_timeout', %s, true)", [str(means.limits.lock_ms)])
         return records.claim(conn, backfill, lane, means.worker)
+
+
+def _tuned(conn: Connection, held: batch.Held) -> tuple[Spec, int] | None:
+    """How it goes on from now on, and how often that was changed."""
+    now = records.read(conn, held.backfill)
+    return (_without_quarantine(conn, now.spec, held), now.tuned) if now else None
 
 
 def _without_quarantine(conn: Connection, spec: Spec, held: batch.Held) -> Spec:

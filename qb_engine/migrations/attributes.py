@@ -100,17 +100,32 @@ BACKFILL: Mapping[str, Rule | None] = {
         ),
     ),
     "on_error": (
-        '"stop", "quarantine", or a method on_error(self, error, key)',
+        '"stop", "quarantine", or a method on_error(self, error, key) that returns one of these or '
+        '"skip"',
         lambda value: value in ("stop", "quarantine") or callable(value),
     ),
     "max_errors": COUNT,
     "retry": (
-        'a dictionary such as {"attempts": 10, "deadline": 600}, or a method '
-        "retry(self, error, tries)",
-        lambda value: isinstance(value, Mapping) or callable(value),
+        'a dictionary such as {"attempts": 10, "first": 0.05, "longest": 5, "deadline": 600, '
+        '"classes": ["retry", "shrink", "reconnect"]}, or a method retry(self, error, tries)',
+        lambda value: callable(value) or (isinstance(value, Mapping) and _strategy(value)),
     ),
     "keep_in_sync": ("True or False", lambda value: isinstance(value, bool)),
 }
+
+
+def _strategy(retry: Mapping[Any, Any]) -> bool:
+    """Whether a dictionary says how errors are tried again."""
+    rules: dict[Any, Callable[[Any], bool]] = {
+        "attempts": COUNT[1],
+        "deadline": POSITIVE[1],
+        "first": lambda value: value == 0 or POSITIVE[1](value),
+        "longest": lambda value: value == 0 or POSITIVE[1](value),
+        "classes": lambda value: (
+            isinstance(value, list | tuple) and set(value) <= {"retry", "shrink", "reconnect"}
+        ),
+    }
+    return all(name in rules and rules[name](value) for name, value in retry.items())
 
 
 def check_migration(declared: Migration, text: str, path: Path) -> None:

@@ -56,9 +56,15 @@ class Backfill:
     `throttle` options of the signals it gives way to, by name; False leaves one out.
 
     `on_error` says what becomes of a row that cannot be written: `"stop"`, `"quarantine"` (up to
-    `max_errors` rows are set aside), or a method `on_error(self, error, key)` that returns one of
-    these. `retry` has `attempts`, `first`, `longest`, `deadline` and `classes`, or is a method
-    `retry(self, error, tries)` that returns the seconds to wait, or None to give up.
+    `max_errors` rows are set aside; the backfill is not completed before they are written), or a
+    method `on_error(self, error, key)` that returns one of these, or `"skip"` to leave the row as
+    it is for good. `key` is a dictionary of texts, `error` psycopg's, or what `transform` raised.
+
+    `retry` says how what time heals is tried again: `attempts` of a batch, waits from `first` to
+    `longest` seconds, in all `deadline` seconds, and which `classes` (`"retry"`: locks and
+    deadlocks, `"shrink"`: timeouts, `"reconnect"`: a lost server); left out: for as long as it
+    takes. Or it is a method `retry(self, error, tries)` that returns the seconds to wait, or None
+    to give up.
 
     `keep_in_sync` has a trigger write the same into rows that are written meanwhile.
     """

@@ -18,6 +18,7 @@ from qb_engine.backfill.batch import Limits
 from qb_engine.backfill.segment import Stopped
 from qb_engine.database import Target
 from qb_engine.database.connect import connect
+from qb_engine.errors import InputError
 from qb_engine.migrations import LoadedMigration, load_one
 from tests.backfill.conftest import ID, Case, until
 
@@ -311,6 +312,57 @@ def test_what_is_skipped_does_not_keep_it_from_its_end(case: Case) -> None:
     assert case.writes() == {0: 2, 1: 98}
 
 
+def test_a_row_that_the_transform_cannot_take_is_set_aside_and_mended(case: Case) -> None:
+    case.counted(60)
+    case.sql("ALTER TABLE t ADD given text; UPDATE t SET given = id; UPDATE t SET given = 'x' WHERE"
+             " id IN (5, 41)")  # fmt: skip
+    file = case.filling(on_error="quarantine", batch_size=25).path / "backfill.py"
+    kept = [line for line in file.read_text().splitlines() if not line.startswith("    set =")]
+    file.write_text(
+        "\n".join(kept) + "\n    columns = ['given', 'writes']\n\n"
+        "    def transform(self, rows):\n"
+        "        rows['v'] = [str(int(each) * 2) for each in rows['given']]\n"
+        "        rows['writes'] += 1\n"
+        "        return rows\n"
+    )
+    migration = load_one(file.parent)
+    case.written_down(migration)
+    assert driven(case, migration) == "failed"
+    found = quarantine.rows(case.conn, ID)
+    assert [each.key for each in found] == [("5",), ("41",)]
+    assert "invalid literal for int()" in found[0].error
+    assert case.writes() == {0: 2, 1: 58}
+    case.sql("UPDATE t SET given = '7' WHERE id = 5")
+    row = records.read(case.conn, ID)
+    assert row is not None
+    again = quarantine.write_again(case.conn, row.spec, Limits(), code=migration.backfill)
+    assert (again.written, len(again.failing)) == (1, 1)
+    assert case.one("SELECT v FROM t WHERE id = 5") == "14"
+
+
+def test_rows_of_partitions_and_long_keys_are_set_aside_by_their_place(case: Case) -> None:
+    case.sql(
+        "CREATE TABLE t (region text, id int, v text, writes int NOT NULL DEFAULT 0,"
+        " PRIMARY KEY (region, id)) PARTITION BY LIST (region);"
+        "CREATE TABLE t_a PARTITION OF t FOR VALUES IN ('a');"
+        "CREATE TABLE t_b PARTITION OF t FOR VALUES IN ('b');"
+        "INSERT INTO t SELECT r, g FROM unnest('{a,b}'::text[]) r, generate_series(1, 40) g"
+    )
+    case.ledger()
+    migration = case.filling(on_error="quarantine", where="v IS NULL", batch_size=10)
+    case.written_down(migration)
+    case.sql(POISON["a trigger"].format(bad="(17)"))
+    assert driven(case, migration) == "failed"
+    found = {(each.table, each.key) for each in quarantine.rows(case.conn, ID)}
+    assert found == {("t_a", ("a", "17")), ("t_b", ("b", "17"))}
+    assert case.writes() == {0: 2, 1: 78}
+    case.sql("DROP TRIGGER f ON t")
+    row = records.read(case.conn, ID)
+    assert row is not None
+    assert quarantine.write_again(case.conn, row.spec, Limits()).written == 2
+    assert case.writes() == {1: 80}
+
+
 # -- quarantined rows, written again ------------------------------------------------------------
 
 
@@ -356,6 +408,34 @@ def test_two_who_write_quarantined_rows_again_write_them_once(case: Case) -> Non
     assert case.writes() == {1: 100}
 
 
+def test_a_full_disk_stops_it_at_once(case: Case) -> None:
+    """The server's own answer by its number; a disk is not filled for it."""
+    migration = begun(case, batch_size=10)
+    case.sql(
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF new.id = 37 THEN"
+        " RAISE 'could not extend file' USING ERRCODE = 'disk_full'; END IF; RETURN new; END $$;"
+        "CREATE TRIGGER f BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()"
+    )
+    assert driven(case, migration) == "failed"
+    assert case.progress().error == "could not extend file [53100]"
+    assert case.one("SELECT sum(retries)::int FROM qb.segment") == 0
+    assert case.writes() == {0: 70, 1: 30}
+
+
+def test_a_limit_of_the_server_is_met_with_smaller_batches(case: Case) -> None:
+    migration = begun(case, batch_size=100)
+    case.sql(
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF (SELECT count(*) FROM n) > 20 THEN RAISE 'too much' USING ERRCODE = '53400'; END IF;"
+        " RETURN NULL; END $$;"
+        "CREATE TRIGGER f AFTER UPDATE ON t REFERENCING NEW TABLE AS n FOR EACH STATEMENT"
+        " EXECUTE FUNCTION f()"
+    )
+    assert driven(case, migration) == "completed"
+    assert case.writes() == {1: 100}
+    assert case.one("SELECT max(rows) FROM qb.batch") <= 20
+
+
 # -- what was there is gone ---------------------------------------------------------------------
 
 GONE = {
@@ -393,3 +473,21 @@ def test_what_is_taken_away_while_it_runs_ends_it_and_it_goes_on_when_it_is_back
         assert case.writes() == {1: 100}
     finally:
         case.sql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"retry": {"attempt": 3}},
+        {"retry": {"attempts": 0}},
+        {"retry": {"deadline": "soon"}},
+        {"retry": {"classes": ["data"]}},
+        {"on_error": "ignore"},
+    ],
+)
+def test_a_policy_that_means_nothing_is_refused_with_its_line(
+    case: Case, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(InputError, match="is expected") as raised:
+        case.filling(**wrong)
+    assert "backfill.py:" in raised.value.where

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from qb_engine import backfill
-from qb_engine.backfill import records
+from qb_engine.backfill import loop, records, temporal
 from qb_engine.commands import Session, invoke
 from qb_engine.errors import InputError, RefusedError
 from tests.backfill.conftest import ID, Case, until
@@ -52,13 +52,13 @@ def test_rows_in_quarantine_are_shown_mended_and_written_to_the_end(driven: Case
     driven.sql(RAISE.format(bad="(500)"))
     half = retried(driven, quarantined=True)
     assert half.progress.state == "failed"
-    assert "1 row is of the quarantine written" in half.notes
+    assert "1 row of the quarantine is written" in half.notes
     assert any("not row 500" in note for note in half.notes)
 
     driven.sql("DROP TRIGGER f ON t")
-    report = asked(driven, "retry", "--quarantined")
-    assert "1 row is of the quarantine written" in str(report)
-    assert driven.ended().state == "completed"
+    report = asked(driven, "retry", "--quarantined", "--wait")
+    assert "1 row of the quarantine is written" in str(report)
+    assert driven.progress().state == "completed"
     assert driven.writes() == {1: 1_000}
     assert driven.one("SELECT sum(rows)::int FROM qb.batch") == 1_000
     assert "0 rows are in quarantine" in asked(driven, "quarantine").headline()
@@ -138,3 +138,31 @@ def test_what_was_never_started_is_told(case: Case) -> None:
     for words in (["retry"], ["quarantine"]):
         with pytest.raises(InputError, match="never started"):
             asked(case, *words)
+
+
+def test_a_session_that_is_killed_in_mid_batch_is_not_noticed_by_temporal(driven: Case) -> None:
+    driven.counted(300)
+    driven.start(driven.filling(slow=0.01, batch_size=20))
+    writing = (
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+        " AND wait_event = 'PgSleep'"
+    )
+    for _ in range(2):
+        until("a batch sleeps", lambda: driven.sql(writing))
+        driven.sql(f"SELECT pg_terminate_backend(pid) FROM ({writing}) AS w")
+    assert driven.ended().state == "completed"
+    assert driven.writes() == {1: 300}
+    assert driven.one("SELECT sum(retries)::int FROM qb.segment") >= 1
+    where = temporal.place(driven.project, start=False)
+    assert where is not None
+    assert loop.run(_attempts(where, driven.progress().workflow)) == {1}
+
+
+async def _attempts(where: temporal.Place, workflow: str) -> set[int]:
+    """How often each activity of a workflow was tried."""
+    handle = (await temporal.client(where)).get_workflow_handle(workflow)
+    return {
+        event.activity_task_started_event_attributes.attempt
+        async for event in handle.fetch_history_events()
+        if event.HasField("activity_task_started_event_attributes")
+    }

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 
 import click
 
 from qb_engine.commands import Session, qb_command
+from qb_engine.commands.backfill.following import follow
 from qb_engine.commands.backfill.found import CONFIRM, NAME, answer, find
 from qb_engine.report import Report
 
 
 @qb_command("retry", short_help="Go on with one that failed.")
 @NAME
+@click.option("--wait", is_flag=True, help="Show the progress until it ends.")
 @click.option("--quarantined", is_flag=True, help="Write the rows in quarantine first.")
 @click.option("--from-ledger", is_flag=True, help="Leave Temporal's workflow behind for a new one.")
 @click.option(
@@ -22,6 +25,7 @@ from qb_engine.report import Report
 def part(
     session: Session,
     name: str | None,
+    wait: bool,
     quarantined: bool,
     from_ledger: bool,
     edited_ok: str | None,
@@ -45,4 +49,9 @@ def part(
             from_ledger=from_ledger,
             edited_ok=edited_ok,
         )
-        return answer(conn, done, session, started=True, live=True)
+        going = not done.progress.ended
+        if wait and going:
+            follow(session, migration)
+            now = backfill.status(session.project, session.target, migration, conn=conn)
+            done = replace(now, notes=(*done.notes, *now.notes))
+        return answer(conn, done, session, started=True, live=going and not wait)
