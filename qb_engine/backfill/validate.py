@@ -152,6 +152,10 @@ def sample(conn: Connection, spec: Spec, rows: int = ROWS) -> Sample:
             continue  # a sample of fewer ranges is one, too
         except psycopg.errors.DataError:
             continue  # on a row that the application wrote since
+        except psycopg.errors.UndefinedTable:
+            if not table:
+                raise
+            continue  # a partition that was dropped since
         compared, since, wrong = compared + found[0], since + found[1], wrong + found[2]
         keys += found[3] or []
     triggers: tuple[str, ...] = ()

@@ -34,21 +34,24 @@ def partitioned(case: Case, key: str = "PRIMARY KEY (id, at)", rows: int = 600) 
     case.ledger()
 
 
-def between_batches(case: Case, migration: LoadedMigration, after: int, meanwhile: str) -> Any:
-    """Drive a backfill to its end; after so many batches, something happens to the table."""
+def between_batches(case: Case, migration: LoadedMigration, when: str, meanwhile: str) -> Any:
+    """Drive a backfill to its end; between two batches, something happens to the table.
+
+    `when` is a condition on the rows of qb.segment: the first time that one fulfils it.
+    """
     case.written_down(migration)
-    left = [after]
+    happened: list[bool] = []
 
     def wait(_: float) -> bool:
-        left[0] -= 1
-        if left[0] == 0:
+        if not happened and case.one(f"SELECT EXISTS (SELECT FROM qb.segment WHERE {when})"):
             case.sql(meanwhile)
+            happened.append(True)
         return True
 
     while (step := advance(case.conn, ID, lambda: True)) and step.lanes:
         for lane in range(step.lanes):
             run_lane(case.conn, ID, lane, case.means(migration, wait=wait))
-    assert left[0] <= 0
+    assert happened
     return case.progress()
 
 
@@ -81,7 +84,7 @@ def test_a_leaf_that_comes_meanwhile_is_found_by_the_sweep(case: Case) -> None:
     ended = between_batches(
         case,
         case.filling(batch_size=20, where="v IS NULL"),
-        3,
+        "batches = 2",
         "CREATE TABLE later PARTITION OF t FOR VALUES FROM (1000) TO (2000);"
         "INSERT INTO t (id, at) SELECT n, 1000 + n FROM generate_series(1, 50) AS n",
     )
@@ -95,7 +98,8 @@ def test_a_leaf_that_comes_meanwhile_is_found_by_the_sweep(case: Case) -> None:
 def test_a_leaf_that_goes_meanwhile_is_no_error_and_said(case: Case, how: str) -> None:
     partitioned(case)
     meanwhile = "DROP TABLE low" if how == "DROP" else f"ALTER TABLE t {how}"
-    ended = between_batches(case, case.filling(batch_size=10, where="v IS NULL"), 3, meanwhile)
+    migration = case.filling(batch_size=10, where="v IS NULL")
+    ended = between_batches(case, migration, "batches = 2", meanwhile)
     assert (ended.state, ended.error) == ("completed", "")
     assert case.writes() == {1: 200}
     notes = [each.note for each in ended.segments if each.note]
