@@ -50,6 +50,11 @@ def writable(db: Connection, spec: Spec) -> None:
         )
     if spec.options.keep_in_sync:
         sync.settle(db, spec)
+    sound(db, spec)
+
+
+def sound(db: Connection, spec: Spec) -> None:
+    """See that PostgreSQL can plan every part of the declaration, which reads nothing."""
     checks = kinds.of(spec).queries(spec)
     if spec.validate:
         checks.append(("validate", statements.unmet(spec)))

@@ -12,6 +12,7 @@ from qb_engine.backfill import code, segment
 from qb_engine.backfill.advance import advance
 from qb_engine.backfill.batch import Limits
 from qb_engine.backfill.kinds.transform import KIND, TransformFailed, idempotency_key
+from qb_engine.backfill.preview import preview
 from qb_engine.backfill.spec import Spec, describe
 from qb_engine.errors import RefusedError
 from qb_engine.migrations import LoadedMigration, load_one
@@ -256,3 +257,14 @@ def test_a_worker_takes_no_other_python_than_what_was_started(case: Case) -> Non
     path.unlink()
     with pytest.raises(RefusedError, match="not here"):
         code.load(case.project, spec)
+
+
+def test_a_preview_of_a_transform_writes_and_takes_it_back(case: Case) -> None:
+    case.counted(30)
+    seen = preview(case.conn, coded(case, ASYNC), 2)
+    assert [(c.key, c.before["v"], c.after["v"]) for c in seen.changes if c.before and c.after] == [
+        (("1",), None, "v1"),
+        (("2",), None, "v2"),
+    ]
+    assert seen.shown == ("v",)
+    assert case.one("SELECT count(v) FROM t") == 0

@@ -90,6 +90,11 @@ def read(spec: Spec) -> Bounded:
     return _read(spec.statement, qualified(*(spec.whole or (spec.schema, spec.table))))
 
 
+def returning(spec: Spec) -> str:
+    """The statement over all rows of a spec, with the rows that it writes as its result."""
+    return f"{_filled(spec, None, None)}\nRETURNING *"
+
+
 @functools.lru_cache(maxsize=64)
 def _read(text: str, table: str) -> Bounded:
     return bounded(text, table)
