@@ -16,13 +16,23 @@ if TYPE_CHECKING:
 
 Connection = psycopg.Connection[Any]
 
+# One that is open goes on: a lane that starts over is held since its former self was.
 OPEN = """
-WITH told AS (
+WITH there AS (
+    SELECT id, since FROM qb.hold
+    WHERE backfill = %(backfill)s AND segment = %(segment)s AND signal = %(signal)s
+      AND says = %(says)s AND until IS NULL
+    ORDER BY id LIMIT 1),
+made AS (
+    INSERT INTO qb.hold (backfill, segment, signal, says, reason, release)
+    SELECT %(backfill)s, %(segment)s, %(signal)s, %(says)s, %(reason)s, %(release)s
+    WHERE NOT EXISTS (SELECT FROM there) RETURNING id, since),
+hold AS (SELECT id, since FROM there UNION ALL SELECT id, since FROM made),
+told AS (
     UPDATE qb.segment SET note = %(note)s,
-        held_since = CASE WHEN %(says)s = 'stop' THEN pg_catalog.clock_timestamp() END
+        held_since = CASE WHEN %(says)s = 'stop' THEN (SELECT since FROM hold) END
     WHERE backfill = %(backfill)s AND number = %(segment)s AND epoch = %(epoch)s)
-INSERT INTO qb.hold (backfill, segment, signal, says, reason, release)
-VALUES (%(backfill)s, %(segment)s, %(signal)s, %(says)s, %(reason)s, %(release)s) RETURNING id
+SELECT id FROM hold
 """
 
 TELL = """
@@ -41,6 +51,7 @@ UPDATE qb.hold SET until = pg_catalog.clock_timestamp() WHERE id = %(id)s
 FORGET = """
 UPDATE qb.hold SET until = pg_catalog.clock_timestamp()
 WHERE backfill = %s AND segment = %s AND until IS NULL AND says <> 'unread'
+  AND id IS DISTINCT FROM %s
 """
 
 UNREAD = """
@@ -116,7 +127,7 @@ def told(signal: str, reading: Reading) -> str:
 
 
 def begin(conn: Connection, held: Held, signal: str, reading: Reading) -> int:
-    """Write down that a segment is held up."""
+    """Write down that a segment is held up; the number of the hold."""
     found = conn.execute(
         OPEN,
         {
@@ -146,9 +157,9 @@ def end(conn: Connection, held: Held, hold: int) -> None:
     )
 
 
-def forget(conn: Connection, held: Held) -> None:
-    """End what an earlier claim of the segment left open."""
-    conn.execute(FORGET, [held.backfill, held.segment])
+def forget(conn: Connection, held: Held, kept: int | None) -> None:
+    """End what an earlier claim of the segment left open, bar one that goes on."""
+    conn.execute(FORGET, [held.backfill, held.segment, kept])
 
 
 def say_unread(conn: Connection, held: Held, signal: str, why: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from qb_engine.backfill import pace, records
+from qb_engine.backfill.batch import Halted
 from qb_engine.backfill.pace import Pace
 from qb_engine.backfill.throttle import bucket, holds, settings, watcher
 from qb_engine.backfill.throttle.look import Look
@@ -56,6 +57,7 @@ class Throttle:
         self._hold: tuple[int, Held, str, str] | None = None  # id, segment, signal, says
         self._said: set[tuple[str, str]] = set()
         self._segment: tuple[int, int] | None = None
+        self._fresh = True  # nothing was said of this segment yet
         self._tuned: int | None = None
         self._owed: tuple[int, float] = 0, 0.0  # rows not charged yet; until when it waits
         self._ms = 0.0
@@ -109,23 +111,23 @@ class Throttle:
         error. Nothing is locked and no transaction is open meanwhile.
         """
         self._unwatch()  # the last batch failed
-        self.waited_ms, self.held_by = 0.0, ""
+        self.waited_ms, self.held_by, began = 0.0, "", time.monotonic()
         if not wait(0):
             return False
         if self._segment != (held.segment, held.epoch):
             self._release(conn)
-            self._segment = held.segment, held.epoch
-            holds.forget(conn, held)
+            self._segment, self._fresh = (held.segment, held.epoch), True
         if self._blind:
             self._say_unread(conn, held, LockWaiters.name, self._blind)
         try:
             if not (self._give_way(conn, held, wait) and self._pay(conn, held, wait)):
-                self._release(conn)
+                self._hold = None  # whoever goes on with the segment is held since then, too
                 return False
-        except BaseException:
-            if not conn.closed:
-                self._release(conn)
+        except Halted:
+            self._release(conn)
             raise
+        if self.held_by:
+            self.waited_ms = (time.monotonic() - began) * 1000
         self._keys = self.size
         self._watch(conn)
         self._began = time.monotonic()
@@ -204,6 +206,9 @@ class Throttle:
         self._release(conn)
         if reading.says != "go":
             self._hold = holds.begin(conn, held, signal, reading), held, signal, reading.says
+        if self._fresh:
+            self._fresh = False
+            holds.forget(conn, held, self._hold[0] if self._hold else None)
 
     def _release(self, conn: Connection) -> None:
         if self._hold:
@@ -248,14 +253,11 @@ class Throttle:
         """Wait, and look at the ledger in between; False when told to stop."""
         began = time.monotonic()
         self.held_by = signal
-        try:
-            while (left := seconds - (time.monotonic() - began)) > 0:
-                if not wait(min(left, POLL_S)):
-                    return False
-                if look:
-                    self._reload(conn, held)
-        finally:
-            self.waited_ms += (time.monotonic() - began) * 1000
+        while (left := seconds - (time.monotonic() - began)) > 0:
+            if not wait(min(left, POLL_S)):
+                return False
+            if look:
+                self._reload(conn, held)
         return True
 
     def _reload(self, conn: Connection, held: Held) -> None:
