@@ -66,24 +66,35 @@ def test_rows_in_quarantine_are_shown_mended_and_written_to_the_end(driven: Case
         retried(driven)
 
 
-def test_a_failed_one_goes_on_from_the_ledger_when_temporal_knows_nothing_of_it(
+def test_a_failed_one_goes_on_from_the_ledger_edited_only_when_somebody_says_why(
     driven: Case,
 ) -> None:
+    """Also when Temporal knows nothing of it: its server is new, or its history is gone."""
     driven.counted(300)
     driven.sql(RAISE.format(bad="(250)"))
     driven.start(driven.filling(batch_size=100))
-    ended = driven.ended()
-    assert "row id = 250" in ended.error
+    assert "row id = 250" in driven.ended().error
     report = str(asked(driven, "status"))
     assert "class data" in report
     assert "then: qb backfill retry" in report
     assert driven.one("SELECT error_code FROM qb.backfill") == "P0001"
 
     driven.sql("DROP TRIGGER f ON t; UPDATE qb.backfill SET workflow_id = 'of another server'")
-    done = retried(driven)
+    driven.filling(batch_size=100, set={"v": "'new' || id", "writes": "writes + 1"})
+    with pytest.raises(RefusedError, match="was edited") as raised:
+        retried(driven)
+    assert "--edited-ok" in raised.value.todo
+    with pytest.raises(InputError, match="no reason"):
+        retried(driven, edited_ok=" ")
+    done = retried(driven, edited_ok="the old one was wrong")
+    assert any("is accepted" in note for note in done.notes)
     assert any("does not know its workflow of another server" in note for note in done.notes)
     assert driven.ended().state == "completed"
     assert driven.writes() == {1: 300}
+    assert driven.one("SELECT count(*) FROM t WHERE v = 'new' || id") == 51
+    assert driven.sql("SELECT what, migration, reason FROM qb.event WHERE what LIKE 'edited%'") == [
+        ("edited backfill accepted", ID, "the old one was wrong")
+    ]
 
 
 def test_a_workflow_can_be_left_behind_for_a_new_one(driven: Case) -> None:
@@ -97,28 +108,6 @@ def test_a_workflow_can_be_left_behind_for_a_new_one(driven: Case) -> None:
     assert any("was ended, and a new one" in note for note in done.notes)
     assert driven.ended().state == "completed"
     assert driven.writes() == {1: 400}
-
-
-def test_an_edited_declaration_goes_on_only_when_somebody_says_why(driven: Case) -> None:
-    driven.counted(100)
-    driven.sql(RAISE.format(bad="(50)"))
-    driven.start(driven.filling(batch_size=10))
-    assert driven.ended().state == "failed"
-    driven.sql("DROP TRIGGER f ON t")
-    driven.filling(batch_size=10, set={"v": "'new' || id", "writes": "writes + 1"})
-    with pytest.raises(RefusedError, match="was edited") as raised:
-        retried(driven)
-    assert "--edited-ok" in raised.value.todo
-    with pytest.raises(InputError, match="no reason"):
-        retried(driven, edited_ok=" ")
-    done = retried(driven, edited_ok="the old one was wrong")
-    assert any("is accepted" in note for note in done.notes)
-    assert driven.ended().state == "completed"
-    assert driven.writes() == {1: 100}
-    assert driven.one("SELECT count(*) FROM t WHERE v = 'new' || id") == 51
-    assert driven.sql("SELECT what, migration, reason FROM qb.event WHERE what LIKE 'edited%'") == [
-        ("edited backfill accepted", ID, "the old one was wrong")
-    ]
 
 
 def test_another_key_cannot_be_accepted(driven: Case) -> None:
