@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -34,7 +35,9 @@ def partitioned(case: Case, key: str = "PRIMARY KEY (id, at)", rows: int = 600) 
     case.ledger()
 
 
-def between_batches(case: Case, migration: LoadedMigration, when: str, meanwhile: str) -> Any:
+def between_batches(
+    case: Case, migration: LoadedMigration, when: str, meanwhile: str | Callable[[], object]
+) -> Any:
     """Drive a backfill to its end; between two batches, something happens to the table.
 
     `when` is a condition on the rows of qb.segment: the first time that one fulfils it.
@@ -44,7 +47,7 @@ def between_batches(case: Case, migration: LoadedMigration, when: str, meanwhile
 
     def wait(_: float) -> bool:
         if not happened and case.one(f"SELECT EXISTS (SELECT FROM qb.segment WHERE {when})"):
-            case.sql(meanwhile)
+            case.sql(meanwhile) if isinstance(meanwhile, str) else meanwhile()
             happened.append(True)
         return True
 
