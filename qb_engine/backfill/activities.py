@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from qb_engine.migrations.declaration import Backfill
     from qb_engine.project import Project
 
+ELSEWHERE_S = 3  # until it is offered again, to whichever worker asks first
 NAME = "qb backfill"  # of the connections
 POST = "SELECT post_state FROM qb.backfill WHERE id = %s"
 
@@ -101,6 +102,7 @@ class Activities:
                 code=self._code(conn, job),
                 reconnect=lambda: connect(self._target, application_name=name),
                 told=self.meter.batch,
+                aside=self.meter.aside,
             )
             ended = segment.run_lane(conn, job.backfill, lane.number, means)
             if ended == "stopped" and beat.over:
@@ -180,9 +182,22 @@ class Activities:
         return self._declared(row.spec)
 
     def _declared(self, spec: Spec) -> Backfill:
+        """The declaration; without the project's files it is left to a worker that has them."""
         from qb_engine.backfill import code
 
-        return code.load(self._project, spec)
+        try:
+            return code.load(self._project, spec)
+        except RefusedError as error:
+            if (self._project.migrations / spec.id / "backfill.py").is_file():
+                raise
+            log.warning("%s: %s", spec.id, error.what)
+            with self._pool.connection(NAME) as conn:
+                records.note(conn, spec.id, f"{error.what} ({self.meter.worker}): {error.todo}")
+            raise ApplicationError(
+                "this worker has not the user's Python",
+                type="NoPython",
+                next_retry_delay=timedelta(seconds=ELSEWHERE_S),
+            ) from None
 
     def _judged(self, job: Job, error: psycopg.Error | QbError, *, ends: bool) -> ApplicationError:
         final = failures.final(error)

@@ -12,7 +12,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
@@ -82,14 +82,10 @@ class Meter:
                 now.waited_ms + around.waited_ms,
             )
 
-    def set_aside(self, rows: int) -> None:
-        """Count rows that went into quarantine."""
+    def aside(self) -> None:
+        """Count a row that was set aside."""
         with self._lock:
-            now = self.counted
-            self.counted = Counted(
-                now.rows, now.batches, now.retries, now.holds, now.quarantined + rows,
-                now.ms, now.waited_ms,
-            )  # fmt: skip
+            self.counted = replace(self.counted, quarantined=self.counted.quarantined + 1)
 
     def collect(self) -> Iterator[Metric]:
         """The figures, as prometheus_client wants them."""
