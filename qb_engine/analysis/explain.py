@@ -16,6 +16,7 @@ import psycopg
 from qb_engine.analysis.workload import Look, Plan, PlanChange, look
 from qb_engine.execution import Block, Executor, Policy, Step
 from qb_engine.execution.failure import StepFailed
+from qb_engine.migrations.filling import amounts_to
 from qb_engine.shadow import Shadow
 from qb_engine.shadow.twin import Assignment, Settled, constant, copied, imply, settled, stretched
 from qb_engine.sql import Statement, deparse, ident, qualified, read_one
@@ -188,13 +189,8 @@ def assignments(statement: Statement) -> tuple[Assignment, ...]:
 
 
 def _filled(declared: Backfill) -> tuple[Assignment, ...]:
-    """What a backfill sets columns to, by the UPDATE that it amounts to."""
-    schema, dot, name = declared.table.partition(".")
-    table = qualified(schema, name) if dot else qualified(None, schema)
-    found: list[Assignment] = []
-    for column, value in declared.set.items():
-        found += assignments(read_one(f"UPDATE {table} SET {ident(column)} = ({value}\n)"))
-    return tuple(found)
+    """What a backfill sets columns to; what a transform does is not known."""
+    return assignments(read_one(amounts_to(declared)))
 
 
 def worst(change: PlanChange) -> tuple[int, float]:

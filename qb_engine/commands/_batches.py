@@ -30,8 +30,8 @@ def batches_of(migration: LoadedMigration) -> Batches | None:
         return None
 
     def compose(conn: Connection) -> tuple[Statement, ...]:
+        from qb_engine.backfill import kinds
         from qb_engine.backfill.spec import describe
-        from qb_engine.backfill.statements import write
         from qb_engine.sql import qualified
 
         spec = describe(conn, migration)
@@ -49,7 +49,7 @@ def batches_of(migration: LoadedMigration) -> Batches | None:
                 second = str(int(first) + max(1, int((int(second) - int(first)) * min(share, 1))))
             lo.append(first)
             hi.append(second)
-        text = write(spec, lo, hi).as_string(conn)
+        text = kinds.of(spec).plan(spec, lo, hi).as_string(conn)
         return read(text, Source(str(migration.path / "backfill.py")))
 
     return compose

@@ -189,8 +189,13 @@ def _fills(migration: LoadedMigration) -> str:
     fill = migration.backfill
     if fill is None:
         return ""
+    where = f" where {fill.where}" if fill.where else ""
+    if not fill.set:
+        from qb_engine.migrations.filling import words
+
+        return words(fill) + where
     sets = ", ".join(f"{column} = {value}" for column, value in fill.set.items())
-    return f"{fill.table}: {sets}" + (f" where {fill.where}" if fill.where else "")
+    return f"{fill.table}: {sets}{where}"
 
 
 def _flat(place: str, value: Any) -> Iterator[tuple[str, str]]:

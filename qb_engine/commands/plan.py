@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from qb_engine.migrations import LoadedMigration
 
 SHOWN_S = 0.01  # a bar for less tells nothing
+WIDTH = 120  # of what a backfill does, in a note
 README_LINES = 5  # of a migration's README.md in a note
 
 
@@ -73,9 +74,9 @@ class PlanReport(Report):
             if p.migration.readme:
                 found.append(f"{p.migration.id}: {_cut(p.migration.readme)}")
             if p.migration.backfill is not None:
-                fill = p.migration.backfill
-                columns = ", ".join(fill.set)
-                found.append(f"{p.migration.id}: a backfill fills {columns} of {fill.table}")
+                from qb_engine.migrations.filling import words
+
+                found.append(f"{p.migration.id}: a backfill {_line(words(p.migration.backfill))}")
         found += [f"{name} waits for its backfill" for name in self.waiting]
         found += [f"the shadow lacks: {text}" for text in self.missing]
         if self.planned:
@@ -105,6 +106,10 @@ def _fails(finding: Finding) -> bool:
     """True for what the rows of the target are known to break."""
     known = finding.hazard == "data-violates-constraint" and finding.severity == "error"
     return known and not finding.accepted
+
+
+def _line(text: str) -> str:
+    return text if len(text) <= WIDTH else text[: WIDTH - 3] + "..."
 
 
 def _cut(text: str) -> str:

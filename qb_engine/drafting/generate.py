@@ -19,10 +19,11 @@ from qb_engine.drafting.derive import Derived, WayBack, derive
 from qb_engine.drafting.store import Draft, PartName, checked_name, get, last
 from qb_engine.errors import InputError
 from qb_engine.migrations import LoadedMigration, Migrations, load_one, stamps
+from qb_engine.migrations.filling import amounts_to
 from qb_engine.migrations.folder import load_part
 from qb_engine.migrations.python_file import load_backfill
 from qb_engine.schema import Snapshot, snapshot
-from qb_engine.sql import Source, SqlError, Statement, ident, qualified, read
+from qb_engine.sql import Source, SqlError, Statement, qualified, read
 from qb_engine.sql.tree import equal
 
 if TYPE_CHECKING:
@@ -228,22 +229,20 @@ def _backfill_file(text: str) -> str:
 def _in_order(
     pieces: Sequence[Piece], backfill: Backfill | None, schema: Snapshot
 ) -> Iterator[Statement]:
-    """The statements in the order they run, a backfill as the UPDATE that it amounts to."""
+    """The statements in the order they run, a backfill as the statement that it amounts to."""
     for piece in pieces:
         if piece.part == "post" and backfill is not None:
-            yield from _as_update(backfill, schema)
+            yield from _at_once(backfill, schema)
             backfill = None
         yield from piece.up
     if backfill is not None:
-        yield from _as_update(backfill, schema)
+        yield from _at_once(backfill, schema)
 
 
-def _as_update(backfill: Backfill, schema: Snapshot) -> tuple[Statement, ...]:
+def _at_once(backfill: Backfill, schema: Snapshot) -> tuple[Statement, ...]:
     found = schema.table(backfill.table)
     name = qualified(found.schema, found.name) if found else backfill.table
-    values = ", ".join(f"{ident(column)} = ({sql})" for column, sql in backfill.set.items())
-    where = f" WHERE {backfill.where}" if backfill.where else ""
-    return read(f"UPDATE {name} SET {values}{where}", Source("backfill.py"))
+    return read(amounts_to(backfill, name), Source("backfill.py"))
 
 
 # -- the files -------------------------------------------------------------------------------------

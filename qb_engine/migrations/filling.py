@@ -8,7 +8,9 @@ import inspect
 from pathlib import Path
 from typing import Any, Literal
 
+from qb_engine.migrations.bounded import bounded
 from qb_engine.migrations.declaration import Backfill
+from qb_engine.sql import ident, qualified
 
 Kind = Literal["set", "sql", "transform"]
 
@@ -17,6 +19,44 @@ def kinds(declared: Backfill) -> tuple[Kind, ...]:
     """The kinds that a declaration names: exactly one, when it is right."""
     named = (("set", declared.set), ("sql", declared.sql), ("transform", declared.transform))
     return tuple(kind for kind, given in named if given)  # type: ignore[misc]
+
+
+def amounts_to(declared: Backfill, table: str = "") -> str:
+    """The statement that a backfill amounts to, over the whole table at once.
+
+    `table` is its name as SQL, where it is known. Of a transform, which is no SQL, it is what it
+    reads.
+    """
+    where = declared.where or ""
+    name = table or _sql_name(declared.table)
+    if declared.sql:
+        return bounded(declared.sql, declared.table).filled(where or "true")
+    ended = f" WHERE ({where}{_ended(where)})" if where else ""
+    if declared.set:
+        values = (f"{ident(c)} = ({v}{_ended(v)})" for c, v in declared.set.items())
+        return f"UPDATE {name} SET {', '.join(values)}{ended}"
+    return f"SELECT {', '.join(map(ident, declared.columns))} FROM {name}{ended}"
+
+
+def words(declared: Backfill) -> str:
+    """What a backfill does, as a sentence goes on after its name."""
+    if declared.set:
+        return f"fills {', '.join(declared.set)} of {declared.table}"
+    if declared.sql:
+        return f"runs over {declared.table}: {' '.join(declared.sql.split())}"
+    read = f" ({', '.join(declared.columns)})" if declared.columns else ""
+    return f"passes the rows of {declared.table}{read} through transform, which is Python"
+
+
+def _sql_name(table: str) -> str:
+    if '"' in table:
+        return table
+    schema, dot, name = table.partition(".")
+    return qualified(schema, name) if dot else ident(table)
+
+
+def _ended(text: str) -> str:
+    return "\n" if "--" in text else ""
 
 
 def content(declared: Backfill) -> list[Any]:

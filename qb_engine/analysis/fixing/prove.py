@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,9 @@ from qb_engine.analysis.fixing.ground import POLICY
 from qb_engine.analysis.hazards import Finding, Severity, judge
 from qb_engine.database.connect import lost, server_error
 from qb_engine.execution import blocks
+from qb_engine.migrations.filling import amounts_to
 from qb_engine.schema import Snapshot, diff, snapshot
-from qb_engine.sql import ident, read_one
+from qb_engine.sql import read_one
 
 if TYPE_CHECKING:
     from qb_engine.analysis.facts import Examined
@@ -108,10 +108,10 @@ def _parts(shadow: Shadow, parts: Sequence[Part]) -> tuple[Examined, ...]:
 
 
 def _fill(shadow: Shadow, backfill: Backfill) -> str:
-    """Run a backfill as one UPDATE; what the server said against it, empty when nothing."""
+    """Run a backfill as one statement; what the server said against it, empty when nothing."""
     conn = shadow.connect()
     try:
-        conn.execute(update_of(backfill).encode())
+        conn.execute(amounts_to(backfill).encode())
         return ""
     except psycopg.Error as error:
         if lost(error):
@@ -119,13 +119,6 @@ def _fill(shadow: Shadow, backfill: Backfill) -> str:
         return f"the backfill: {error.diag.message_primary or error}"
     finally:
         conn.close()
-
-
-def update_of(backfill: Backfill) -> str:
-    """The UPDATE that a backfill amounts to."""
-    name = backfill.table if re.search(r'[."]', backfill.table) else ident(backfill.table)
-    values = ", ".join(f"{ident(column)} = ({sql})" for column, sql in backfill.set.items())
-    return f"UPDATE {name} SET {values}" + (f" WHERE {backfill.where}" if backfill.where else "")
 
 
 def _sized(found: Sequence[Examined], ground: Ground) -> tuple[Examined, ...]:
