@@ -83,7 +83,7 @@ def start(
         if row and then_post:
             finish.want(db, spec.id)
         if row and row.state == "completed" and not restart:
-            if then_post:
+            if finish.due(db, row):
                 where = _reached(project)
                 driven = _driven(project, target, where, row, spec.id)
                 return _drive(

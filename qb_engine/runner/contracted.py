@@ -18,6 +18,22 @@ LOCK_MS = 1_000  # readers queue behind us for no longer
 TRIES = 10
 
 
+# a worker that was asked to run it finds it done
+DONE = """
+UPDATE qb.backfill SET post_state = 'done', post_error = '', note = '' WHERE id = %s AND then_post
+"""
+
+
+def settle(crew: Crew, migration: LoadedMigration) -> str:
+    """See to what hangs on a migration that is done; say what is left to do."""
+    control = crew.control
+    there = control.execute("SELECT pg_catalog.to_regclass('qb.backfill') IS NOT NULL").fetchone()
+    if not there or not there[0]:
+        return ""
+    control.execute(DONE, [migration.id])
+    return out_of_sync(crew, migration)
+
+
 def out_of_sync(crew: Crew, migration: LoadedMigration) -> str:
     """Take away the trigger that kept rows in sync during the backfill; say what is left to do.
 

@@ -225,7 +225,7 @@ def _apply(
     done = arranged(crew, migration, parts, number, status, resumed, cut_off, rules=rules)
     note = f"next: qb backfill start {migration.name}" if status == "expanded" else ""
     if status == "contracted":
-        note = contracted.out_of_sync(crew, migration)
+        note = contracted.settle(crew, migration)
     seen = tuple(done.seen)
     return Ran(migration.id, status, done.seconds, seen, note=note, samples=done.samples)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +17,7 @@ from qb_engine.errors import RefusedError
 from qb_engine.execution import Place
 from qb_engine.runner import Request, run
 from qb_engine.runner.rollback import roll_back
-from tests.backfill.conftest import ID, Case
+from tests.backfill.conftest import ID, Case, until
 
 PRE = "-- qb:up\nALTER TABLE f ADD COLUMN loud text;\n-- qb:down\nALTER TABLE f DROP COLUMN loud;\n"
 POST = (
@@ -85,6 +88,7 @@ def test_a_failure_is_recorded_and_run_goes_on(case: Case, expanded: Callable[..
     case.sql("UPDATE f SET loud = 'n7' WHERE id = 7")
     (ran,) = run(place)
     assert ran.status == "contracted"
+    assert standing(case) == ("contracted", "done", "")
 
 
 def test_nothing_comes_after_a_backfill_that_is_not_verified(
@@ -129,3 +133,36 @@ def test_one_command_runs_all_of_it_and_what_is_pending_after_it(driven: Case, q
     assert known["20240317090000_after"].status == "applied"
     assert driven.one("SELECT count(*) FROM pg_trigger WHERE tgname ~ 'qb_in_sync'") == 0
     assert driven.one("SELECT count(*) FROM qb.event WHERE what = 'run with backfill'") == 1
+
+
+def test_a_worker_that_is_killed_in_what_comes_after_is_followed_by_another(
+    driven: Case, qb: Any
+) -> None:
+    driven.sql("CREATE TABLE f (id int PRIMARY KEY, name text)")
+    driven.sql("INSERT INTO f SELECT i, 'n' || i FROM generate_series(1, 100) i")
+    driven.declare(table="f", set={"loud": "upper(name)"}, where="loud IS NULL")
+    folder = driven.project.migrations / ID
+    with (folder / "backfill.py").open("a") as file:
+        file.write(
+            "\n    def validate(self, q):\n"
+            "        return q.rows('SELECT count(*) FROM f WHERE loud IS NULL') == [(0,)]\n"
+        )
+    (folder / "migration.sql").write_text(PRE)
+    slow = POST.replace(
+        "ALTER TABLE f ALTER loud SET", "SELECT pg_sleep(2);\nALTER TABLE f ALTER loud SET"
+    )
+    (folder / "post.sql").write_text(slow)
+
+    started = qb("run", "--with-backfill")
+    assert any("without this session" in note for note in started.notes())
+    asleep = (
+        "SELECT pid FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep' AND state = 'active'"
+    )
+    until("what comes after runs", lambda: driven.sql(asleep))
+    (record,) = (driven.project.root / ".qb" / "worker").glob("*.json")
+    os.kill(json.loads(record.read_text())["pid"], signal.SIGKILL)
+
+    qb("backfill", "start", ID)
+    until("it is done", lambda: standing(driven)[1] == "done")
+    assert standing(driven)[0] == "contracted"
+    assert driven.one("SELECT checked ->> 'validate' FROM qb.backfill") == "met"
