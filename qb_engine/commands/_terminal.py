@@ -93,13 +93,11 @@ def rich_table(table: Table) -> RenderableType:
     """A table for the terminal, its words coloured but never meant by colour alone."""
     from rich.text import Text
 
-    from qb_engine.commands._long_table import LONG, LongTable
+    from qb_engine.commands._long_table import LongTable
 
     if not table.rows:
         return Text(f"{mask(table.title)}: {table.empty}", style="dim")
-    if len(table.rows) > LONG:
-        return LongTable(table, lambda: laid_out(table), MARKS)
-    return laid_out(table)
+    return LongTable(table, lambda: laid_out(table), MARKS)
 
 
 def laid_out(table: Table) -> RenderableType:
