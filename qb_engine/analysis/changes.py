@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -308,11 +309,12 @@ def changes(before: Mapping[int, State], after: Mapping[int, State]) -> Changes:
     both = [(before[oid], after[oid]) for oid in after if oid in before]
     fresh = [after[oid] for oid in after if oid not in before]
     gone = [before[oid] for oid in before if oid not in after]
-    pairs: list[tuple[State, State]] = [*both, *((_nothing(s), s) for s in fresh)]
-    old_columns = [(_columns(b), _columns(a)) for b, a in pairs]
+    tables = [(_Table(b), _Table(a)) for b, a in both]
+    tables += [(_Table(_nothing(s)), _Table(s)) for s in fresh]
+    old_columns = [(b.columns, a.columns) for b, a in tables]
     kept = [(b[n], a[n]) for b, a in old_columns for n in a if n in b]
-    old_constraints = [_by_name(_constraints(b), _constraints(a)) for b, a in pairs]
-    old_indexes = [_by_name(_indexes(b), _indexes(a)) for b, a in pairs]
+    old_constraints = [_by_name(b.constraints, a.constraints) for b, a in tables]
+    old_indexes = [_by_name(b.indexes, a.indexes) for b, a in tables]
     return Changes(
         created=tuple(name_of(s) for s in fresh),
         dropped=tuple(name_of(s) for s in gone),
@@ -336,8 +338,8 @@ def changes(before: Mapping[int, State], after: Mapping[int, State]) -> Changes:
         ),
         added_indexes=tuple(a[n] for b, a in old_indexes for n in a if n not in b),
         dropped_indexes=tuple(b[n] for b, a in old_indexes for n in b if n not in a)
-        + tuple(index for s in gone for index in _indexes(s).values()),
-        rebuilt=tuple(i for b, a in pairs for n, i in _indexes(a).items() if _anew(i, n, b, a)),
+        + tuple(index for s in gone for index in _Table(s).indexes.values()),
+        rebuilt=tuple(i for b, a in tables for n, i in a.indexes.items() if _anew(i, n, b, a)),
         attached=tuple(
             Changed(name_of(a), a["parent"]) for b, a in both if a["parent"] and not b["parent"]
         ),
@@ -349,7 +351,7 @@ def changes(before: Mapping[int, State], after: Mapping[int, State]) -> Changes:
         default_partitions={
             name_of(s): s["default_partition"] for s in after.values() if s["default_partition"]
         },
-        indexes={name_of(s): tuple(_indexes(s).values()) for s in after.values()},
+        indexes={a.name: tuple(a.indexes.values()) for _, a in tables},
         parents={name_of(s): s["above"] for s in (*before.values(), *after.values()) if s["above"]},
     )
 
@@ -366,12 +368,12 @@ def _by_name(before: dict[int, T], after: dict[int, T]) -> tuple[dict[int, T], d
     return old, after
 
 
-def _anew(index: IndexState, oid: int, before: State, after: State) -> bool:
+def _anew(index: IndexState, oid: int, before: _Table, after: _Table) -> bool:
     """True for an index under a new oid that does not go on with the file of the old one."""
-    old = _indexes(before)
+    old = before.indexes
     if oid in old:
         return False
-    files = {int(i["oid"]): i["file"] for i in (*before["indexes"], *after["indexes"])}
+    files = {int(i["oid"]): i["file"] for t in (before, after) for i in t.state["indexes"]}
     return any(e.name == index.name and files[oid] != files[n] for n, e in old.items())
 
 
@@ -380,61 +382,64 @@ def _nothing(state: State) -> State:
     return {**state, "columns": [], "constraints": [], "indexes": [], "rls": False}
 
 
-def _columns(state: State) -> dict[int, ColumnState]:
-    if state["kind"] == "S":
-        return {}  # a sequence's own, which nobody chose
-    table = name_of(state)
-    return {
-        c["number"]: ColumnState(
-            table,
-            c["name"],
-            c["type"],
-            c["not_null"],
-            c["default"],
-            c["identity"],
-            c["generated"],
-            c["collation"],
+class _Table:
+    """A table with what it is made of, each read once: columns by number, the rest by oid."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.name = name_of(state)
+
+    @cached_property
+    def columns(self) -> dict[int, ColumnState]:
+        if self.state["kind"] == "S":
+            return {}  # a sequence's own, which nobody chose
+        return {
+            c["number"]: ColumnState(
+                self.name,
+                c["name"],
+                c["type"],
+                c["not_null"],
+                c["default"],
+                c["identity"],
+                c["generated"],
+                c["collation"],
+            )
+            for c in self.state["columns"]
+        }
+
+    @cached_property
+    def constraints(self) -> dict[int, ConstraintState]:
+        found = {}
+        for k in self.state["constraints"]:
+            own = [self.columns[n] for n in k["numbers"] if n in self.columns]
+            index = self.indexes.get(k["index"]) if k["kind"] in "pux" else None
+            found[int(k["oid"])] = ConstraintState(
+                self.name,
+                k["name"],
+                k["kind"],
+                k["valid"],
+                tuple(c.name for c in own),
+                tuple(c.type for c in own),
+                index.name if index else "",
+                k["references"] or "",
+                tuple(k["referenced_types"] or ()),
+            )
+        return found
+
+    @cached_property
+    def indexes(self) -> dict[int, IndexState]:
+        return {int(i["oid"]): self._index(i) for i in self.state["indexes"]}
+
+    def _index(self, i: Mapping[str, Any]) -> IndexState:
+        keys: Iterator[int] = iter(i["numbers"][: i["keys"]])
+        return IndexState(
+            self.name,
+            f"{i['schema']}.{i['name']}",
+            i["unique"],
+            i["primary"],
+            i["exclusion"],
+            i["valid"],
+            tuple(self.columns[n].name if n in self.columns else "" for n in keys),
+            i["partial"],
+            i["expression"],
         )
-        for c in state["columns"]
-    }
-
-
-def _constraints(state: State) -> dict[int, ConstraintState]:
-    columns = _columns(state)
-    indexes = _indexes(state)
-    found = {}
-    for k in state["constraints"]:
-        own = [columns[n] for n in k["numbers"] if n in columns]
-        index = indexes.get(k["index"]) if k["kind"] in "pux" else None
-        found[int(k["oid"])] = ConstraintState(
-            name_of(state),
-            k["name"],
-            k["kind"],
-            k["valid"],
-            tuple(c.name for c in own),
-            tuple(c.type for c in own),
-            index.name if index else "",
-            k["references"] or "",
-            tuple(k["referenced_types"] or ()),
-        )
-    return found
-
-
-def _indexes(state: State) -> dict[int, IndexState]:
-    return {int(i["oid"]): _index(state, i) for i in state["indexes"]}
-
-
-def _index(state: State, i: Mapping[str, Any]) -> IndexState:
-    columns = _columns(state)
-    keys: Iterator[int] = iter(i["numbers"][: i["keys"]])
-    return IndexState(
-        name_of(state),
-        f"{i['schema']}.{i['name']}",
-        i["unique"],
-        i["primary"],
-        i["exclusion"],
-        i["valid"],
-        tuple(columns[n].name if n in columns else "" for n in keys),
-        i["partial"],
-        i["expression"],
-    )
