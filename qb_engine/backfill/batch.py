@@ -44,7 +44,7 @@ RECORD = sql.SQL(
     "WITH moved AS (UPDATE qb.segment SET cursor = {cursor}, status = {status}, size = {size},"
     " rows_done = rows_done + {rows}, rows_seen = rows_seen + {seen},"
     " rows_again = rows_again + {again}, batches = batches + {one}, note = '',"
-    " retries = retries + {attempts} - 1, held_since = NULL"
+    " retries = retries + {attempts} - 1, tries = 0, failing_since = NULL, held_since = NULL"
     " WHERE backfill = {backfill} AND number = {segment} RETURNING backfill, number, batches)"
     " INSERT INTO qb.batch (backfill, segment, number, lo, hi, rows, seen, ms, wal_bytes,"
     " size, attempts, waited_ms, held_by, lag_s, worker)"

@@ -153,7 +153,8 @@ def advice(sqlstate: str) -> Advice:
     """What a backfill's `error_code` in the ledger means, and what to do before it goes on."""
     if not sqlstate:
         return Advice("", "", "mend what is said")
-    verdict = by_state(sqlstate)
+    named = {verdict.value: verdict for verdict in Verdict}  # where no server gave a number
+    verdict = named.get(sqlstate) or by_state(sqlstate)
     found = next((ADVICE[part] for n in (5, 3, 2) if (part := sqlstate[:n]) in ADVICE), None)
     todo = found[1] if found and found[1] and "%(" not in found[1] else NEXT[verdict]
     if verdict is Verdict.DATA:
@@ -164,7 +165,8 @@ def advice(sqlstate: str) -> Advice:
 def told(error: BaseException) -> str:
     """The error for the ledger: the server's own words. They may quote rows, so they stay there."""
     if isinstance(error, QbError):
-        return f"{error.what}: {error.why}" if error.why else error.what
+        at = f" at {error.where}" if error.where and getattr(error, "fault", "") else ""
+        return f"{error.what}{at}: {error.why}" if error.why else f"{error.what}{at}"
     if isinstance(error, psycopg.Error):
         diagnostic = error.diag
         text = diagnostic.message_primary or " ".join(str(error).split())

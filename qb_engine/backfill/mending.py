@@ -24,6 +24,18 @@ if TYPE_CHECKING:
 Connection = psycopg.Connection[Any]
 T = TypeVar("T")
 ERRORS = (psycopg.Error, QbError)
+
+TRIED = """
+SELECT tries, coalesce(extract(epoch FROM clock_timestamp() - failing_since), 0)::float8
+FROM qb.segment WHERE backfill = %s AND number = %s
+"""
+
+TELL = """
+UPDATE qb.segment SET note = %s, tries = %s,
+    failing_since = coalesce(failing_since, clock_timestamp())
+WHERE backfill = %s AND number = %s AND epoch = %s
+"""
+
 LOOKED_FOR = "looking for the row that cannot be written: "
 
 
@@ -39,7 +51,7 @@ class Stopped(Exception):
         super().__init__(f"{text}; {said}" if said else text)
         self.error = error
         self.row = row
-        self.sqlstate = failures.code(error)
+        self.sqlstate = failures.code(error) or failures.judge(error).value
 
 
 class Link:
@@ -85,6 +97,15 @@ class Mending:
         self._narrowing = Narrowing()
         self._alone: Alone | None = None
 
+    def begin(self, held: Held) -> None:
+        """Count the tries before this lane's, where a strategy limits them."""
+        if not self.recovery.limited:
+            return
+        of = [held.backfill, held.segment]
+        found = self.asked(lambda db: db.execute(TRIED, of).fetchone())
+        if found:
+            self.recovery.resumed(*found)
+
     def size(self, spec: Spec, held: Held, wanted: int) -> int:
         """How many keys the next batch takes, where the throttle wants so many."""
         size = self._narrowing.size(wanted)
@@ -117,16 +138,19 @@ class Mending:
 
     def asked(self, ask: Callable[[Connection], T]) -> T:
         """The answer of the ledger, in spite of errors that time heals; raise as `after` does."""
+        failed = False
         while True:
             try:
                 found = ask(self.link.conn)
             except ERRORS as error:
+                failed = True
                 action = self._decided(error)
                 if not self.means.wait(action.wait_s):
                     raise
                 self._connected(action)
                 continue
-            self.recovery.succeeded()
+            if failed:
+                self.recovery.succeeded()
             return found
 
     def _connected(self, action: Action) -> None:
@@ -220,6 +244,6 @@ class Mending:
     def _tell(self, held: Held, text: str) -> None:
         """Say in the ledger why a batch is tried again."""
         self.link.conn.execute(
-            "UPDATE qb.segment SET note = %s WHERE backfill = %s AND number = %s AND epoch = %s",
-            [mask(text), held.backfill, held.segment, held.epoch],
+            TELL,
+            [mask(text), self.recovery.tries, held.backfill, held.segment, held.epoch],
         )

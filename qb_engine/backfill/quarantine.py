@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +12,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from qb_engine.backfill import batch, failures, kinds, statements
+from qb_engine.backfill import batch, failures, kinds, recovery, statements
 from qb_engine.backfill.batch import Held, Limits
 from qb_engine.backfill.spec import Spec
 from qb_engine.errors import QbError, RefusedError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Connection = psycopg.Connection[Any]
 State = Literal["open", "skipped", "written", "gone"]
 
+TRIES = 5  # of a row that is written again, while others lock it
 LARGEST = 1_000_000  # bytes of a row's text that are kept; the row itself is in the table
 
 # Two lanes that set rows aside at once do not pass `max_errors` together.
@@ -45,7 +47,8 @@ ON CONFLICT (backfill, table_schema, table_name, key) DO UPDATE SET sqlstate = e
 
 PASS = """
 UPDATE qb.segment SET cursor = %(key)s, rows_seen = rows_seen + 1, status = 'running',
-    quarantined = quarantined + %(one)s, retries = retries + %(failed)s, note = ''
+    quarantined = quarantined + %(one)s, retries = retries + %(failed)s, tries = 0,
+    failing_since = NULL, note = ''
 WHERE backfill = %(backfill)s AND number = %(segment)s
 """
 
@@ -59,7 +62,8 @@ SELECT FROM qb.quarantine WHERE backfill = %s AND key = %s AND table_schema = %s
     AND table_name = %s AND state = 'open' FOR UPDATE
 """
 
-# A row that is written at last counts for the segment that passed it, with a batch of its own.
+# A row that is written at last counts for the segment that passed it, with a batch of its own;
+# a sweep's segments may be gone by then.
 WRITTEN = """
 WITH settled AS (
     UPDATE qb.quarantine SET state = %(state)s, at = clock_timestamp()
@@ -67,9 +71,11 @@ WITH settled AS (
         AND table_name = %(table)s
     RETURNING segment
 ), counted AS (
-    UPDATE qb.segment SET rows_done = rows_done + %(rows)s, quarantined = quarantined - 1,
-        batches = batches + 1
-    FROM settled WHERE backfill = %(backfill)s AND number = settled.segment
+    UPDATE qb.segment SET rows_done = rows_done + %(rows)s, batches = batches + 1,
+        quarantined = greatest(quarantined - 1, 0)
+    FROM settled WHERE backfill = %(backfill)s AND number = coalesce(
+        (SELECT s.number FROM qb.segment AS s
+            WHERE s.backfill = %(backfill)s AND s.number = settled.segment), 0)
     RETURNING number, batches
 )
 INSERT INTO qb.batch (backfill, segment, number, lo, hi, rows, seen, ms, size, worker)
@@ -202,7 +208,7 @@ def write_again(
     for aside in rows(conn, spec.id, only_open=True):
         one = replace(spec.part(aside.schema, aside.table), only=(aside.key,))
         try:
-            state = _write(conn, one, aside, limits, code, worker)
+            state = _patiently(lambda: _write(conn, one, aside, limits, code, worker))  # noqa: B023
         except (psycopg.Error, QbError) as error:
             if failures.judge(error) is not failures.Verdict.DATA:
                 raise
@@ -216,6 +222,18 @@ def write_again(
         if state == "gone":
             gone.append(aside)
     return Again(written, tuple(gone), tuple(failing))
+
+
+def _patiently(write: Callable[[], State | None]) -> State | None:
+    """Try some times while others are in the way."""
+    for tries in range(1, TRIES):
+        try:
+            return write()
+        except psycopg.Error as error:
+            if failures.judge(error) is not failures.Verdict.AGAIN:
+                raise
+            time.sleep(recovery.backoff(tries))
+    return write()
 
 
 def _write(
@@ -246,7 +264,9 @@ def _write(
             return None
         there = conn.execute(statements.count(one, None, None)).fetchall()[0][0]
         wrote = (
-            kind.write(conn, one, None, None, late=one.by_place, prepared=prepared).rows if there else 0
+            kind.write(conn, one, None, None, late=one.by_place, prepared=prepared).rows
+            if there
+            else 0
         )
         state: State = "written" if there else "gone"
         conn.execute("SET CONSTRAINTS ALL IMMEDIATE")

@@ -346,6 +346,12 @@ def move(conn: Connection, backfill: str, state: State, error: str = "", code: s
 
 def want(conn: Connection, backfill: str, wanted: Literal["run", "pause", "cancel"]) -> None:
     conn.execute("UPDATE qb.backfill SET wanted = %s WHERE id = %s", [wanted, backfill])
+    if wanted == "run":  # what was tried before does not count any more
+        conn.execute(
+            "UPDATE qb.segment SET tries = 0, failing_since = NULL"
+            " WHERE backfill = %s AND tries > 0",
+            [backfill],
+        )
 
 
 def note(conn: Connection, backfill: str, text: str) -> None:

@@ -99,6 +99,16 @@ class Recovery:
             wait = min(wait, plan.deadline - waited)
         return Action(verdict, wait)
 
+    @property
+    def limited(self) -> bool:
+        """True when it may be given up, so that tries before a lane's start count."""
+        return self.strategy.ends or self.spec.options.retry_calls
+
+    def resumed(self, tries: int, failing_s: float) -> None:
+        """The batch that is next was tried before, by a lane that ended."""
+        self.tries = self.failed = tries
+        self._since = time.monotonic() - failing_s if tries else 0.0
+
     def succeeded(self) -> None:
         self.tries, self.failed, self._since = 0, 0, 0.0
 

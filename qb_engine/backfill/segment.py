@@ -86,6 +86,7 @@ def run(
 ) -> str:
     """Work through one claimed segment; return why that ended, as `run_lane`."""
     mending, tuned = Mending(link, row.spec, means), row.tuned
+    mending.begin(held)
     spec = mending.asked(lambda db: _without_quarantine(db, row.spec, held))
     throttle.begin(spec, size, tuned)
     while True:

@@ -67,6 +67,8 @@ CREATE TABLE qb.segment (
     rows_again bigint NOT NULL DEFAULT 0,               -- written, and would be written again
     batches integer NOT NULL DEFAULT 0,
     retries integer NOT NULL DEFAULT 0,                 -- of batches, since it began
+    tries integer NOT NULL DEFAULT 0,                   -- of the batch that fails now
+    failing_since timestamptz,                          -- since when it does
     quarantined bigint NOT NULL DEFAULT 0,
     worker text NOT NULL DEFAULT '',
     note text NOT NULL DEFAULT '',                      -- why it waits, or tries again

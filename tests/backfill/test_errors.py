@@ -130,6 +130,21 @@ def test_a_strategy_of_three_attempts_ends_as_failed_with_its_words(case: Case) 
     assert case.one("SELECT error_code FROM qb.backfill") == "55P03"
 
 
+def test_a_lane_that_ends_in_between_does_not_begin_to_count_anew(case: Case) -> None:
+    migration = begun(case, retry={"attempts": 3, "first": 0, "longest": 0})
+    assert advance(case.conn, ID, lambda: True)
+    with closing(psycopg.connect(case.target.conninfo)) as app:
+        app.execute("SELECT FROM t WHERE id = 50 FOR UPDATE")
+        for _ in range(2):
+            answers = iter((True, True, False))  # ends while it waits to try again
+            limited = case.means(migration, limits=Limits(20), wait=lambda _, a=answers: next(a))  # type: ignore[misc]
+            assert segment.run_lane(case.conn, ID, 0, limited) == "stopped"
+        with pytest.raises(Stopped, match="after 3 tries"):
+            segment.run_lane(case.conn, ID, 0, case.means(migration, limits=Limits(20)))
+        records.want(case.conn, ID, "run")
+        assert case.one("SELECT tries FROM qb.segment") == 0
+
+
 def test_a_lane_whose_connection_is_killed_in_mid_batch_connects_again(case: Case) -> None:
     migration = begun(case, slow=0.01, batch_size=20)
     made: list[Any] = []

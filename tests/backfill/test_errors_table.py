@@ -13,7 +13,9 @@ from psycopg import errors
 
 from qb_engine.backfill import failures, poison, recovery
 from qb_engine.backfill.failures import Verdict
+from qb_engine.backfill.frames.failed import TransformFailed
 from qb_engine.backfill.keys import KeyColumn
+from qb_engine.backfill.mending import Stopped
 from qb_engine.backfill.options import Options
 from qb_engine.backfill.poison import BadAnswer, Narrowing
 from qb_engine.backfill.recovery import Recovery
@@ -77,6 +79,20 @@ def test_every_sqlstate_that_psycopg_knows_is_judged() -> None:
 )
 def test_what_the_client_raises_itself_is_judged_too(error: Exception, verdict: Verdict) -> None:
     assert failures.judge(error) is verdict
+
+
+@pytest.mark.parametrize(
+    ("fault", "verdict"),
+    [("data", Verdict.DATA), ("code", Verdict.STOP), ("transient", Verdict.AGAIN)],
+)
+def test_what_the_users_python_caused_says_whose_fault_it_is(fault: Any, verdict: Verdict) -> None:
+    error = TransformFailed("it raised", where="backfill.py:7", why="KeyError: 'a'", fault=fault)
+    assert failures.judge(error) is verdict
+    assert failures.told(error) == "it raised at backfill.py:7: KeyError: 'a'"
+    assert failures.named(error) == "TransformFailed"
+    stopped = Stopped(error, "row id = 7 of public.t")
+    assert failures.advice(stopped.sqlstate).name == verdict.value
+    assert str(stopped).endswith("'a', at row id = 7 of public.t")
 
 
 # -- the strategy -------------------------------------------------------------------------------
