@@ -129,6 +129,10 @@ def look(conn: Connection, spec: Spec, lo: Key, hi: Key, keys: int) -> Explained
             better = read(_plan(conn, query), spec)
     except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
         return None
+    except psycopg.errors.UndefinedTable:  # a partition that was dropped: the batch says so
+        if spec.whole is None:
+            raise
+        return None
     if better.ok:
         return replace(better, blocks=found.blocks, remedy=OFF, hint=found.hint)
     return found

@@ -7,6 +7,8 @@ heir with ONLY, as nothing keeps their keys apart.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
@@ -21,6 +23,9 @@ Part = tuple[str | None, str | None]
 """Schema and name of a table below; two None for the table as a whole."""
 
 WHOLE: Part = (None, None)
+
+_WORD = re.compile(r"\w+")
+_ONLY = re.compile(r"\bonly\b", re.IGNORECASE)
 
 # A table and all below it, for `FROM`; a partition that is being detached is no longer one.
 BELOW: LiteralString = """
@@ -121,22 +126,26 @@ def no_foreign(found: tuple[Member, ...], shown: str) -> None:
 def walked(conn: Connection, spec: Spec) -> tuple[Member, ...]:
     """The parts that are walked one by one; none when the table is walked as a whole.
 
-    As a whole, though it has parts, where a batch must go through it: a statement that names it, a
-    row that changes partition, and parts on which the role has not the same rights.
+    As a whole, though it has parts, where a batch must go through it: a row that changes partition,
+    a statement that says ONLY, and parts on which the role has not the same rights.
     """
     found = members(conn, spec.schema, spec.table)
     if not is_tree(found, spec.schema, spec.table):
         return ()
     if spec.by_place:
         return found
-    written = {column.name for column in spec.set}
-    if (
-        spec.kind == "sql"
-        or not all(each.open for each in found)
-        or written & set(partitioned_by(conn, spec.schema, spec.table))
-    ):
+    written = [column.name for column in spec.set]
+    if not all(each.open for each in found) or _ONLY.search(spec.statement):
+        return ()
+    if moving(written, spec.statement, partitioned_by(conn, spec.schema, spec.table)):
         return ()
     return found
+
+
+def moving(written: Iterable[str], statement: str, by: Sequence[str]) -> list[str]:
+    """The columns by which a written row may change partition: a statement names them at all."""
+    words = set(_WORD.findall(statement.lower()))
+    return [name for name in by if name in written or set(_WORD.findall(name.lower())) <= words]
 
 
 def said(conn: Connection, spec: Spec) -> str:

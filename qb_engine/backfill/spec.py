@@ -180,16 +180,14 @@ def _key(
             below = keys.shared([keys.indexes(conn, member.oid) for member in tree])
             there = {index.columns for index in found}
             found += tuple(index for index in below if index.columns not in there)
-    moved = set(declared.set) & set(parts.partitioned_by(conn, schema, table))
+    moved = parts.moving(declared.set, declared.sql, parts.partitioned_by(conn, schema, table))
     not_by_place = ""
     if not declared.where:
         not_by_place = "without `where` a written row cannot be told from one that is not"
     elif kind == "transform":
         not_by_place = "until what `transform` made is written, another row may be in that place"
-    elif kind == "sql" and parts.is_tree(tree, schema, table):
-        not_by_place = "its `sql` names the table, and places are those of its partitions"
     elif moved:
-        not_by_place = f"it writes {', '.join(sorted(moved))}, by which rows change partition"
+        not_by_place = f"it writes {', '.join(moved)}, by which rows change partition"
     return keys.choose(
         found,
         declared.key,

@@ -97,16 +97,23 @@ def test_a_leaf_that_comes_meanwhile_is_found_by_the_sweep(case: Case) -> None:
     assert parts(case, 1)["later"] == 1
 
 
-@pytest.mark.parametrize("how", ["DETACH PARTITION low", "DROP"])
-def test_a_leaf_that_goes_meanwhile_is_no_error_and_said(case: Case, how: str) -> None:
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        'ALTER TABLE t DETACH PARTITION low; ALTER TABLE upper DETACH PARTITION "Hi gh"',
+        'DROP TABLE low, "Hi gh"',
+    ],
+)
+def test_a_leaf_that_goes_meanwhile_is_no_error_and_said(case: Case, meanwhile: str) -> None:
+    """One in the middle of its rows, and one whose turn has not come."""
     partitioned(case)
-    meanwhile = "DROP TABLE low" if how == "DROP" else f"ALTER TABLE t {how}"
+    before = case.one("SELECT count(*) FROM rest")
     migration = case.filling(batch_size=10, where="v IS NULL")
     ended = between_batches(case, migration, "batches = 2", meanwhile)
     assert (ended.state, ended.error) == ("completed", "")
-    assert case.writes() == {1: 200}
-    notes = [each.note for each in ended.segments if each.note]
-    assert notes == ["low is no longer a part"]
+    assert case.writes() == {1: before}
+    notes = {each.note for each in ended.segments if each.note}
+    assert notes == {"low is no longer a part", "Hi gh is no longer a part"}
 
 
 def test_partitions_are_walked_together_where_a_row_may_change_partition(case: Case) -> None:
@@ -215,3 +222,27 @@ def test_heirs_without_the_key_need_a_where(case: Case) -> None:
     ended = case.driven_here(case.filling(batch_size=15, where="v IS NULL"))
     assert (ended.state, ended.error) == ("completed", "")
     assert case.writes() == {1: 130}
+
+
+@pytest.mark.parametrize(
+    ("sql", "where", "done"),
+    [
+        ("UPDATE t SET v = 'x', writes = writes + 1 WHERE {batch}", "v IS NULL", {1: 600}),
+        ("DELETE FROM t WHERE {batch} AND id > 100", "", {0: 100}),
+    ],
+)
+@pytest.mark.parametrize("key", ["PRIMARY KEY (id, at)", ""])
+def test_a_statement_goes_over_the_partitions_one_by_one(
+    case: Case, sql: str, where: str, done: dict[int, int], key: str
+) -> None:
+    """With a key and, where it says which rows need it, without one."""
+    partitioned(case, key)
+    migration = case.declare(table="t", sql=sql, where=where, batch_size=40)
+    if not key and not where:
+        with pytest.raises(InputError, match="no key to walk by"):
+            describe(case.conn, migration)
+        return
+    ended = case.driven_here(migration)
+    assert (ended.state, ended.error) == ("completed", "")
+    assert case.writes() == done
+    assert parts(case).keys() == {"Hi gh", "low", "rest"}
