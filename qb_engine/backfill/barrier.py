@@ -3,6 +3,16 @@
 Nothing is locked and nobody is held up: those who write when the wait begins are remembered, and
 the wait ends when each of their transactions has ended. Those that begin later run after the
 migration, and write the new form themselves or are found by the sweep.
+
+Why the highest key that is fixed afterwards leaves no row behind that was in flight: whoever has
+inserted a row holds RowExclusiveLock until its transaction ends, on the table that was named and on
+the partition that took the row, a prepared transaction as well. So whoever wrote before the first
+look is seen in it. A transaction gives its locks back after its rows can be seen. So once it is
+missed in a later look, a statement that begins then sees what it wrote: the highest key and the
+ranges, which are read after the wait, count its rows, and every batch sees them. This holds without
+a sweep. What is left are rows of transactions that wrote for the first time after that look: of
+keys above the highest, and, as keys need not come in order, below it as well. With `where` a sweep
+finds them, with keep_in_sync a trigger fills them; with neither nothing does (Spec.unseen says so).
 """
 
 from __future__ import annotations
@@ -13,22 +23,24 @@ from typing import Any
 
 import psycopg
 
+from qb_engine.backfill.parts import BELOW
+
 POLL_S = 0.1
 
-# Transactions that write to the table or a partition of it; -1/xid is a prepared one.
-WRITERS = """
+# Transactions that write to the table, a partition of it or an heir; -1/xid is a prepared one.
+WRITERS = (
+    """
 SELECT virtualtransaction, min(pid)
 FROM pg_locks
 WHERE locktype = 'relation' AND granted AND mode = 'RowExclusiveLock'
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND pid IS DISTINCT FROM pg_backend_pid()
-    AND relation IN (
-        SELECT to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text))
-        UNION ALL
-        SELECT relid
-        FROM pg_partition_tree(to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text))))
+    AND relation IN (SELECT oid FROM """
+    + BELOW
+    + """ AS below)
 GROUP BY virtualtransaction
 """
+)
 
 
 def writers(conn: psycopg.Connection[Any], schema: str, table: str) -> dict[str, int | None]:

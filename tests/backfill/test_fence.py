@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -127,3 +128,46 @@ def test_those_who_read_or_come_later_are_not_waited_for(case: Case) -> None:
     with closing(psycopg.connect(case.target.conninfo)) as reader:
         reader.execute("SELECT * FROM t")
         assert barrier.wait(case.conn, "public", "t", tell=print, go_on=lambda: False)
+
+
+IN_FLIGHT = {
+    "through the table": "INSERT INTO t (id, at) VALUES (11, 5)",
+    "into the partition": "INSERT INTO low (id, at) VALUES (11, 5)",
+    "prepared": "INSERT INTO t (id, at) VALUES (11, 5); PREPARE TRANSACTION 'in_flight'",
+    "in a subtransaction": "SAVEPOINT a; INSERT INTO t VALUES (11, 5); RELEASE a",
+}
+
+
+@pytest.mark.parametrize("how", IN_FLIGHT)
+def test_a_row_in_flight_is_below_the_highest_key(case: Case, how: str) -> None:
+    """Also of a partitioned table, and without a sweep: it is written, as it is waited for."""
+    case.sql(
+        "CREATE TABLE t (id int, at int, writes int NOT NULL DEFAULT 0, PRIMARY KEY (id, at))"
+        " PARTITION BY RANGE (at);"
+        "CREATE TABLE low PARTITION OF t FOR VALUES FROM (0) TO (10);"
+        "INSERT INTO t SELECT n, 1 FROM generate_series(1, 10) AS n"
+    )
+    case.ledger()
+    migration = case.filling(set={"writes": "writes + 1"})
+    with closing(psycopg.connect(case.target.conninfo)) as writer:
+        writer.execute(IN_FLIGHT[how])
+        with closing(psycopg.connect(case.target.conninfo, autocommit=True)) as other:
+            ended: list[str] = []
+            here = replace(case, conn=other)
+            filling = threading.Thread(
+                target=lambda: ended.append(here.driven_here(migration).state)
+            )
+            filling.start()
+            note = (
+                "SELECT coalesce(max(note), '') LIKE 'waiting for transactions%' FROM qb.backfill"
+            )
+            until("it waits", lambda: case.one(note))
+            assert case.one("SELECT count(*) FROM qb.segment") == 0
+            if how == "prepared":
+                case.sql("COMMIT PREPARED 'in_flight'")
+            else:
+                writer.commit()
+            filling.join(60)
+    assert ended == ["completed"]
+    assert case.sql("SELECT DISTINCT writes, count(*) FROM t GROUP BY 1") == [(1, 11)]
+    assert case.one("SELECT hi FROM qb.segment") == ["11", "5"]
