@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 HEARTBEAT = "QB_BACKFILL_HEARTBEAT_S"
 """A killed worker's segments are taken over after this many seconds (15)."""
 
+SLICE = "QB_BACKFILL_SLICE_S"
+"""A lane ends, and is started again, after this many seconds (600): so new code gets its turn."""
+
 Connection = psycopg.Connection[Any]
 
 
@@ -344,7 +347,12 @@ def _done(db: Connection, project: Project, backfill: str, *said: str) -> Done:
 
 
 def _job(target: Target, row: Row) -> Job:
-    return Job(target.name, row.spec.id, float(os.environ.get(HEARTBEAT, Job.heartbeat_s)))
+    return Job(
+        target.name,
+        row.spec.id,
+        heartbeat_s=float(os.environ.get(HEARTBEAT, Job.heartbeat_s)),
+        slice_s=float(os.environ.get(SLICE, Job.slice_s)),
+    )
 
 
 def known(db: Connection, migration: LoadedMigration) -> Row:
