@@ -21,7 +21,8 @@ CELL_S = 300
 
 def main() -> int:
     """Run all notebooks, or those named; 1 when a cell fails that should not."""
-    names = sys.argv[1:] or sorted(path.name for path in FOLDER.glob("*.ipynb"))
+    found = (*FOLDER.glob("*.ipynb"), *FOLDER.glob("runbooks/*.ipynb"))
+    names = sys.argv[1:] or sorted(path.relative_to(FOLDER).as_posix() for path in found)
     bad = 0
     for name in names:
         failed = run(name)
@@ -41,13 +42,15 @@ def run(name: str) -> str:
                 notebook,
                 timeout=CELL_S,
                 kernel_name="python3",
-                resources={"metadata": {"path": str(copy)}},
+                resources={"metadata": {"path": str((copy / name).parent)}},
                 store_widget_state=False,
                 allow_errors=True,
             ).execute()
         finally:
             down = [sys.executable, "-m", "qb_engine.commands", "dev", "down", "--purge"]
-            for home in (copy / ".qb", *copy.glob("*/.qb")):  # some work in a folder of their own
+            for home in (
+                each for deep in ("", "*/", "*/*/") for each in copy.glob(f"{deep}.qb")
+            ):  # some work in a folder of their own
                 if home.is_dir():
                     subprocess.run(down, cwd=home.parent, check=False, capture_output=True)
     failed = ""

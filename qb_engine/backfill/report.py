@@ -93,7 +93,7 @@ class BackfillReport(Report):
             found += [each for each in telling.waits(p) if each not in found]
         if p.state == "failed":
             found += _advised(p)
-        if p.quarantined:
+        if p.quarantined and not any("quarantine" in each for each in found):
             found.append(
                 f"{p.quarantined:,} rows were set aside: qb backfill quarantine {p.id} shows them"
             )
@@ -270,10 +270,10 @@ def _took(p: Progress, t: Totals) -> Iterator[Table]:
     columns = (
         *(Column("median batch", "seconds"), Column("longest", "seconds")),
         *(Column("WAL of the server", "bytes"), Column("waited", "seconds")),
-        *(Column("tried again", "count"), Column("late rows", "count"), Column("workers", "count")),
+        *(Column("late rows", "count"), Column("workers", "count")),
     )
     median, longest = ((ms or 0) / 1000 for ms in (t.median_ms, t.longest_ms))
-    row = (median, longest, t.wal_bytes, t.waited_s, t.retries, p.swept, t.workers)
+    row = (median, longest, t.wal_bytes, t.waited_s, p.swept, t.workers)
     yield Table("What it took", columns, (row,))
     if t.held:
         names = (Column("signal"), Column("times", "count"), Column("in all", "seconds"))
@@ -300,7 +300,7 @@ def _compared(p: Progress, t: Totals) -> Iterator[Table]:
         if low is None or high is None:
             continue
         ends = dict.fromkeys((format_value(low, kind), format_value(high, kind)))
-        off = "less" if real < low else "more" if real > high else "as expected"
+        off = "less" if real < low * 0.95 else "more" if real > high * 1.05 else "as expected"
         rows.append((name, " to ".join(ends), format_value(real, kind), off))
     if rows:
         columns = (Column("what"), Column("expected"), Column("came"), Column("that is"))

@@ -21,6 +21,8 @@ def copy(tmp_path: Path) -> Iterator[Path]:
     shutil.copytree(FOLDER, folder, ignore=left_behind)
     yield folder
     down = [sys.executable, "-m", "qb_engine.commands", "dev", "down"]
-    for home in (folder / ".qb", *folder.glob("*/.qb")):  # some work in a folder of their own
+    for home in (
+        each for deep in ("", "*/", "*/*/") for each in folder.glob(f"{deep}.qb")
+    ):  # some work in a folder of their own
         if home.is_dir():
             subprocess.run(down, cwd=home.parent, check=True, timeout=120, capture_output=True)

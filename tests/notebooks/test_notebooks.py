@@ -12,7 +12,11 @@ import pytest
 
 from tests.notebooks.compared import FOLDER
 
-NOTEBOOKS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
+NOTEBOOKS = sorted(
+    path.relative_to(FOLDER).as_posix()
+    for folder in (FOLDER, FOLDER / "runbooks")
+    for path in folder.glob("*.ipynb")
+)
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

@@ -1,4 +1,4 @@
-"""runbook_recover_a_failed_migration.ipynb does what it shows"""
+"""runbooks/recover_a_failed_migration.ipynb does what it shows"""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ from tests.notebooks.compared import compare
 def test_the_runbook_for_a_failed_migration_gives_the_outputs_that_it_shows(
     copy: Path, tmp_path: Path
 ) -> None:
-    compare("runbook_recover_a_failed_migration.ipynb", copy, tmp_path)
+    compare("runbooks/recover_a_failed_migration.ipynb", copy, tmp_path)
