@@ -44,7 +44,9 @@ WHERE a.attrelid = pg_catalog.to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdr
 
 RIGHTS = """
 SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE'), pg_catalog.pg_get_userbyid(c.relowner)::text,
-    pg_catalog.has_schema_privilege('qb', 'CREATE')
+    pg_catalog.has_schema_privilege('qb', 'CREATE'),
+    c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = c.oid),
+    EXISTS (SELECT FROM pg_catalog.pg_subscription_rel WHERE srrelid = c.oid)
 FROM pg_catalog.pg_class AS c WHERE c.oid = pg_catalog.to_regclass(%s)
 """
 
@@ -107,13 +109,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """What the trigger of a backfill needs to know; `reads` are the columns it watches."""
+    """What the trigger of a backfill needs to know.
+
+    `reads` are the columns it watches. With `always` it fires for rows of a subscription, too.
+    """
 
     trigger: str
     function: str
     targets: tuple[Target, ...]
     reads: tuple[str, ...]
     where: str
+    always: bool = False
 
 
 def settle(conn: Connection, spec: Spec) -> Sync:
@@ -127,7 +133,7 @@ def settle(conn: Connection, spec: Spec) -> Sync:
         )  # fmt: skip
         raise _cannot(spec, what, "have the application write the new form, or use `set`")
     table = sql.Identifier(spec.schema, spec.table).as_string(conn)
-    owns, owner, makes = conn.execute(RIGHTS, [table]).fetchall()[0]
+    owns, owner, makes, heirs, subscribed = conn.execute(RIGHTS, [table]).fetchall()[0]
     if not (owns and makes):
         raise RefusedError(
             f"this role may not make a trigger on {spec.schema}.{spec.table}",
@@ -136,6 +142,8 @@ def settle(conn: Connection, spec: Spec) -> Sync:
             todo="connect as the owner of both, or leave keep_in_sync out",
             code="missing-privilege",
         )
+    if heirs:
+        raise _cannot(spec, "tables inherit from it, and each has triggers of its own", "fill each")
     texts = {column.name: column.sql for column in spec.set}
     try:
         read = expressions.read(conn, spec.schema, spec.table, {**texts, "": spec.where or "true"})
@@ -160,6 +168,7 @@ def settle(conn: Connection, spec: Spec) -> Sync:
         targets,
         tuple(name for name in columns if name in reads),
         spec.where or "true",
+        subscribed,
     )
 
 
@@ -272,6 +281,12 @@ def _install(conn: Connection, spec: Spec) -> None:
                 sql.Identifier("qb", sync.function),
             )
         )
+        if sync.always:
+            conn.execute(
+                sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(
+                    sql.Identifier(spec.schema, spec.table), sql.Identifier(sync.trigger)
+                )
+            )
         conn.execute(
             "UPDATE qb.backfill SET in_sync = %s WHERE id = %s",
             [sync.trigger, spec.id],

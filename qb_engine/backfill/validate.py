@@ -135,6 +135,8 @@ def validate(conn: Connection, row: Row, code: Code | None = None) -> Checked:
 
 def sample(conn: Connection, spec: Spec, rows: int = ROWS) -> Sample:
     """Compute some rows again, spread over the key, and compare."""
+    if spec.by_place:
+        return Sample(left_out=("rows without a key are in another place once they are written",))
     kept, left_out = _comparable(conn, spec)
     if not kept:
         return Sample(left_out=left_out)

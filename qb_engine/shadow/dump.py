@@ -27,6 +27,7 @@ _SETTING = re.compile(r"(?m)^SET (?:transaction_timeout) = .*$")
 # a backfill's trigger, whose function is in schema qb; both are gone when it is over
 _IN_SYNC = re.compile(
     r"(?m)^CREATE TRIGGER \S*qb_in_sync_\S+ BEFORE .* EXECUTE FUNCTION qb\.in_sync_\w+\(\);$"
+    r"|^ALTER TABLE .* ENABLE ALWAYS TRIGGER \S*qb_in_sync_\S+;$"
 )
 # pg_dump writes privileges and what follows them last
 _LAST = re.compile(r"(?m)^-- Name: [^\n]*; Type: (?:DEFAULT )?ACL; Schema: ")
