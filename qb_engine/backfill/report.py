@@ -100,8 +100,10 @@ class BackfillReport(Report):
         found += _swept(p)
         if p.then_post and p.post_state:
             found.append(f"what comes after it: {p.post_state} {p.post_error}".strip())
-        if p.in_sync and p.moving:
-            found.append(f"rows that are written meanwhile are filled by the trigger {p.in_sync}")
+        if p.in_sync:
+            text = f"rows that are written meanwhile are filled by the trigger {p.in_sync}"
+            drop = f"; once nobody writes the old form any more: qb backfill sync {p.id} --drop"
+            found.append(text if p.moving else text + drop)
         if p.key_said and p.moving:
             found.append(p.key_said)
         if self.ui:
@@ -302,7 +304,7 @@ def _compared(p: Progress, t: Totals) -> Iterator[Table]:
         ends = dict.fromkeys((format_value(low, kind), format_value(high, kind)))
         off = "less" if real < low * 0.95 else "more" if real > high * 1.05 else "as expected"
         rows.append((name, " to ".join(ends), format_value(real, kind), off))
-    if rows:
+    if len(rows) > 1:  # a count alone is the planner's guess
         columns = (Column("what"), Column("expected"), Column("came"), Column("that is"))
         yield Table("Expected and come", columns, tuple(rows))
 

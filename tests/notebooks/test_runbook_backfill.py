@@ -1,0 +1,17 @@
+"""runbooks/backfill.ipynb does what it shows"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.notebooks.compared import compare
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_runbook_for_a_backfill_gives_the_outputs_that_it_shows(
+    copy: Path, tmp_path: Path
+) -> None:
+    compare("runbooks/backfill.ipynb", copy, tmp_path)
