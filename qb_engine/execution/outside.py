@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from qb_engine.sql import Statement, qualified
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
 
-POLL_S = 0.002
+POLL_S = 0.0003  # a lock on an index is held for a millisecond or two, and nothing can pin it
 SAMPLE_S = 0.02  # between two looks at first; doubles
 LONGEST_SAMPLE_S = 1.0
 STEP_S = 2.0  # a statement that has not asked for a pinned table by now does not want it
@@ -108,21 +109,20 @@ def stepped(
                 pin.execute(text.encode())
         thread = threading.Thread(target=act, daemon=True)
         thread.start()
-        waited = 0.0
+        since = time.monotonic()  # nobody has asked for a pinned table
         while thread.is_alive():
             thread.join(POLL_S)
-            waited += POLL_S
             for lock in _asked(acting.info.backend_pid, watching):
                 found.append(lock)
                 if lock.relation not in pins:
                     continue
-                waited = 0.0
+                since = time.monotonic()
                 if lock.relation in loosened:
                     _let_go(pins.pop(lock.relation), spare)
                 else:
                     pins[lock.relation].execute("ROLLBACK TO SAVEPOINT stronger")
                     loosened.add(lock.relation)
-            if pins and waited > STEP_S:
+            if pins and time.monotonic() - since > STEP_S:
                 for name in list(pins):
                     _let_go(pins.pop(name), spare)
     finally:
