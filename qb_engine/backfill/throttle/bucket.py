@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 KEPT_S = 1.0  # of time that was not used: a batch's own time must not be paid twice
+LEAST_SHARE = 0.01  # of the keys written: a stretch in which none are says little of the next
 BATCH_S = 0.25  # of the rate is what one batch may write, shared among the lanes
 
 # The charge need not reach the disk: a crash gives back at most a batch.
@@ -55,4 +56,4 @@ def empty(conn: psycopg.Connection[Any], backfill: str) -> None:
 def keys(rate: float, lanes: int, share: float) -> int:
     """The most keys of a batch: few enough that a lane does not wait long after it."""
     rows = rate * BATCH_S / max(1, lanes)
-    return max(1, int(rows / max(share, 0.1)))
+    return max(1, int(rows / max(share, LEAST_SHARE)))

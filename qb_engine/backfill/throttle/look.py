@@ -65,9 +65,13 @@ class Look:
         """What each signal said last."""
         return {name: kept.reading for name, kept in self._kept.items()}
 
+    def reading(self, name: str) -> Reading:
+        """What a signal said last; go where it was not read."""
+        return self._kept[name].reading if name in self._kept else GO
+
     def value(self, name: str) -> float | None:
         """What a signal measured last."""
-        return self._kept[name].reading.value if name in self._kept else None
+        return self.reading(name).value
 
     def read(self, conn: Connection, spec: Spec) -> None:
         """Read what is due. Raise psycopg's error only when the connection is gone."""

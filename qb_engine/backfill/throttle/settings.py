@@ -37,6 +37,11 @@ def defaults(kind: type[Signal]) -> dict[str, Any]:
     return {each.name: each.default for each in fields(kind) if each.default is not MISSING}
 
 
+def values(signal: Signal) -> dict[str, Any]:
+    """The options of a signal as they are."""
+    return {each.name: getattr(signal, each.name) for each in fields(signal)}
+
+
 def readers(kind: type[Signal]) -> dict[str, Callable[[Any], Any]]:
     """How the value of each option is read: it raises ValueError."""
     return {each.name: each.metadata["read"] for each in fields(kind)}

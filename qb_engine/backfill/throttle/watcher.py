@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 Connection = psycopg.Connection[Any]
 
 NAME = "qb backfill watcher"
-STEP_S = 0.25  # between two looks at a batch that runs for long
+STEP_S = 0.1  # between two looks at a batch
+SHARE = 0.2  # ... or this share of the time that it runs already: for long ones
+LONGEST_STEP_S = 0.5
 AWAY_S = 30.0  # a look that failed is tried again after this
 STATEMENT_MS = 2_000
 
@@ -142,7 +144,7 @@ class Watcher:
         now = time.monotonic()
         with self._change:
             for batch in self._batches.values():
-                batch.looks_at = now + STEP_S
+                batch.looks_at = now + min(max(STEP_S, SHARE * (now - batch.began)), LONGEST_STEP_S)
             for pid, waited, sessions in found:
                 batch_seen = self._batches.get(pid)
                 if batch_seen is None or now - batch_seen.began < waited - STEP_S:

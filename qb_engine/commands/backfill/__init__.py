@@ -15,7 +15,7 @@ from qb_engine.commands._tree import QbGroup
 
 ORDER = [
     *("estimate", "preview", "start", "status", "watch", "pause", "resume", "tune", "cancel"),
-    *("retry", "quarantine", "list", "history"),
+    *("retry", "quarantine", "signals", "list", "history"),
 ]
 SHARED = frozenset({"found", "following", "live", "screen"})
 

@@ -21,7 +21,7 @@ class LockWaiters(Signal):
     name: ClassVar[str] = "lock_waiters"
     between: ClassVar[bool] = False
 
-    slow: float | None = option(0.5, optional(duration), "seconds of waiting: smaller batches")
+    slow: float | None = option(0.1, optional(duration), "seconds of waiting: smaller batches")
     cancel: float | None = option(2.0, optional(duration), "seconds of waiting: cancel the batch")
 
 
