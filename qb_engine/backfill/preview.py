@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -142,7 +143,8 @@ def _transform(conn: Connection, spec: Spec, rows: int, code: Backfill) -> Previ
     keys = _keys(conn, spec, rows)
     if not keys:
         return _preview(spec, [], (), 0)
-    one = replace(spec, only=tuple(keys))
+    # another checksum makes another idempotency key: a trial is not taken for the real thing
+    one = replace(spec, only=tuple(keys), checksum=uuid.uuid4().hex)
     kind = kinds.of(one)
     prepared = kind.prepare(conn, one, None, None, code)
 

@@ -46,6 +46,12 @@ class Backfill:
         sql = "UPDATE t SET a = b WHERE {batch}"        # or DELETE, or INSERT ... SELECT
         def transform(self, rows): ...                  # a DataFrame in, a DataFrame out; async too
 
+    `{batch}` becomes the range of keys of a batch, so it is AND-ed to the WHERE of what reads
+    `table`. A transform returns the columns of the key and those to write; rows that it leaves out
+    stay as they are, and one that was changed meanwhile is given to it again. What it is given in
+    `rows.attrs["idempotency_key"]` is the same when a batch is tried again, for services it calls.
+    Its types are those of qb_engine/backfill/frames/columns.py; None, NaN and NaT are NULL.
+
     `where` says which rows still need it. `columns` is what `transform` reads (left out: all).
     `key` names the columns to walk by (left out: the primary key, or the best unique one).
     `validate` is an SQL query that must return no row, or a method `validate(self, q)`.

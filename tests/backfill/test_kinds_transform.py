@@ -268,3 +268,31 @@ def test_a_preview_of_a_transform_writes_and_takes_it_back(case: Case) -> None:
     ]
     assert seen.shown == ("v",)
     assert case.one("SELECT count(v) FROM t") == 0
+
+
+PICKY = """
+table = "t"
+columns = []
+on_error = "quarantine"
+
+def transform(self, rows):
+    made = [{13: {}, 17: {13: 17}}.get(i, {13: "fine"})[13] for i in rows["id"].tolist()]
+    return rows[["id"]].assign(v=pd.Series(made, dtype=object))
+"""
+
+
+def test_rows_that_a_transform_fails_on_are_found_and_set_aside(case: Case) -> None:
+    case.counted(40)
+    case.driven_here(coded(case, PICKY))
+    assert case.one("SELECT count(v) FROM t") == 38
+    aside = case.sql("SELECT key[1], error FROM qb.quarantine ORDER BY 1")
+    assert [key for key, _ in aside] == ["13", "17"]
+    assert "KeyError" in aside[0][1]
+    assert "v is text" in aside[1][1]
+
+
+def test_a_worker_runs_a_transform_of_the_project(driven: Case) -> None:
+    driven.counted(200)
+    driven.start(coded(driven, ASYNC.replace("batch_size = 10", "batch_size = 50")))
+    assert driven.ended().state == "completed", driven.progress().error
+    assert driven.one("SELECT count(*) FROM t WHERE v = 'v' || id") == 200

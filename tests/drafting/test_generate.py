@@ -402,6 +402,30 @@ def test_stamps_follow_the_last_migration(home: Project, target: Connection) -> 
     assert found.id == "29990101000001_next"
 
 
+@pytest.mark.parametrize(
+    "does",
+    [
+        'sql = "UPDATE users AS u SET email = lower(u.name) WHERE {batch}"\n',
+        'columns = ["name"]\n\n    async def transform(self, rows):\n'
+        '        return rows.assign(email=rows["name"])\n',
+    ],
+)
+def test_what_a_backfill_of_another_kind_relies_on_is_inferred(
+    home: Project, target: Connection, scratch: Connection, does: str
+) -> None:
+    drafting.save(home, "fill_email", "ALTER TABLE users ADD email text")
+    text = f'class Fill(Backfill):\n    table = "users"\n    {does}'
+    drafting.save(home, "fill_email", text, part="backfill")
+    found = drafting.generate(home, conn=target, scratch=scratch, stamp="20240316090000")
+    assert found.constraints["users"]["columns"] == {
+        "email": {"must_exist": False},
+        "name": {"type": "text", "nullable": False},
+    }
+    loaded = load_one(home.migrations / "20240316090000_fill_email").backfill
+    assert loaded is not None
+    assert bool(loaded.transform) != bool(loaded.sql)
+
+
 @pytest.mark.parametrize("name", ["add_column", "none", "true", "migration", "x1", "Backfill"])
 def test_class_names_never_hide_what_the_file_imports(
     home: Project, target: Connection, name: str

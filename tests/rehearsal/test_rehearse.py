@@ -127,6 +127,37 @@ def test_a_backfill_is_run_with_it(
     assert stages[1]["backfill"] == {"state": "completed", "rows": 50}
 
 
+@pytest.mark.parametrize(
+    "does",
+    [
+        '    sql = "UPDATE users SET full_name = upper(name) WHERE {batch}"\n',
+        '    columns = ["name"]\n    def transform(self, rows):\n'
+        '        return rows.assign(full_name=rows["name"].str.upper())\n',
+    ],
+)
+def test_every_kind_of_backfill_is_planned_and_rehearsed(
+    qb: Qb, write: Write, users: Connection, does: str
+) -> None:
+    write(
+        "20240101000000_full/backfill.py",
+        "from qb_engine.migrations import Backfill\n\nclass Fill(Backfill):\n"
+        f'    table = "users"\n    batch_size = 7\n{does}',
+    )
+    write(
+        "20240101000000_full/migration.sql",
+        "-- qb:up\nALTER TABLE users ADD COLUMN full_name text;\n"
+        "-- qb:down\nALTER TABLE users DROP full_name;\n",
+    )
+    said = "transform, which is Python" if "transform" in does else "runs over users: UPDATE"
+    assert said in str(qb("plan"))
+    (shown,) = qb("panel").migrations  # type: ignore[attr-defined]
+    assert said in shown.fills
+    if "transform" in does:
+        found = qb("rehearse")
+        assert found.ok, str(found)
+        assert found.as_dict()["stages"][1]["backfill"] == {"state": "completed", "rows": 50}
+
+
 def test_without_a_way_back_it_goes_up_only(qb: Qb, write: Write, users: Connection) -> None:
     write("20240101000000_age.sql", "ALTER TABLE users ADD COLUMN age int;")
     found = qb("rehearse")

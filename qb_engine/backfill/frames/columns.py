@@ -2,8 +2,8 @@
 
 | PostgreSQL | in the DataFrame | dtype |
 |---|---|---|
-| smallint, integer, bigint | int, or pd.NA | Int64 |
-| boolean | bool, or pd.NA | boolean |
+| smallint, integer, bigint | int, or pd.NA | int64 when NOT NULL, else Int64 |
+| boolean | bool, or pd.NA | bool when NOT NULL, else boolean |
 | real, double precision | float, NaN for NULL | float64 |
 | timestamp with time zone | UTC, NaT for NULL | datetime64[us, UTC] |
 | timestamp | NaT for NULL | datetime64[us] |
@@ -42,7 +42,7 @@ SELECT a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, 
     CASE WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname ELSE '' END,
     CASE WHEN e.typnamespace = 'pg_catalog'::regnamespace THEN e.typname ELSE '' END,
     t.typelem <> 0 AND t.typlen = -1 AND t.typcategory = 'A',
-    a.attgenerated <> '' OR a.attidentity = 'a'
+    a.attgenerated <> '' OR a.attidentity = 'a', a.attnotnull
 FROM pg_attribute AS a
 JOIN below USING (attnum)
 JOIN pg_type AS t ON t.oid = below.type AND t.typtype <> 'd'
@@ -64,7 +64,8 @@ IN_ARRAYS = TEXTS | PLAIN - {"timestamp", "timestamptz"}
 class Column:
     """A column and its form: a type's name in PLAIN, `text`, `json`, `array`, or `other`.
 
-    `type` is its type as SQL, `bare` without a length, `fixed` True when it cannot be set.
+    `type` is its type as SQL, `bare` without a length, `fixed` True when it cannot be set,
+    `filled` when it is NOT NULL.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Column:
     form: str
     element: str = ""
     fixed: bool = False
+    filled: bool = False
 
     @property
     def read(self) -> sql.Composable:
@@ -100,8 +102,8 @@ def columns(conn: psycopg.Connection[Any], spec: Spec) -> dict[str, Column]:
     """The columns of the table by their names, as they are now; with the place of a row, ctid."""
     name = sql.Identifier(spec.schema, spec.table).as_string(None)
     found = {"ctid": Column("ctid", "tid", "tid", "other", fixed=True)}
-    for column, kind, bare, base, element, array, fixed in conn.execute(COLUMNS, {"table": name}):
-        found[column] = Column(column, kind, bare, _form(base, array), element or "", fixed)
+    for column, kind, bare, base, element, array, *more in conn.execute(COLUMNS, {"table": name}):
+        found[column] = Column(column, kind, bare, _form(base, array), element or "", *more)
     return found
 
 

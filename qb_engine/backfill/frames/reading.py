@@ -88,6 +88,8 @@ def query(
 def _series(column: Column, values: list[Any]) -> pd.Series[Any]:
     form = column.form
     if form in ("int2", "int4", "int8", "bool"):
+        if column.filled and None not in values:  # NOT VALID lets older rows have none
+            return pd.Series(np.array(values, dtype=np.bool_ if form == "bool" else np.int64))
         missing = _missing(values)
         given = [value or 0 for value in values] if missing.any() else values
         if form == "bool":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
 
 __all__ = ["KIND", "Transform", "TransformFailed"]
 
+RUN = """
+SELECT concat_ws(' ', current_database(), (SELECT extract(epoch FROM started_at)
+    FROM qb.backfill WHERE id = %s))
+"""
+
 UNLOCKED = 2  # times that changed rows are transformed again before the range is locked for it
 
 
@@ -47,6 +53,7 @@ class Prepared:
     result: Result
     table: dict[str, Column]
     code: Backfill
+    run: str
     ms: float = 0.0
 
     @property
@@ -102,8 +109,8 @@ class Transform:
                 fault="code",
             )
         started = time.monotonic()
-        rows, table = rows_of(conn, spec, lo, hi, code)
-        done = transformed(spec, lo, hi, code, rows, table, again=late)
+        rows, table = rows_of(conn, spec, lo, hi)
+        done = transformed(spec, lo, hi, code, rows, table, run=_run(conn, spec), again=late)
         return replace(done, ms=(time.monotonic() - started) * 1000)
 
     def write(
@@ -144,7 +151,7 @@ class Transform:
 
 
 def rows_of(
-    conn: Connection, spec: Spec, lo: Key, hi: Key, code: Backfill, *, lock: bool = False
+    conn: Connection, spec: Spec, lo: Key, hi: Key, *, lock: bool = False
 ) -> tuple[Rows, dict[str, Column]]:
     """Read the rows of a range, with the columns of the table as they are now."""
     table = columns(conn, spec)
@@ -161,6 +168,13 @@ def rows_of(
         ) from None
 
 
+def _run(conn: Connection, spec: Spec) -> str:
+    """What tells a backfill that was started from one before it, and from those elsewhere."""
+    if not conn.execute("SELECT to_regclass('qb.backfill') IS NOT NULL").fetchall()[0][0]:
+        return uuid.uuid4().hex
+    return str(conn.execute(RUN, [spec.id]).fetchall()[0][0])
+
+
 def transformed(
     spec: Spec,
     lo: Key,
@@ -169,6 +183,7 @@ def transformed(
     rows: Rows,
     table: dict[str, Column],
     *,
+    run: str = "",
     again: bool = False,
 ) -> Prepared:
     """Have the user's code transform rows; `again` when others of the range were before."""
@@ -176,29 +191,31 @@ def transformed(
     transform: Callable[..., Any] = code.transform
     frame = rows.frame.copy()
     frame.attrs = {
-        "idempotency_key": idempotency_key(spec, lo, hi, rows.versions if again else ()),
+        "idempotency_key": idempotency_key(spec, lo, hi, run, rows.versions if again else ()),
         "lo": None if lo is None else tuple(lo),
         "hi": None if hi is None else tuple(hi),
         "migration": spec.id,
     }
     if not len(frame):
-        return Prepared(0, [], Result((), (), []), table, code)
+        return Prepared(0, [], Result((), (), []), table, code, run)
 
     def where() -> str:
         return f"{place(transform)}, {_range(spec, lo, hi)}"
 
     returned = _called(transform, frame, spec, lo, hi)
     result = matched(returned, rows.frame, key, table, f"{spec.schema}.{spec.table}", where)
-    return Prepared(len(rows.versions), rows.versions, result, table, code)
+    return Prepared(len(rows.versions), rows.versions, result, table, code, run)
 
 
-def idempotency_key(spec: Spec, lo: Key, hi: Key, rows: Sequence[Version] = ()) -> str:
+def idempotency_key(
+    spec: Spec, lo: Key, hi: Key, run: str = "", rows: Sequence[Version] = ()
+) -> str:
     """The same for the same range however often it is tried; another for other `rows` of it.
 
     Rows that came late, or changed while their batch was computed, are given in a range that was
-    given before: their versions tell these calls apart.
+    given before: their versions tell these calls apart. `run` tells a rehearsal from the real one.
     """
-    parts = [spec.id, spec.checksum, spec.schema, spec.table, lo, hi, spec.only, sorted(rows)]
+    parts = [spec.id, spec.checksum, run, spec.schema, spec.table, lo, hi, spec.only, sorted(rows)]
     text = repr([list(p) if isinstance(p, tuple | list) else p for p in parts])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -374,11 +391,11 @@ def _changed(
     lock: bool,
 ) -> Prepared | None:
     """Read and transform the rows of a range whose version is not known; None without any."""
-    rows, table = rows_of(conn, spec, lo, hi, before.code, lock=lock)
+    rows, table = rows_of(conn, spec, lo, hi, lock=lock)
     rows = rows.but(known)
     if not rows.versions:
         return None
-    return transformed(spec, lo, hi, before.code, rows, table, again=True)
+    return transformed(spec, lo, hi, before.code, rows, table, run=before.run, again=True)
 
 
 def _called_as(spec: Spec) -> str:
