@@ -156,10 +156,12 @@ def _is_away(error: Any) -> bool:
 
 async def answers(where: Place) -> bool:
     """Whether Temporal is there now."""
+    from temporalio.service import RPCError
+
     reached = await client(where)
     try:
         return await reached.service_client.check_health(timeout=timedelta(seconds=CALL_S))
-    except (RuntimeError, OSError):
+    except (RPCError, RuntimeError, OSError):
         return False
 
 
