@@ -121,7 +121,7 @@ def _ranges(conn: Connection, spec: Spec, wanted: int, part: parts.Part) -> list
 def _inner(conn: Connection, spec: Spec, wanted: int, upper: Key) -> list[Key]:
     """The keys that cut a table into `wanted` parts of about as many rows, in order.
 
-    From the rows of some blocks, evenly spread over the table: whatever the key and its statistics
+    From the rows of some blocks, spread over the table: whatever the key and its statistics
     are like, this reads the same little of a table of any size, and all of a small one. The server
     compares and orders; where many rows have the same key (it is not unique), there are fewer.
     """
@@ -147,7 +147,8 @@ def _inner(conn: Connection, spec: Spec, wanted: int, upper: Key) -> list[Key]:
         "WITH sampled AS (SELECT {columns}, row_number() OVER (ORDER BY {order}) AS qb_place,"
         " count(*) OVER () AS qb_rows FROM ({sampled}) AS rows),"
         " picked AS (SELECT DISTINCT ON ({compared}) {columns} FROM sampled"
-        " WHERE mod(qb_place * {wanted}, qb_rows) < {wanted} AND {below} ORDER BY {compared})"
+        " WHERE mod(qb_place * {wanted}, qb_rows) < {wanted} AND qb_place < qb_rows AND {below}"
+        " ORDER BY {compared})"
         " SELECT {key} FROM picked ORDER BY {order}"
     ).format(
         columns=columns,
@@ -162,9 +163,13 @@ def _inner(conn: Connection, spec: Spec, wanted: int, upper: Key) -> list[Key]:
 
 
 def _sample(spec: Spec, columns: sql.Composed, blocks: int, step: float) -> sql.Composed:
-    """The keys in every `step`th block of a table. OFFSET 0 has each block read by itself."""
+    """The keys in one of every `step` blocks of a table, any of them: keys may come in periods.
+
+    OFFSET 0 has each block read by itself.
+    """
     return sql.SQL(
-        "SELECT {columns} FROM (SELECT floor((i + 0.5) * {step})::bigint AS block"
+        "SELECT {columns} FROM (SELECT"
+        " floor((i + (hashint4(i) & 65535) / 65536.0) * {step})::bigint AS block"
         " FROM generate_series(0, {last}) AS i) AS blocks CROSS JOIN LATERAL ("
         "SELECT {columns} FROM {table}"
         " WHERE ctid >= format('(%s,0)', block)::tid AND ctid < format('(%s,0)', block + 1)::tid"
