@@ -15,7 +15,7 @@ from qb_engine.secrets import mask
 TONES = {
     "pass": ("PASS", "ok", "OK", "applied", "contracted", "completed", "done", "ready"),
     "fail": ("FAIL", "NOT OK", "failed", "broken", "ERROR", "lost"),
-    "warn": ("WARN", "stopped", "paused", "cancelled", "edited", "expanded", "WARNING"),
+    "warn": ("WARN", "HELD", "stopped", "paused", "cancelled", "edited", "expanded", "WARNING"),
     "info": ("pending", "running", "backfilling", "verifying", "INFO", "draft"),
 }
 _TONE = {word: tone for tone, words in TONES.items() for word in words}
