@@ -47,6 +47,8 @@ fail_on = "warning"             # qb lint exits with 1 at and above notice, warn
 # address = "127.0.0.1:7233"    # left out: qb starts its own server on this machine
 # namespace = "default"
 # profile = "prod"              # a profile of Temporal's own client configuration
+# task_queue = "qb"             # what the names of the workers' queues begin with
+# build_id = "2026-11-22"       # for worker deployments: only the current version gets work
 
 [backfill.throttle]
 # replica_lag = { slow = "5s", stop = "15s" }     # what backfills give way to, and when

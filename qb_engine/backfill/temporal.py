@@ -278,6 +278,21 @@ async def pollers(where: Place, queue: str) -> tuple[str, ...]:
     )
 
 
+async def current_build(where: Place, deployment: str) -> str:
+    """The version of a worker deployment that gets the work; empty when none does."""
+    from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest
+    from temporalio.service import RPCError
+
+    reached = await client(where)
+    request = DescribeWorkerDeploymentRequest(namespace=where.namespace, deployment_name=deployment)
+    try:
+        answer = await asked(where, reached.workflow_service.describe_worker_deployment(request))
+    except RPCError:  # not known yet, or a server without worker deployments
+        return ""
+    routing = answer.worker_deployment_info.routing_config
+    return str(routing.current_deployment_version.build_id)
+
+
 def living(name: str, silent: float) -> bool:
     """Whether a poller lives, by its identity here, or because it was heard of `silent` s ago."""
     parts = name.split("|")

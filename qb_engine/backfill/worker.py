@@ -145,6 +145,14 @@ async def _serve(
             ):
                 await asyncio.sleep(START_POLL_S)
             log.info("polling %s at %s", queue, where.address)
+            build = project.config.temporal.build_id
+            if build and await temporal.current_build(where, DEPLOYMENT) != build:
+                log.warning(
+                    "version %s gets no work until it is made the current one:"
+                    " temporal worker deployment set-current-version"
+                    " --deployment-name %s --build-id %s",
+                    *(build, DEPLOYMENT, build),
+                )
             ready()
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:

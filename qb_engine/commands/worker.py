@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -51,6 +52,8 @@ def command(
     As many may run as wanted, on as many machines: one without the project's folder is told the
     queue (`qb backfill status --json` has it) and the target's URL, and does what needs no Python.
     """
+    gc.disable()  # until it polls: what is imported stays, and to look through it costs a tenth
+
     from contextlib import closing
 
     from qb_engine.backfill import names, temporal, worker, worker_process
@@ -66,6 +69,12 @@ def command(
     where = temporal.place(project, start=True)
     assert where is not None
     queue = queue or names.task_queue(project, target)
+
+    def ready() -> None:
+        gc.freeze()
+        gc.enable()
+        worker_process.polls(project, target)
+
     session.face.say(f"polling {queue} at {where.address}; Ctrl-C ends it")
     ended = worker.serve(
         project,
@@ -76,7 +85,7 @@ def command(
         metrics_port=metrics_port,
         idle_s=idle,
         may_leave=lambda: worker_process.leaving(project, target),
-        ready=lambda: worker_process.polls(project, target),
+        ready=ready,
         serving=lambda port: session.face.say(f"figures at http://localhost:{port}/metrics"),
     )
     return WorkerReport(target.name, queue, ended)
