@@ -10,7 +10,7 @@ from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 
 from qb_engine.backfill import resources
 from tests.backfill.chains import Chain, kept, payloads
-from tests.backfill.conftest import Case, until
+from tests.backfill.conftest import ID, Case, until
 
 MOST_EVENTS = 2_000  # of a run, however many rows there are
 BATCHES = int(os.environ.get("QB_TEST_BATCHES", "2500"))
@@ -64,6 +64,9 @@ def test_orders_through_temporal_go_to_the_ledger_first(driven: Case) -> None:
 
     assert chain.update("cancel")["state"] == "cancelled"
     assert chain.result() == "cancelled"
+    shown = {pair.key.name: pair.value for pair in chain.described().typed_search_attributes}
+    assert (shown["QbMigration"], shown["QbTable"]) == (ID, "public.t")
+    assert (shown["QbTarget"], shown["QbState"]) == ("test", "cancelled")
     assert set(driven.writes()) == {0, 1}
     runs = chain.runs()
     assert len(runs) > 1
