@@ -296,3 +296,31 @@ def test_a_worker_runs_a_transform_of_the_project(driven: Case) -> None:
     driven.start(coded(driven, ASYNC.replace("batch_size = 10", "batch_size = 50")))
     assert driven.ended().state == "completed", driven.progress().error
     assert driven.one("SELECT count(*) FROM t WHERE v = 'v' || id") == 200
+
+
+EXACT = """
+table = "t"
+
+def transform(self, rows):
+    rows["doc"] = [{"new": 1} if i == 2 else doc for i, doc in zip(rows["id"], rows["doc"])]
+    rows.loc[rows["id"] == 2, "f"] = 1.0
+    for doc in rows["other"]:
+        if doc and "change" in doc:
+            doc["change"] = "d"
+    return rows
+"""
+
+
+def test_what_is_as_it_was_read_is_not_written(case: Case) -> None:
+    """A NaN, the spaces of a json and rows without anything new stay, though all is returned."""
+    case.sql("CREATE TABLE t (id int PRIMARY KEY, doc json, f float8, other json)")
+    case.sql("""INSERT INTO t VALUES (1, '{"a":  1.00}', 'NaN', NULL), (2, NULL, 'NaN', NULL),
+        (3, '{"b":   2}', 3, '{"change":  "e"}'), (4, NULL, NULL, NULL)""")
+    case.ledger()
+    assert case.driven_here(coded(case, EXACT)).rows_done == 2
+    assert case.sql("SELECT id, doc::text, f::text, other::text FROM t ORDER BY id") == [
+        (1, '{"a":  1.00}', "NaN", None),
+        (2, '{"new": 1}', "1", None),
+        (3, '{"b":   2}', "3", '{"change": "d"}'),
+        (4, None, None, None),
+    ]

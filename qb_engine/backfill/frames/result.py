@@ -4,29 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from qb_engine.backfill.frames.columns import Column
 from qb_engine.backfill.frames.encoding import Unfit, encoded
 from qb_engine.backfill.frames.failed import TransformFailed
 
-MUTABLE = ("json", "array")  # a transform may change such a value in its place, unnoticed
+MUTABLE = ("json", "array")  # a transform may change such a value in its place
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column that is written: its values, and where they are as they were read.
+
+    There nothing is written, so that what a DataFrame cannot hold exactly (a NaN, the spaces of a
+    json) stays. `same` is None where no value does.
+    """
+
+    column: Column
+    values: list[Any]
+    same: list[bool] | None = None
+
+    def of(self, places: Sequence[int]) -> Field:
+        """The same, of some rows."""
+        same = None if self.same is None else [self.same[i] for i in places]
+        return Field(self.column, [self.values[i] for i in places], same)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What is to be written: columns, a list of values each, and of which rows they are."""
+    """What is to be written, and of which rows."""
 
-    columns: tuple[Column, ...]
-    values: tuple[list[Any], ...]
+    fields: tuple[Field, ...]
     places: list[int]  # in the rows that were read
+
+    def of(self, places: Sequence[int]) -> Result:
+        """The same, of some of its rows."""
+        fields = tuple(field.of(places) for field in self.fields)
+        return Result(fields, [self.places[i] for i in places])
+
+
+def marks(frame: pd.DataFrame, columns: Mapping[str, Column]) -> dict[str, list[str]]:
+    """What values look like that a transform may change in their place."""
+    return {
+        name: [repr(value) for value in frame[name].tolist()]
+        for name in frame.columns
+        if columns[name].form in MUTABLE
+    }
 
 
 def matched(
     returned: object,
     given: pd.DataFrame,
+    marked: Mapping[str, list[str]],
     key: Sequence[str],
     columns: Mapping[str, Column],
     table: str,
@@ -34,8 +68,9 @@ def matched(
 ) -> Result:
     """Check what a transform returned, and match its rows by key with those it was given.
 
-    Rows that are left out stay as they are, and so do columns that are as they were read. Raise
-    TransformFailed: nothing of it is written then.
+    `marked` are the `marks` of these, made before it was called. Rows that are left out stay as
+    they are, and so do values that are as they were read. Raise TransformFailed: nothing of it is
+    written then.
     """
 
     def refused(what: str, why: str, todo: str) -> TransformFailed:
@@ -69,21 +104,27 @@ def matched(
         )
     returned = returned.reset_index(drop=True)
     places = _places(returned, given, key, refused)
-    before = given
-    if places != list(range(len(given))):
-        before = given.iloc[places].reset_index(drop=True)
-    written = []
+    fields = []
     for name in names:
-        if name in key or _as_read(columns[name], returned, before):
+        column = columns[name]
+        same = None
+        if name in given.columns:
+            same = _same(column, returned[name], given[name].iloc[places], marked, places)
+        if name in key or (same and all(same)):
             continue
-        if columns[name].fixed:
+        if column.fixed:
             raise refused(
                 f"transform returned another {name}, which {table} generates itself",
                 "such a column cannot be set",
                 "leave the column out of what is returned",
             )
-        written.append(columns[name])
-    return Result(tuple(written), tuple(_values(returned, written, key, where)), places)
+        values = _values(returned, column, key, where)
+        fields.append(Field(column, values, same if same and any(same) else None))
+    found = Result(tuple(fields), places)
+    if fields and all(field.same for field in fields):  # rows of which nothing is new
+        new = [i for i in range(len(places)) if not all(f.same and f.same[i] for f in fields)]
+        found = found.of(new)
+    return found
 
 
 def _places(
@@ -121,41 +162,48 @@ def _places(
     return [known[row] for row in rows]
 
 
-def _as_read(column: Column, returned: pd.DataFrame, before: pd.DataFrame) -> bool:
-    """Whether a column came back as it was read, so that there is nothing to write."""
-    name = column.name
-    if name not in before.columns or (column.form in MUTABLE and not column.fixed):
-        return False
-    old, new = before[name], returned[name]
-    if old.dtype == new.dtype and old.dtype != object:
-        return bool(old.equals(new))
-    return _same(old.tolist(), new.tolist())
+def _same(
+    column: Column,
+    new: pd.Series[Any],
+    old: pd.Series[Any],
+    marked: Mapping[str, list[str]],
+    places: Sequence[int],
+) -> list[bool]:
+    """Which values of a column are as they were read."""
+    if column.name in marked:
+        before = marked[column.name]
+        return [repr(value) == before[place] for value, place in zip(new.tolist(), places)]
+    missing = (new.isna().to_numpy(dtype=bool) & old.isna().to_numpy(dtype=bool)).tolist()
+    if new.dtype == old.dtype and new.dtype != object:
+        equal = np.asarray(new.array == old.array, dtype=object).tolist()
+        return [none or each is True for none, each in zip(missing, equal)]
+    return [
+        none or _alike(a, b) for none, a, b in zip(missing, new.tolist(), old.tolist(), strict=True)
+    ]
 
 
-def _same(old: list[Any], new: list[Any]) -> bool:
-    try:
-        return bool(old == new)
-    except (TypeError, ValueError):  # values that cannot be compared are not the same
+def _alike(new: Any, old: Any) -> bool:
+    if new is old:
+        return True
+    if type(new) is not type(old) and not (isinstance(new, int) and isinstance(old, int)):
         return False
+    return str(new) == str(old) if isinstance(new, Decimal) else bool(new == old)
 
 
 def _values(
-    returned: pd.DataFrame, written: Sequence[Column], key: Sequence[str], where: Callable[[], str]
-) -> list[list[Any]]:
-    found = []
-    for column in written:
-        try:
-            found.append(encoded(column, returned[column.name]))
-        except Unfit as unfit:
-            row = [returned[name].iat[unfit.place] for name in key]
-            raise TransformFailed(
-                f"transform returned a value for row {_shown(key, row)} that cannot be written",
-                where=where(),
-                why=str(unfit),
-                todo="return it in the type of its column, or None for NULL",
-                fault="data",
-            ) from None
-    return found
+    returned: pd.DataFrame, column: Column, key: Sequence[str], where: Callable[[], str]
+) -> list[Any]:
+    try:
+        return encoded(column, returned[column.name])
+    except Unfit as unfit:
+        row = [returned[name].iat[unfit.place] for name in key]
+        raise TransformFailed(
+            f"transform returned a value for row {_shown(key, row)} that cannot be written",
+            where=where(),
+            why=str(unfit),
+            todo="return it in the type of its column, or None for NULL",
+            fault="data",
+        ) from None
 
 
 def _hashable(row: Sequence[Any]) -> tuple[Hashable, ...]:

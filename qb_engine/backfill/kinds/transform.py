@@ -23,7 +23,7 @@ from qb_engine.backfill.frames.columns import Column, columns
 from qb_engine.backfill.frames.copying import binary
 from qb_engine.backfill.frames.failed import TransformFailed, place
 from qb_engine.backfill.frames.reading import Rows, Unreadable, Version, query, read
-from qb_engine.backfill.frames.result import Result, matched
+from qb_engine.backfill.frames.result import Field, Result, marks, matched
 from qb_engine.backfill.kinds.kind import Wrote
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ SELECT concat_ws(' ', current_database(), (SELECT extract(epoch FROM started_at)
     FROM qb.backfill WHERE id = %s))
 """
 
+STAYS = Column("", "boolean", "boolean", "bool")
 UNLOCKED = 2  # times that changed rows are transformed again before the range is locked for it
 
 
@@ -63,15 +64,8 @@ class Prepared:
 
     def without(self, fresh: set[Version]) -> Prepared:
         """The same, of the rows only that are still what they were."""
-        keep = [
-            i for i, place in enumerate(self.result.places) if self.versions[place] in fresh
-        ]  # fmt: skip
-        result = replace(
-            self.result,
-            values=tuple([column[i] for i in keep] for column in self.result.values),
-            places=[self.result.places[i] for i in keep],
-        )
-        return replace(self, result=result)
+        keep = [i for i, place in enumerate(self.result.places) if self.versions[place] in fresh]
+        return replace(self, result=self.result.of(keep))
 
 
 class Transform:
@@ -117,7 +111,7 @@ class Transform:
         self, conn: Connection, spec: Spec, lo: Key, hi: Key, *, late: bool, prepared: Prepared
     ) -> Wrote:
         seen = None if spec.where else prepared.seen
-        if not prepared.result.columns or not prepared.result.places:
+        if not prepared.result.fields or not prepared.result.places:
             return Wrote(0, 0, seen)
         parts = [prepared]
         if not late:
@@ -197,13 +191,15 @@ def transformed(
         "migration": spec.id,
     }
     if not len(frame):
-        return Prepared(0, [], Result((), (), []), table, code, run)
+        return Prepared(0, [], Result((), []), table, code, run)
 
     def where() -> str:
         return f"{place(transform)}, {_range(spec, lo, hi)}"
 
+    marked = marks(rows.frame, table)
     returned = _called(transform, frame, spec, lo, hi)
-    result = matched(returned, rows.frame, key, table, f"{spec.schema}.{spec.table}", where)
+    name = f"{spec.schema}.{spec.table}"
+    result = matched(returned, rows.frame, marked, key, table, name, where)
     return Prepared(len(rows.versions), rows.versions, result, table, code, run)
 
 
@@ -287,13 +283,35 @@ def _savepoint(conn: Connection) -> Iterator[Callable[[], None]]:
             raise psycopg.Rollback(transaction)
 
 
+def _sent(result: Result) -> list[tuple[str, Column, list[Any]]]:
+    """The columns of the table that results travel in: values, and which of them stay."""
+    found: list[tuple[str, Column, list[Any]]] = []
+    for i, field in enumerate(result.fields):
+        found.append((f"qb_{i}", field.column, field.values))
+        if field.same is not None:
+            found.append((f"qb_{i}_same", STAYS, field.same))
+    return found
+
+
+def _value(spec: Spec, field: Field, number: int) -> sql.Composable:
+    """What a column is set to."""
+    value = field.column.written(sql.Identifier("qb_rows", f"qb_{number}"))
+    if field.same is None:
+        return value
+    return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(
+        sql.Identifier("qb_rows", f"qb_{number}_same"),
+        sql.Identifier(_called_as(spec), field.column.name),
+        value,
+    )
+
+
 def _loaded(conn: Connection, part: Prepared, number: int) -> sql.Composed:
     """Send the results into a table that ends with the transaction; its name."""
     name = sql.Composed([sql.Identifier("pg_temp", f"qb_rows_{number}")])
     result = part.result
-    carried = [sql.SQL(column.carried) for column in result.columns]
     made = [
-        sql.SQL(", {} {}").format(sql.Identifier(f"qb_{i}"), kind) for i, kind in enumerate(carried)
+        sql.SQL(", {} {}").format(sql.Identifier(name), sql.SQL(column.carried))
+        for name, column, _ in _sent(result)
     ]
     conn.execute(
         sql.SQL(
@@ -305,7 +323,8 @@ def _loaded(conn: Connection, part: Prepared, number: int) -> sql.Composed:
         conn.cursor() as cursor,
         cursor.copy(sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(name)) as copy,
     ):
-        for chunk in binary(versions, result.columns, result.values):
+        sent = _sent(result)
+        for chunk in binary(versions, [each[1] for each in sent], [each[2] for each in sent]):
             copy.write(chunk)
     return name
 
@@ -326,15 +345,12 @@ def _written(
     With `late` rows that would not change are left out.
     """
     result = part.result
-    if not result.places or not result.columns:
+    if not result.places or not result.fields:
         return 0, 0
     source = sql.Composed([sql.Identifier("pg_temp", f"qb_rows_{number}")])
     if not loaded:
         source = _loaded(conn, part, number)
-    values = [
-        (column, column.written(sql.Identifier("qb_rows", f"qb_{i}")))
-        for i, column in enumerate(result.columns)
-    ]
+    values = [(field.column, _value(spec, field, i)) for i, field in enumerate(result.fields)]
     update = sql.SQL("UPDATE {} AS {} SET {} FROM {} AS qb_rows WHERE {}").format(
         statements.table(spec),
         sql.Identifier(_called_as(spec)),
