@@ -17,7 +17,7 @@ from qb_engine.backfill.payloads import ENDED
 __all__ = ["Hold", "Progress", "SegmentProgress", "progress", "rate_of"]
 
 WINDOW_S = 300.0  # of the past that the rate and its spread are taken from
-LOOKED_AT = 4_000  # batches at most: 100,000 in the ledger cost no more than these
+LOOKED_AT = 2_000  # batches at most: 100,000 in the ledger cost no more than these
 HOLDS = 50  # that are named at once
 DIVISORS = (1, 2, 3, 4, 6, 8, 12, 24)  # of the slices
 BATCHES_EACH = 3  # at least, so that a slice tells a rate

@@ -1,26 +1,25 @@
 -- a backfill at one moment, in one row: what is cheap however many batches there were
 WITH recent AS MATERIALIZED (
-    SELECT rows, ms, at, lag_s, worker FROM qb.batch
-    WHERE backfill = %(id)s AND at > clock_timestamp() - %(window)s * interval '1 s'
+    SELECT rows, ms, greatest(extract(epoch FROM statement_timestamp() - at)::float8, 0) AS age
+    FROM qb.batch
+    WHERE backfill = %(id)s AND at > statement_timestamp() - %(window)s * interval '1 s'
     ORDER BY at DESC LIMIT %(most)s
 ), span AS (
-    SELECT count(*) AS batches, max(at) AS last,
-        extract(epoch FROM clock_timestamp() - min(at - ms * interval '1 ms'))::float8 AS since,
-        sum(rows * power(0.5::float8, extract(epoch FROM clock_timestamp() - at)::float8
-            / %(half)s::float8)) AS weighted
+    SELECT count(*) AS batches, max(age + ms / 1000) AS since,
+        sum(rows * exp(age * ln(0.5::float8) / %(half)s::float8)) AS weighted
     FROM recent
 ), sliced AS (
-    SELECT least(%(slices)s - 1, greatest(0, floor(extract(epoch FROM clock_timestamp() - at)
-        / nullif(since, 0) * %(slices)s)))::int AS slice, sum(rows)::float8 AS rows
-    FROM recent, span GROUP BY 1
+    SELECT least(%(slices)s - 1, floor(age / since * %(slices)s))::int AS slice,
+        sum(rows)::float8 AS rows
+    FROM recent, span WHERE since > 0 GROUP BY 1
 )
-SELECT b.kind, b.key_said, b.state, b.wanted, b.schema_name, b.table_name, b.rows_total, b.total_exact,
-    b.error, b.error_code, b.note, b.task_queue, b.workflow_id, b.checksum, b.where_sql <> '',
+SELECT b.kind, b.key_said, b.state, b.wanted, b.schema_name, b.table_name, b.rows_total,
+    b.total_exact, b.error, b.error_code, b.note, b.task_queue, b.workflow_id, b.checksum, b.where_sql <> '',
     b.parallel, b.options, b.then_post, b.post_state, b.post_error, b.in_sync, b.explained,
-    b.estimated, b.checked, b.started_at, b.finished_at, extract(epoch FROM coalesce(b.finished_at, clock_timestamp())
-        - b.started_at)::float8 AS spent,
-    s.segments, span.since, span.weighted, span.batches, coalesce(span.last, (
-        SELECT max(at) FROM qb.batch WHERE backfill = b.id)) AS last_at, (
+    b.estimated, b.checked, b.started_at, b.finished_at,
+    extract(epoch FROM coalesce(b.finished_at, clock_timestamp()) - b.started_at)::float8 AS spent,
+    s.segments, span.since, span.weighted, span.batches, (
+        SELECT max(at) FROM qb.batch WHERE backfill = b.id) AS last_at, (
         SELECT min(at - ms * interval '1 ms') FROM (
             SELECT at, ms FROM qb.batch WHERE backfill = b.id ORDER BY at LIMIT 8) AS f) AS first_at,
     (SELECT json_object_agg(slice, rows) FROM sliced) AS slices,
