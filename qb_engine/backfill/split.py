@@ -22,12 +22,12 @@ LANES = 4  # so many can share it then
 SAMPLE_ROWS = 30_000  # with these, 16 ranges differ by some percent in rows
 SAMPLE_BLOCKS = 1_000  # at least: rows of one block are often alike
 
-# The rows of a table and all below it as the planner knows them; null when never analyzed.
+# The rows of a table and all below it as the planner knows them; a guess of those of one that was
+# never analyzed.
 ESTIMATE = (
     """
-SELECT sum(c.reltuples) FILTER (WHERE c.reltuples >= 0)::bigint,
-    bool_or(c.reltuples < 0),
-    sum(pg_relation_size(c.oid))::bigint
+SELECT sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples
+    ELSE pg_relation_size(c.oid) / %(bytes)s END)::bigint
 FROM """
     + parts.BELOW
     + " AS below JOIN pg_class AS c ON c.oid = below.oid AND c.relkind = 'r'"
@@ -47,9 +47,8 @@ Connection = psycopg.Connection[Any]
 
 def estimate(conn: Connection, spec: Spec) -> int:
     """How many rows the table has, as far as the catalog knows."""
-    row = conn.execute(ESTIMATE, {"schema": spec.schema, "table": spec.table}).fetchone()
-    known, unknown, size = row or (None, True, 0)
-    return int((size or 0) // BYTES_PER_ROW if unknown else known or 0)
+    given = {"schema": spec.schema, "table": spec.table, "bytes": BYTES_PER_ROW}
+    return int(conn.execute(ESTIMATE, given).fetchall()[0][0] or 0)
 
 
 def how_many(rows: int, batch_size: int, parallel: int) -> int:

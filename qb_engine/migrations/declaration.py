@@ -53,7 +53,8 @@ class Backfill:
     Its types are those of qb_engine/backfill/frames/columns.py; None, NaN and NaT are NULL.
 
     `where` says which rows still need it. `columns` is what `transform` reads (left out: all).
-    `key` names the columns to walk by (left out: the primary key, or the best unique one).
+    `key` names the columns to walk by (left out: the best unique key; without one the place on
+    disk, which needs a `where` that a written row no longer fulfils).
     `validate` is an SQL query that must return no row, or a method `validate(self, q)`.
 
     How it goes: `batch_size` is the most rows of a batch (left out: as many as take `target_ms`
