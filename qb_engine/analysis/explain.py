@@ -45,6 +45,7 @@ SELECT s.query, sum(s.calls)::bigint, sum(s.total_exec_time)::float8
  WHERE d.datname = current_database() AND s.query IS NOT NULL
  GROUP BY s.queryid, s.query ORDER BY 3 DESC LIMIT %s
 """
+COMPUTED = "what the backfill writes is computed by its transform: plans do not know of it"
 NO_KEYS = "the backfill's batch is not planned: no statistics tell of its keys"
 HIDDEN = "<insufficient privilege>"
 NOT_THE_APPLICATIONS = ("pg_catalog", "information_schema", "qb")
@@ -149,6 +150,8 @@ def explain(
             if not found:
                 course.assumed.append(NO_KEYS)
             course.fill(_filled(migration.backfill))
+            if migration.backfill.transform:
+                course.assumed.append(COMPUTED)
         for part in migration.after_backfill():
             for group in _groups(part.up):
                 number = course.go(group, part.file, number, own)

@@ -36,7 +36,8 @@ class Bounded:
 
     `walked` is what the table that is walked is called in it, `alone` says that its columns need
     no qualifier, `writes` that these are the rows that the statement writes, `heirs` that it means
-    tables that inherit from it, too (it does not say ONLY).
+    tables that inherit from it, too (it does not say ONLY). `sets` are the columns of the walked
+    table that it writes.
     """
 
     text: str
@@ -49,6 +50,7 @@ class Bounded:
     heirs: bool
     table_at: tuple[int, int]
     range_at: int
+    sets: tuple[str, ...] = ()
 
     def filled(
         self, condition: str, schema: str = "", table: str = "", *, only: bool = False
@@ -131,12 +133,24 @@ def bounded(text: str, table: str, where: str = "sql in backfill.py") -> Bounded
         bool(walked.inh),
         (start, name.end()),
         len(text.encode()[:marker].decode()),
+        _sets(holder, walked),
     )
     _parsed(found.filled("true", "qb", "part"), where)
     return found
 
 
 _VERBS: dict[str, Verb] = {"UpdateStmt": "update", "DeleteStmt": "delete", "InsertStmt": "insert"}
+
+
+def _sets(holder: _Piece, walked: Any) -> tuple[str, ...]:
+    """The columns that an UPDATE of the walked table sets."""
+    if holder.target is None or holder.target != walked or _verb(holder.node) != "update":
+        return ()
+    return tuple(dict.fromkeys(target.res_target.name for target in holder.node.target_list))
+
+
+def _verb(node: Any) -> Verb | None:
+    return _VERBS.get(type(node).__name__)
 
 
 @dataclass(frozen=True, slots=True)

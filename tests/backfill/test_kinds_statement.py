@@ -142,3 +142,10 @@ def test_a_preview_says_what_is_missing_and_what_fails(case: Case) -> None:
     assert failed.value.sqlstate == "22012"
     case.sql("DELETE FROM t")
     assert preview(case.conn, case.filling()).tried == 0
+
+
+def test_a_statement_that_moves_rows_within_the_key_is_refused(case: Case) -> None:
+    case.counted(3)
+    moving = case.declare(table="t", sql="UPDATE t SET (v, id) = ('x', id + 10) WHERE {batch}")
+    with pytest.raises(InputError, match=r"id of public\.t is part of the key"):
+        preview(case.conn, moving)

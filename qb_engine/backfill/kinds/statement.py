@@ -10,6 +10,7 @@ from psycopg import sql
 
 from qb_engine.backfill import statements
 from qb_engine.backfill.kinds.kind import Wrote
+from qb_engine.errors import InputError
 from qb_engine.migrations.bounded import Bounded, bounded
 from qb_engine.sql import ident, qualified
 
@@ -38,6 +39,15 @@ class Own:
     prepares = False
 
     def queries(self, spec: Spec) -> list[tuple[str, sql.Composed]]:
+        key = [column.name for column in spec.key]
+        if moved := [name for name in read(spec).sets if name in key]:
+            raise InputError(
+                f"{', '.join(moved)} of {spec.schema}.{spec.table} is part of the key",
+                where="sql in backfill.py",
+                why="a row that is moved within the key may be met again, and written twice",
+                todo="walk by another key: key = ..., or leave the column as it is",
+                code="bad-backfill",
+            )
         asked = [("sql", self.plan(spec, None, None))]
         if spec.where:
             asked.append(("where", statements.needing(spec)))
