@@ -62,7 +62,6 @@ class Throttle:
         self._owed: tuple[int, float] = 0, 0.0  # rows not charged yet; until when it waits
         self._ms = 0.0
         self._keys = 0
-        self._began = 0.0
         self.spec = spec
         self.begin(spec, size)
 
@@ -130,7 +129,6 @@ class Throttle:
             self.waited_ms = (time.monotonic() - began) * 1000
         self._keys = self.size
         self._watch(conn)
-        self._began = time.monotonic()
         return True
 
     def after(self, batch: Batch) -> None:
@@ -143,7 +141,7 @@ class Throttle:
             batch.seen,
             batch.rows,
             batch.ms,
-            apart_ms=(time.monotonic() - self._began) * 1000 - batch.ms,
+            apart_ms=batch.prepared_ms,
             target_ms=self.spec.options.target_ms,
             largest=self.spec.batch_limit,
         )
