@@ -98,8 +98,8 @@ def test_a_failed_one_goes_on_from_the_ledger_edited_only_when_somebody_says_why
 
 
 def test_a_workflow_can_be_left_behind_for_a_new_one(driven: Case) -> None:
-    driven.counted(400)
-    driven.start(driven.filling(slow=0.005, batch_size=20))
+    driven.counted(200)
+    driven.start(driven.filling(slow=0.01, batch_size=20))
     until("rows are written", lambda: driven.progress().rows_done > 0)
     with pytest.raises(RefusedError, match="not failed") as raised:
         retried(driven)
@@ -107,7 +107,7 @@ def test_a_workflow_can_be_left_behind_for_a_new_one(driven: Case) -> None:
     done = retried(driven, from_ledger=True)
     assert any("was ended, and a new one" in note for note in done.notes)
     assert driven.ended().state == "completed"
-    assert driven.writes() == {1: 400}
+    assert driven.writes() == {1: 200}
 
 
 def test_another_key_cannot_be_accepted(driven: Case) -> None:
@@ -130,7 +130,7 @@ def test_what_was_never_started_is_told(case: Case) -> None:
 
 
 def test_a_session_that_is_killed_in_mid_batch_is_not_noticed_by_temporal(driven: Case) -> None:
-    driven.counted(300)
+    driven.counted(160)
     driven.start(driven.filling(slow=0.01, batch_size=20))
     writing = (
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
@@ -140,7 +140,7 @@ def test_a_session_that_is_killed_in_mid_batch_is_not_noticed_by_temporal(driven
         until("a batch sleeps", lambda: driven.sql(writing))
         driven.sql(f"SELECT pg_terminate_backend(pid) FROM ({writing}) AS w")
     assert driven.ended().state == "completed"
-    assert driven.writes() == {1: 300}
+    assert driven.writes() == {1: 160}
     assert driven.one("SELECT sum(retries)::int FROM qb.segment") >= 1
     where = temporal.place(driven.project, start=False)
     assert where is not None
