@@ -193,8 +193,8 @@ def _run(
 
 def _gone(conn: psycopg.Connection[Any], held: Held) -> Batch:
     """End the segment of a part that was detached or dropped, and say so."""
-    ended = conn.execute(GONE, [f"{held.part[1]} is no longer a part", held.backfill, held.segment,
-                                held.epoch])  # fmt: skip
+    note = f"{held.part[1]} was detached or dropped: what was left of it is not written"
+    ended = conn.execute(GONE, [note, held.backfill, held.segment, held.epoch])
     if not ended.rowcount:
         raise Fenced(f"segment {held.segment} was claimed again")
     return Batch(held.after, 0, 0, 0, 0.0, last=True)

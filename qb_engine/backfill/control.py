@@ -110,6 +110,8 @@ def start(
             said = "it runs already"
         else:
             said = _write_down(db, project, target, migration, spec, row, restart=restart)
+            if spec.unseen:
+                noted.append(spec.unseen)
             if then_post:
                 finish.want(db, spec.id)
         return _drive(db, project, target, spec.id, where, driven, said, *noted)

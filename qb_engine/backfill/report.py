@@ -357,6 +357,7 @@ def _swept(p: Progress) -> list[str]:
             "written rows still match `where` and would change again, so rows that came late "
             "cannot be told from them: there is no sweep"
         )
+    found += sorted({s.note for s in p.segments if s.status == "done" and s.note})
     return found
 
 
