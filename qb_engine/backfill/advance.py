@@ -16,6 +16,7 @@ import psycopg
 from qb_engine.backfill import barrier, finish, kinds, records, split, statements, sync, validate
 from qb_engine.backfill.payloads import ENDED, Next
 from qb_engine.backfill.records import Pass, Row
+from qb_engine.ledger import in_sync
 
 LOCK_MS = 2_000  # nobody who waits behind us waits longer; then it is tried again
 COUNT_MS = 3_000  # an exact total is worth this long
@@ -48,9 +49,11 @@ def advance(
             return Next("finishing" if finish.due(conn, row) else row.state)
         if row.wanted != "run":
             return Next(row.state) if busy else _halt(conn, backfill)
+        tell = _teller(conn, backfill)
+        if row.frozen and not _in_sync(conn, row, tell, _wanted(conn, row, go_on)):
+            continue
         if row.frozen and (left := records.left(conn, backfill)):
             return _go(conn, row, left, busy)
-        tell = _teller(conn, backfill)
         if not row.frozen:
             if _behind_barrier(conn, row, tell, _wanted(conn, row, go_on)):
                 _freeze(conn, row)
@@ -137,6 +140,18 @@ def _behind_barrier(
     if row.spec.options.keep_in_sync:
         return sync.install(conn, row.spec, tell=tell, go_on=go_on)
     return barrier.wait(conn, row.spec.schema, row.spec.table, tell=tell, go_on=go_on)
+
+
+def _in_sync(
+    conn: Connection, row: Row, tell: Callable[[str], None], go_on: Callable[[], bool]
+) -> bool:
+    """Make the trigger where it was asked for since it began; False when told to stop.
+
+    What was written until then is found by the sweep.
+    """
+    if not row.spec.options.keep_in_sync or in_sync.standing(conn, row.spec.id):
+        return True
+    return sync.install(conn, row.spec, tell=tell, go_on=go_on)
 
 
 def _freeze(conn: Connection, row: Row) -> None:

@@ -313,7 +313,9 @@ def _advice(found: Estimate, spec: Spec, verb: str) -> Iterator[str]:
     around = found.around
     if found.samples:
         done = sum(each.rows for each in found.samples)
-        yield f"{len(found.samples)} batches ({done:,} rows) were run and rolled back"
+        count = len(found.samples)
+        was = "1 batch was" if count == 1 else f"{count} batches were"
+        yield f"{was} run ({done:,} rows) and rolled back"
     if around.indexes:
         yield (
             f"{', '.join(around.indexes)} hold what is written, so every row is written into all "

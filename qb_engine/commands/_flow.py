@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qb_engine.commands._session import Session
-from qb_engine.errors import InputError, InterruptedRun
+from qb_engine.errors import InputError, InterruptedRun, QbError
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -112,17 +112,33 @@ def run_through(
     while True:
         ran = run(request)
         done += ran
-        last = ran[-1] if ran else None
-        if last is None or last.status != "expanded":
+        at = _stopped_at(session, migrations, request, ran)
+        if at is None:
             return tuple(done), tuple(flows)
-        flows.append(_start(session, migrations.get(last.migration), wait=wait))
-        if not (wait and flows[-1].done) or request.only is not None:
+        try:
+            flows.append(_start(session, at, wait=wait))
+        except QbError as error:
+            if names := [each.migration for each in done if each.seen or each.seconds]:
+                error.why += f"\napplied before it, and kept: {', '.join(names)}"
+            raise
+        alone = request.only is not None or request.agreed is not None
+        if alone or not (wait and flows[-1].done):
             return tuple(done), tuple(flows)
         if request.steps is not None:
             left = request.steps - len({each.migration for each in ran})
             if left < 1:
                 return tuple(done), tuple(flows)
             request = replace(request, steps=left)
+
+
+def _stopped_at(
+    session: Session, migrations: Migrations, request: Request, ran: Sequence[Ran]
+) -> LoadedMigration | None:
+    """The migration whose backfill comes next; None when the run did not stop at one."""
+    if ran:
+        return migrations.get(ran[-1].migration) if ran[-1].status == "expanded" else None
+    with closing(session.connect(application_name="qb status")) as conn:  # with --if-pending
+        return next(iter(waiting(conn, migrations, request)), None)
 
 
 def _start(session: Session, migration: LoadedMigration, *, wait: bool) -> Flow:

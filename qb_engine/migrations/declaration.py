@@ -55,7 +55,9 @@ class Backfill:
     `where` says which rows still need it. `columns` is what `transform` reads (left out: all).
     `key` names the columns to walk by (left out: the best unique key; without one the place on
     disk, which needs a `where` that a written row no longer fulfils).
-    `validate` is an SQL query that must return no row, or a method `validate(self, q)`.
+    `validate` is an SQL query that must return no row, or a method `validate(self, q)` that reads
+    with `q.rows(sql)` and says what is wrong: nothing, None or True when it is right; False, a
+    text, a list of texts, or an error that it raises.
 
     How it goes: `batch_size` is the most rows of a batch (left out: as many as take `target_ms`
     milliseconds), `parallel` how many segments run at once, `max_rate` rows per second in all,
@@ -73,7 +75,11 @@ class Backfill:
     takes. Or it is a method `retry(self, error, tries)` that returns the seconds to wait, or None
     to give up.
 
-    `keep_in_sync` has a trigger write the same into rows that are written meanwhile.
+    `keep_in_sync` has a trigger write the same into rows that are written meanwhile: on an insert
+    where the writer leaves the column at its default, on an update when a column that `set` or
+    `where` reads has changed; never a value that the writer gave. It needs a `where` that says
+    which rows are not filled (`"email IS NULL"`), and stays until what comes after the backfill
+    has run, or `qb backfill sync --drop`.
     """
 
     table: ClassVar[str] = ""

@@ -152,6 +152,18 @@ def test_writers_at_once_lose_nothing(case: Case) -> None:
     assert case.sql(lost) == []
 
 
+def test_a_trigger_that_is_asked_for_on_the_way_is_made(case: Case) -> None:
+    fruits(case)
+    given = {"table": "f", "set": {"loud": "upper(name)"}, "where": "loud IS NULL"}
+    begun(case, case.declare(**given))
+    assert not in_sync.standing(case.conn, ID)
+    case.sql("UPDATE qb.backfill SET options = options || '{\"keep_in_sync\": true}'")
+    step = advance(case.conn, ID, lambda: True)
+    assert step is not None
+    assert step.lanes
+    assert in_sync.standing(case.conn, ID)
+
+
 def test_the_trigger_is_no_part_of_the_schema(case: Case) -> None:
     migration = fruits(case)
     before = snapshot(case.conn).fingerprint
