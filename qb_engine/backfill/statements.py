@@ -27,6 +27,13 @@ def table(spec: Spec) -> sql.Composed:
     return sql.Composed([only, sql.Identifier(spec.schema, spec.table)])
 
 
+def named(spec: Spec) -> sql.Composed:
+    """The table, a part of it by the name of the whole: the user's SQL may say that."""
+    if spec.whole is None or spec.whole[1] == spec.table:
+        return table(spec)
+    return sql.SQL("{} AS {}").format(table(spec), sql.Identifier(spec.whole[1]))
+
+
 def key_text(spec: Spec) -> sql.Composed:
     """The key of a row as a text array."""
     parts = []
@@ -213,7 +220,7 @@ def write(spec: Spec, lo: Key, hi: Key, *, late: bool = False) -> sql.Composed:
     many of these would be written again: these cannot be told from rows that came late.
     """
     update = sql.SQL("UPDATE {} SET {} WHERE {}").format(
-        table(spec), sql.SQL(", ").join(map(_assignment, spec.set)), within(spec, lo, hi)
+        named(spec), sql.SQL(", ").join(map(_assignment, spec.set)), within(spec, lo, hi)
     )
     if not spec.where:
         return update
@@ -228,7 +235,7 @@ def write(spec: Spec, lo: Key, hi: Key, *, late: bool = False) -> sql.Composed:
 
 def needing(spec: Spec) -> sql.Composed:
     """How many rows need it."""
-    counted = sql.SQL("SELECT count(*) FROM {}").format(table(spec))
+    counted = sql.SQL("SELECT count(*) FROM {}").format(named(spec))
     return counted + sql.SQL(" WHERE ") + expression(spec.where) if spec.where else counted
 
 
@@ -237,7 +244,7 @@ def unwritten(spec: Spec) -> sql.Composed | None:
     if spec.kind != "set" or not spec.where:
         return None
     return sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} AND {})").format(
-        table(spec), expression(spec.where), _changes(spec)
+        named(spec), expression(spec.where), _changes(spec)
     )
 
 

@@ -324,3 +324,28 @@ def test_what_is_as_it_was_read_is_not_written(case: Case) -> None:
         (3, '{"b":   2}', "3", '{"change": "d"}'),
         (4, None, None, None),
     ]
+
+
+PARTED = """
+table = "p"
+where = "p.v IS NULL"
+
+def transform(self, rows):
+    return rows.assign(v=rows["k"] + rows["id"].astype(str))
+"""
+
+
+def test_partitions_are_transformed_one_by_one(case: Case) -> None:
+    case.sql("CREATE TABLE p (k text, id int, v text, PRIMARY KEY (k, id)) PARTITION BY LIST (k)")
+    for name in "ab":
+        case.sql(f"CREATE TABLE p_{name} PARTITION OF p FOR VALUES IN ('{name}')")
+    case.sql("INSERT INTO p SELECT k, g, CASE WHEN g = 3 THEN 'x' END"
+             " FROM generate_series(1, 5) g, unnest(ARRAY['a', 'b']) k")  # fmt: skip
+    case.ledger()
+    migration = coded(case, PARTED)
+    seen = preview(case.conn, migration)
+    assert sum(c.after is not None and c.after["v"] == "".join(c.key) for c in seen.changes) == 8
+    done = case.driven_here(migration)
+    assert (done.state, done.rows_done) == ("completed", 8)
+    assert case.one("SELECT count(*) FROM p WHERE v = k || id") == 8
+    assert preview(case.conn, migration).tried == 0

@@ -76,7 +76,7 @@ def query(
     """The SELECT of a range: what says the version of a row, and the columns."""
     text = sql.SQL("SELECT tableoid, ctid, xmin, {} FROM {} WHERE {}{} ORDER BY {}{}").format(
         sql.SQL(", ").join(column.read for column in columns),
-        statements.table(spec),
+        statements.named(spec),
         statements.within(spec, lo, hi),
         sql.SQL(" AND ") + statements.expression(spec.where) if spec.where else sql.SQL(""),
         statements.key_order(spec),

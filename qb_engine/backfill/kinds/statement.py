@@ -81,7 +81,7 @@ class Own:
             done = conn.execute(_composed(f"{text}\nRETURNING {_needs(spec, own)}"))
             return Wrote(done.rowcount, sum(bool(row[0]) for row in done))
         again = AGAIN.format(
-            statements.table(spec),
+            statements.named(spec),
             statements.within(spec, lo, hi),
             statements.expression(spec.where),
         )

@@ -76,7 +76,7 @@ class Transform:
     def queries(self, spec: Spec) -> list[tuple[str, sql.Composed]]:
         text = sql.SQL("SELECT {} FROM {}{}").format(
             sql.SQL(", ").join(map(sql.Identifier, spec.reads)),
-            statements.table(spec),
+            statements.named(spec),
             sql.SQL(" WHERE ") + statements.expression(spec.where) if spec.where else sql.SQL(""),
         )
         return [("columns or where", text)]
