@@ -378,6 +378,40 @@ def test_rows_of_partitions_and_long_keys_are_set_aside_by_their_place(case: Cas
     assert case.writes() == {1: 80}
 
 
+def test_rows_that_cannot_be_deleted_are_set_aside_too(case: Case) -> None:
+    case.counted(50)
+    case.sql("CREATE TABLE c (id int REFERENCES t); INSERT INTO c VALUES (7), (33)")
+    file = case.filling(on_error="quarantine", batch_size=20).path / "backfill.py"
+    kept = [line for line in file.read_text().splitlines() if not line.startswith("    set =")]
+    file.write_text("\n".join([*kept, "    sql = 'DELETE FROM t WHERE {batch}'", ""]))
+    migration = load_one(file.parent)
+    case.written_down(migration)
+    assert driven(case, migration) == "failed"
+    assert [each.key for each in quarantine.rows(case.conn, ID)] == [("7",), ("33",)]
+    assert case.one("SELECT count(*) FROM t") == 2
+    case.sql("DELETE FROM c WHERE id = 7")
+    row = records.read(case.conn, ID)
+    assert row is not None
+    again = quarantine.write_again(case.conn, row.spec, Limits())
+    assert (again.written, len(again.failing)) == (1, 1)
+
+
+def test_rows_without_a_key_are_set_aside_by_their_place(case: Case) -> None:
+    case.sql("CREATE TABLE t (id int, v text, writes int NOT NULL DEFAULT 0);"
+             "INSERT INTO t (id) SELECT generate_series(1, 300)")  # fmt: skip
+    case.ledger()
+    migration = case.filling(on_error="quarantine", where="v IS NULL")
+    case.written_down(migration)
+    case.sql(POISON["a trigger"].format(bad="(17, 290)"))
+    assert driven(case, migration) == "failed"
+    assert case.writes() == {0: 2, 1: 298}
+    case.sql("DROP TRIGGER f ON t")
+    row = records.read(case.conn, ID)
+    assert row is not None
+    assert quarantine.write_again(case.conn, row.spec, Limits()).written == 2
+    assert case.writes() == {1: 300}
+
+
 # -- quarantined rows, written again ------------------------------------------------------------
 
 
