@@ -40,7 +40,9 @@ class QuarantineReport(Report):
         if not self.rows:
             return f"backfill {self.migration}: no row was set aside"
         word = "row is" if self.open == 1 else "rows are"
-        return f"backfill {self.migration}: {self.open:,} {word} in quarantine"
+        skipped = sum(each.state == "skipped" for each in self.rows)
+        more = f", {skipped:,} left as they were" if skipped else ""
+        return f"backfill {self.migration}: {self.open:,} {word} in quarantine{more}"
 
     def tables(self) -> Sequence[Table]:
         several = len({(each.schema, each.table) for each in self.rows}) > 1
