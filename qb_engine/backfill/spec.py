@@ -45,6 +45,9 @@ PARTS = "SELECT format('%%I.%%I', %s::text, %s::text)"
 _SQL_NAME = re.compile(r'(?:\w+|"(?:[^"]|"")+")(?:\.(?:\w+|"(?:[^"]|"")+"))?')
 
 
+FRAME = 20_000  # rows of a DataFrame; more of them are hardly faster
+
+
 @dataclass(frozen=True, slots=True)
 class SetColumn:
     """A column that is written: its type, and the expression over the row."""
@@ -198,9 +201,14 @@ def _key(
 
 
 def batch_limit(declared: Backfill) -> int:
-    """The most keys of a batch: as declared; where nothing is, time alone decides."""
+    """The most keys of a batch: as declared; where nothing is, time alone decides.
+
+    Rows that Python computes are all in memory at once, so there are fewer of them.
+    """
     given = any("batch_size" in vars(cls) for cls in type(declared).__mro__ if cls is not Backfill)
-    return declared.batch_size if given else pace.LARGEST
+    if given:
+        return declared.batch_size
+    return FRAME if declared.transform else pace.LARGEST
 
 
 def _table(conn: psycopg.Connection[Any], text: str, where: str) -> tuple[int, str, str]:
