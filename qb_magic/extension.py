@@ -61,7 +61,8 @@ class QbMagics(Magics):
         """
         from qb_magic.widgets.fill.panel import FillPanel, show
 
-        for older in [each for each in self.fills if each.migration == report.migration]:
+        same = (report.migration, report.target)
+        for older in [each for each in self.fills if (each.migration, each.target) == same]:
             older.close("it is followed in a newer output")
             self.fills.remove(older)
         self.fills.append(FillPanel(report, self.session))

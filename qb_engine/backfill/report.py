@@ -11,6 +11,7 @@ import psycopg
 from qb_engine.backfill import failures, telling
 from qb_engine.backfill.control import Done
 from qb_engine.backfill.measure import Progress, SegmentProgress
+from qb_engine.backfill.throttle import holds
 from qb_engine.backfill.totals import Totals, curve, totals
 from qb_engine.report import Column, Kind, Line, Report, Table, format_value, jsonable
 
@@ -104,8 +105,8 @@ class BackfillReport(Report):
             text = f"rows that are written meanwhile are filled by the trigger {p.in_sync}"
             drop = f"; once nobody writes the old form any more: qb backfill sync {p.id} --drop"
             found.append(text if p.moving else text + drop)
-        if p.key_said and p.moving:
-            found.append(p.key_said)
+        if p.moving:
+            found += [each for each in (p.key_said, _looked_at(p.explained)) if each]
         if self.ui:
             found.append(f"workflow: {self.ui}")
         return tuple(found)
@@ -171,6 +172,9 @@ def report(
     if conn and found.error.startswith("`validate`"):
         query = conn.execute(VALIDATE, [found.id]).fetchone()
         more = (*more, f"validate: {query[0]}") if query and query[0] else more
+    if conn and found.batches:
+        unread = holds.unread(conn, found.id)
+        more = (*more, *(f"{signal} could not be read: {why}" for signal, why in unread))
     return BackfillReport(
         found,
         ui=done.ui,
@@ -335,6 +339,14 @@ def _found(met: bool) -> str:
 
 
 # -- words -----------------------------------------------------------------------------------
+
+
+def _looked_at(explained: Mapping[str, Any] | None) -> str:
+    """The plan of a batch that was looked at last: how it comes to its rows."""
+    if not explained or not explained.get("node"):
+        return ""
+    how = " ".join(str(explained[name]) for name in ("node", "condition") if explained.get(name))
+    return f"a batch comes to its rows by {how}"
 
 
 def _advised(p: Progress) -> list[str]:

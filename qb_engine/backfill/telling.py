@@ -80,7 +80,7 @@ def counts(found: Progress) -> str:
 def _silent(found: Progress) -> str:
     """That nothing has happened for long, where nothing says why."""
     quiet = found.silent_s if found.silent_s is not None else found.spent
-    if found.state != "running" or found.holds or found.note or quiet < SILENT_S:
+    if found.state not in ("pending", "running") or found.holds or found.note or quiet < SILENT_S:
         return ""
     lives = ", ".join(each.name for each in found.workers if each.lives)
     who = f"workers: {lives}" if lives else "no worker is heard of: qb worker, or qb backfill start"

@@ -76,6 +76,17 @@ def test_every_batch_is_kept_as_pandas_and_as_json(case: Case) -> None:
     assert (found["count"], len(found["batches"])) == (10, 3)
 
 
+def test_without_temporal_it_is_told_from_the_ledger_and_that_is_said(case: Case) -> None:
+    case.counted(10)
+    case.written_down(case.filling())
+    case.sql("UPDATE qb.backfill SET state = 'running', started_at = now() - interval '1 hour'")
+    report = invoke(Session(root=case.project.root), ["backfill", "status"])
+    assert report is not None
+    said = "\n".join(report.notes())
+    assert "Temporal does not run; this is from the ledger" in said
+    assert "no worker is heard of" in said
+
+
 def test_all_backfills_are_listed(case: Case) -> None:
     case.counted(10)
     case.filling()

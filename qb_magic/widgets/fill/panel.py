@@ -79,6 +79,10 @@ class FillPanel:
     def migration(self) -> str:
         return self.state.progress.id
 
+    @property
+    def target(self) -> str:
+        return self.state.target
+
     def close(self, why: str = "") -> None:
         """Stop the threads; the backfill goes on."""
         self._pulse.stop()
