@@ -41,6 +41,8 @@ SELECT c.relname, i.indisprimary, i.indisunique, i.indisvalid,
             AND usual.opcintype = o.opcintype AND usual.opcdefault
         WHERE amopfamily = o.opcfamily AND amopstrategy = 5 AND amoplefttype = o.opcintype
             AND amoprighttype = o.opcintype AND pg_operator_is_visible(amopopr)),
+    t.oid IN ('float4'::regtype, 'float8'::regtype)
+        AND current_setting('extra_float_digits')::int < 1,
     t.typlen, t.typcategory::text, s.avg_width, s.correlation
 FROM pg_index AS i
 JOIN pg_class AS c ON c.oid = i.indexrelid
@@ -151,6 +153,8 @@ def _index(rows: Sequence[Sequence[Any]]) -> Index:
         why_not = "it is on an expression"
     elif not all(column[5] for column in columns):
         why_not = "its order is not that of >, by its operator class"
+    elif any(column[6] for column in columns):
+        why_not = "its numbers are rounded when they are written down (extra_float_digits below 1)"
     elif len(flags) > 1:
         why_not = "its columns are in different orders (ASC and DESC), which no range of rows is"
     else:

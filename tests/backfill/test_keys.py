@@ -220,6 +220,15 @@ def test_an_index_that_is_no_key_is_refused_with_its_reason(
     assert "a written row cannot be told from one that is not" in raised.value.why
 
 
+def test_numbers_that_the_session_rounds_are_no_key(case: Case) -> None:
+    case.sql("CREATE TABLE t (k float8 PRIMARY KEY, v text)")
+    assert described(case).key == (KeyColumn("k", "double precision"),)
+    case.sql("SET extra_float_digits = 0")
+    with pytest.raises(InputError, match="no key to walk by") as raised:
+        described(case)
+    assert "t_pkey is none: its numbers are rounded" in raised.value.why
+
+
 def test_not_null_that_nobody_has_checked_is_no_promise(case: Case) -> None:
     if case.conn.info.server_version < 180000:
         pytest.skip("NOT NULL NOT VALID came with PostgreSQL 18")
