@@ -158,7 +158,12 @@ def test_a_worker_that_is_killed_in_what_comes_after_is_followed_by_another(
     asleep = (
         "SELECT pid FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep' AND state = 'active'"
     )
-    until("what comes after runs", lambda: driven.sql(asleep))
+
+    def runs() -> bool:
+        assert standing(driven)[1] in ("waiting", "running"), standing(driven)
+        return bool(driven.sql(asleep))
+
+    until("what comes after runs", runs)
     (record,) = (driven.project.root / ".qb" / "worker").glob("*.json")
     os.kill(json.loads(record.read_text())["pid"], signal.SIGKILL)
 
