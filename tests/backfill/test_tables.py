@@ -49,7 +49,7 @@ def test_rows_are_walked_by_a_composite_key(case: Case) -> None:
     assert case.writes() == {1: 2_000}
 
 
-def test_rows_of_partitions_are_walked_through_their_table(case: Case) -> None:
+def test_rows_of_partitions_are_walked(case: Case) -> None:
     case.sql(
         "CREATE TABLE t (id int, at date, v text, writes int DEFAULT 0, PRIMARY KEY (id, at))"
         " PARTITION BY RANGE (at);"
