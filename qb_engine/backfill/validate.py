@@ -264,7 +264,7 @@ def _compare(spec: Spec, lo: Any, hi: Any, xid: str, most: int, skip: int) -> sq
         key=statements.key_text(spec),
         xid=sql.Literal(xid),
         wrong=wrong,
-        table=statements.table(spec),
+        table=statements.named(spec),
         within=statements.within(spec, lo, hi),
         order=statements.key_order(spec),
         most=sql.Literal(most),
