@@ -13,7 +13,7 @@ from tests.backfill.chains import Chain, kept, payloads
 from tests.backfill.conftest import ID, Case, until
 
 MOST_EVENTS = 2_000  # of a run, however many rows there are
-BATCHES = int(os.environ.get("QB_TEST_BATCHES", "2500"))
+BATCHES = int(os.environ.get("QB_TEST_BATCHES", "1500"))
 """Each stands for many rows; 10,000 full ones are a billion."""
 
 
@@ -21,7 +21,7 @@ def test_a_billion_rows_leave_short_histories_and_a_small_worker(driven: Case) -
     """Each row stands for a full batch; slices and runs are cut as short as days would be long."""
     driven.counted(BATCHES)
     chain = Chain(driven)
-    pid = chain.begin(driven.filling(batch_size=1, parallel=2), slice_s=0.1, events=100)
+    pid = chain.begin(driven.filling(batch_size=1, parallel=2), slice_s=0.3, events=40)
     fifth = f"SELECT count(*) > {BATCHES // 5} FROM qb.batch"
     until("a fifth is written", lambda: driven.one(fifth))
     early = resources.rss(pid)
@@ -35,7 +35,7 @@ def test_a_billion_rows_leave_short_histories_and_a_small_worker(driven: Case) -
     sizes = [len(run.events) for run in runs]
     kept("completed", runs[-1:])
     assert len(runs) > 2
-    assert max(sizes) < 150 < MOST_EVENTS
+    assert max(sizes) < 100 < MOST_EVENTS
     assert 0 < late < early * 1.2
 
 
