@@ -29,6 +29,7 @@ def text(composed: psycopg.sql.Composable) -> str:
 
 def test_a_range_is_compared_in_steps_with_the_types_of_its_columns() -> None:
     assert text(statements.within(SPEC, ["1", "O'x"], None)) == (
+        """("id", "na""me") > ('1'::integer, 'O''x'::text) AND """
         """(("id" > '1'::integer) OR ("id" = '1'::integer AND ("na""me") > ('O''x'::text)))"""
     )
     assert text(statements.within(SPEC, ["1", "a"], ["1", "b"])) == (
