@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
 
-from qb_engine.backfill import failures, telling
+from qb_engine.backfill import failures, tables, telling
 from qb_engine.backfill.control import Done
-from qb_engine.backfill.measure import Progress, SegmentProgress
+from qb_engine.backfill.measure import Progress
 from qb_engine.backfill.throttle import holds
 from qb_engine.backfill.totals import Totals, curve, totals
-from qb_engine.report import Column, Kind, Line, Report, Table, format_value, jsonable
+from qb_engine.report import Line, Report, Table, jsonable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HELD = ("paused", "cancelled")  # neither going nor done
-LISTED = 24  # segments; of more, those that are open or run are shown first
 
 VALIDATE = "SELECT validate_sql FROM qb.backfill WHERE id = %s"  # as it was when it started
 
@@ -74,15 +76,15 @@ class BackfillReport(Report):
 
     def tables(self) -> Sequence[Table]:
         p = self.progress
-        found = [_facts(p)]
+        found = [tables.facts(p)]
         if p.holds:
-            found.append(_holds(p))
+            found.append(tables.held(p))
         if p.workers and p.moving:
-            found.append(_workers(p))
-        found.append(_segments(p))
+            found.append(tables.workers(p))
+        found.append(tables.segments(p))
         if self.totals and p.ended and p.batches:
-            found += [*_took(p, self.totals), *_compared(p, self.totals)]
-        if checked := _checked(p.checked):
+            found += [*tables.took(p, self.totals), *tables.compared(p, self.totals)]
+        if checked := tables.checked(p.checked):
             found.append(checked)
         return found
 
@@ -110,6 +112,24 @@ class BackfillReport(Report):
         if self.ui:
             found.append(f"workflow: {self.ui}")
         return tuple(found)
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """One row with every figure; lengths of time in seconds, `rate` in rows per second."""
+        import pandas as pd
+
+        p = self.progress
+        return pd.DataFrame(
+            [
+                {
+                    "migration": p.id, "table": p.table, "state": p.state, "rows": p.rows_done,
+                    "of": p.rows_total, "exact": p.exact, "done": p.fraction, "rate": p.rate,
+                    "left": p.eta_low, "at_most": p.eta_high, "seconds": p.spent,
+                    "batches": p.batches, "batch_size": p.batch_size, "retries": p.retries,
+                    "set_aside": p.quarantined, "late_rows": p.swept,
+                }
+            ]
+        )  # fmt: skip
 
     def charts(self) -> Sequence[Line]:
         if len(self.curve) < 2:
@@ -185,159 +205,6 @@ def report(
     )
 
 
-# -- tables ----------------------------------------------------------------------------------
-
-
-def _facts(p: Progress) -> Table:
-    now = (
-        *(Column("batch size", "count"), Column("rate", "rate")),
-        *(Column("left", "seconds"), Column("at most", "seconds")),
-    )
-    columns = (
-        *(Column("state"), Column("table"), Column("rows", "count"), Column("of", "count")),
-        *(Column("done", "percent"), Column("batches", "count")),
-        *((Column("rate", "rate"), Column("time", "seconds")) if p.ended else now),
-        *(Column("retries", "count"), Column("set aside", "count")),
-    )
-    row = (
-        *(p.state, p.table, p.rows_done, p.rows_total, p.fraction * 100, p.batches),
-        *((p.rate, p.spent) if p.ended else (p.batch_size, p.rate, p.eta_low, p.eta_high)),
-        *(p.retries, p.quarantined),
-    )
-    return Table("Backfill", columns, (row,))
-
-
-def _holds(p: Progress) -> Table:
-    columns = (
-        *(Column("signal"), Column("says"), Column("for", "seconds"), Column("reason")),
-        *(Column("goes on when"), Column("segments")),
-    )
-    rows = tuple(
-        (h.signal, h.says, h.seconds, h.reason, h.release or None, list(h.segments))
-        for h in p.holds
-    )
-    return Table("Held up by", columns, rows)
-
-
-def _workers(p: Progress) -> Table:
-    columns = (
-        *(Column("worker"), Column("lanes", "count"), Column("of", "count")),
-        *(Column("memory", "bytes"), Column("CPU", "percent"), Column("server's CPU", "percent")),
-        Column("heard of before", "seconds"),
-    )
-    rows = tuple(
-        (
-            *(w.name, w.lanes, w.concurrency, w.rss_bytes, w.cpu_share * 100),
-            *(None if w.server_cpu_share is None else w.server_cpu_share * 100, w.silent_s),
-        )
-        for w in p.workers
-    )
-    return Table("Workers", columns, rows)
-
-
-def _segments(p: Progress) -> Table:
-    columns = (
-        *(Column("segment"), Column("after"), Column("up to"), Column("cursor")),
-        *(Column("status"), Column("done", "percent"), Column("rows", "count")),
-        *(Column("batches", "count"), Column("retries", "count"), Column("epoch", "count")),
-        Column("note"),
-    )
-    rows = tuple(_rows(p.segments))
-    hidden = len(rows) - LISTED
-    if hidden > 0:
-        rows = (*sorted(rows, key=lambda row: row[4] == "done")[:LISTED],)
-    title = f"Segments ({hidden} more)" if hidden > 0 else "Segments"
-    return Table(title, columns, rows, empty="none yet")
-
-
-def _rows(segments: Sequence[SegmentProgress]) -> Iterator[tuple[Any, ...]]:
-    """A row per segment, and one per sweep that is on its way or found something."""
-    for s in segments:
-        if not s.sweep:
-            label = f"{s.number} {s.part}" if s.part else str(s.number)
-            yield (
-                *(label, s.lo, s.hi, s.cursor, s.status, s.share * 100, s.rows_done, s.batches),
-                *(s.retries, s.epoch, s.note),
-            )
-    for of in _sweeps(segments):
-        if _vain(of):
-            continue
-        done = sum(s.status == "done" for s in of)
-        yield (
-            *(f"sweep {of[0].sweep}", None, None, None, f"{done} of {len(of)} done"),
-            *(100 * done / len(of), sum(s.rows_done for s in of), sum(s.batches for s in of)),
-            *(sum(s.retries for s in of), max(s.epoch for s in of)),
-            "; ".join(s.note for s in of if s.note),
-        )
-
-
-def _took(p: Progress, t: Totals) -> Iterator[Table]:
-    """What it took in all, and what held it up."""
-    columns = (
-        *(Column("median batch", "seconds"), Column("longest", "seconds")),
-        *(Column("WAL of the server", "bytes"), Column("waited", "seconds")),
-        *(Column("late rows", "count"), Column("workers", "count")),
-    )
-    median, longest = ((ms or 0) / 1000 for ms in (t.median_ms, t.longest_ms))
-    row = (median, longest, t.wal_bytes, t.waited_s, p.swept, t.workers)
-    yield Table("What it took", columns, (row,))
-    if t.held:
-        names = (Column("signal"), Column("times", "count"), Column("in all", "seconds"))
-        yield Table(
-            "What held it up",
-            (*names, Column("last reason")),
-            tuple((h.signal, h.times, h.seconds, h.reason) for h in t.held),
-        )
-
-
-def _compared(p: Progress, t: Totals) -> Iterator[Table]:
-    """What was expected before it started beside what came."""
-    came: tuple[tuple[str, str, Kind, float], ...] = (
-        ("rows", "rows", "count", p.rows_done),
-        ("batches", "batches", "count", p.batches),
-        ("time", "seconds", "seconds", p.spent),
-        ("WAL", "wal_bytes", "bytes", t.wal_bytes),
-    )
-    rows = []
-    for name, key, kind, real in came:
-        given = p.estimated or {}
-        low = given.get(f"{key}_low", given.get(key))
-        high = given.get(f"{key}_high", given.get(key))
-        if low is None or high is None:
-            continue
-        ends = dict.fromkeys((format_value(low, kind), format_value(high, kind)))
-        off = "less" if real < low * 0.95 else "more" if real > high * 1.05 else "as expected"
-        rows.append((name, " to ".join(ends), format_value(real, kind), off))
-    if len(rows) > 1:  # a count alone is the planner's guess
-        columns = (Column("what"), Column("expected"), Column("came"), Column("that is"))
-        yield Table("Expected and come", columns, tuple(rows))
-
-
-def _checked(checked: Mapping[str, Any] | None) -> Table | None:
-    """What validation looked at, and found."""
-    if not checked:
-        return None
-    rows: list[tuple[str, bool | None, str]] = []
-    if said := checked.get("validate"):
-        rows.append(("validate", said == "met", f"what it must not find: {_found(said == 'met')}"))
-    if sample := checked.get("sample"):
-        text = f"{sample['compared']:,} rows computed again, {sample['wrong']:,} differ"
-        if sample.get("since"):
-            text += f"; {sample['since']:,} more were written by somebody since"
-        if sample.get("left_out"):
-            text += f"; left out {', '.join(sample['left_out'])}"
-        if sample["compared"]:
-            rows.append(("random sample", not sample["wrong"], text))
-    rows += [("problem", False, each) for each in checked.get("problems", ())]
-    rows += [("note", None, each) for each in checked.get("notes", ())]
-    columns = (Column("check"), Column("result", "check"), Column("found"))
-    return Table("Validation", columns, tuple(rows)) if rows else None
-
-
-def _found(met: bool) -> str:
-    return "nothing" if met else "rows"
-
-
 # -- words -----------------------------------------------------------------------------------
 
 
@@ -361,8 +228,8 @@ def _advised(p: Progress) -> list[str]:
 
 def _swept(p: Progress) -> list[str]:
     found = []
-    sweeps = _sweeps(p.segments)
-    if sweeps and _vain(sweeps[-1]):
+    sweeps = tables.sweeps(p.segments)
+    if sweeps and tables.vain(sweeps[-1]):
         found.append("a last look over the whole table found no row that came late")
     if any(s.rows_again for s in p.segments):
         found.append(
@@ -371,14 +238,3 @@ def _swept(p: Progress) -> list[str]:
         )
     found += sorted({s.note for s in p.segments if s.status == "done" and s.note})
     return found
-
-
-def _sweeps(segments: Sequence[SegmentProgress]) -> list[list[SegmentProgress]]:
-    """The segments of each sweep, in order."""
-    numbers = sorted({s.sweep for s in segments if s.sweep})
-    return [[s for s in segments if s.sweep == number] for number in numbers]
-
-
-def _vain(sweep: Sequence[SegmentProgress]) -> bool:
-    """True for a sweep that found nothing to do, as it should be."""
-    return all(s.status == "done" and not s.rows_done for s in sweep)
