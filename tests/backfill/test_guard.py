@@ -37,7 +37,7 @@ def test_a_plan_that_reads_a_large_table_is_mended_where_it_can_be(
 ) -> None:
     spec = spec_of(case)
     monkeypatch.setattr(guard, "SMALL", 1)
-    case.sql("SET random_page_cost = 1e9; SET cpu_index_tuple_cost = 1e9")
+    case.sql("SET random_page_cost = 1e4; SET cpu_index_tuple_cost = 1e4")
     watch = guard.Guard()
     watch.before(case.conn, spec, held(spec), 50)
     assert case.one("SHOW enable_seqscan") == "off"
