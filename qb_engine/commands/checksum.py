@@ -38,12 +38,13 @@ class ChecksumReport(Report):
             return f"the file of {c.migration} says what was applied on {self.target}"
         if self.accepted:
             return f"the file of {c.migration} counts as what was applied on {self.target}"
-        ways = [
-            way for way, same in (("up", c.recorded == c.file), ("down", c.down_same)) if not same
-        ]
-        return (
-            f"{c.migration} was edited after it was applied: its way {' and its way '.join(ways)}"
-        )
+        same = {
+            "its way up": c.recorded == c.file,
+            "its way down": c.down_same,
+            "its backfill": c.fill_same,
+        }
+        edited = " and ".join(what for what, is_same in same.items() if not is_same)
+        return f"{c.migration} was edited after it was applied: {edited}"
 
     def tables(self) -> Sequence[Table]:
         c = self.compared
@@ -58,6 +59,9 @@ class ChecksumReport(Report):
             )
             for x in c.lines
         )
+        ways = [("up", c.recorded, c.file), ("down", c.down_recorded, c.down_file)]
+        if c.fill_recorded:
+            ways.append(("backfill", c.fill_recorded, c.fill_file))
         sums = tuple(
             (
                 way,
@@ -65,10 +69,8 @@ class ChecksumReport(Report):
                 new[:16] or None,
                 "accepted" if self.accepted and old != new else old == new,
             )
-            for way, old, new in (
-                ("up", c.recorded, c.file), ("down", c.down_recorded, c.down_file),
-            )
-        )  # fmt: skip
+            for way, old, new in ways
+        )
         found = [
             Table(
                 "checksums",
@@ -104,6 +106,7 @@ class ChecksumReport(Report):
             "adopted": c.adopted,
             "checksum": {"applied": c.recorded, "file": c.file},
             "down_checksum": {"applied": c.down_recorded, "file": c.down_file},
+            "fill_checksum": {"applied": c.fill_recorded, "file": c.fill_file},
             "statements": [
                 {"applied": x.recorded, "file": x.file, "same": x.same} for x in c.lines
             ],

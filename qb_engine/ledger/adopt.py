@@ -67,6 +67,8 @@ INSERT INTO qb.event (host, what, migration, run, reason, detail)
 VALUES (%(host)s, 'checksum accepted', %(migration)s, %(run)s, %(reason)s, %(detail)s)
 """
 
+REFILL = "UPDATE qb.backfill SET checksum = %s WHERE id = %s"
+
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
@@ -176,3 +178,4 @@ def accept(conn: Connection, run: Run, migration: LoadedMigration, reason: str) 
     }
     with durably(conn):
         conn.execute(ACCEPT, given)
+        conn.execute(REFILL, [migration.fill_checksum, migration.id])

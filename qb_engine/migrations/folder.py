@@ -75,9 +75,6 @@ def load_one(path: Path, reader: Reader | None = None) -> LoadedMigration:
         parts.append(part)
         texts.append(text)
     methods = [text for part, text in zip(parts, texts) if part.dynamic]
-    extra = list(methods)
-    if backfill is not None:
-        extra.append(repr(filling.content(backfill)))
     return LoadedMigration(
         id=stem,
         stamp=named[0],
@@ -87,7 +84,8 @@ def load_one(path: Path, reader: Reader | None = None) -> LoadedMigration:
         parts=tuple(parts),
         constraints=constraints,
         backfill=backfill,
-        checksum=checksum((s for p in parts if not p.dynamic for s in p.up), *extra),
+        checksum=checksum((s for p in parts if not p.dynamic for s in p.up), *methods),
+        fill_checksum="" if backfill is None else filling.checksum(backfill),
         down_checksum=checksum((s for p in parts if not p.dynamic for s in p.down), *methods),
         # a file that was being written meanwhile has no checksum that stands for what was read
         raw_checksum=raw if raw == listing.look(entry).raw else "",

@@ -62,12 +62,19 @@ class LoadedMigration:
     parts: tuple[Part, ...]
     constraints: Mapping[str, Any] = field(default_factory=dict)
     backfill: Backfill | None = None
-    checksum: str = ""  # of what `up` would run
+    checksum: str = ""  # of what `up` would run, without the backfill
+    fill_checksum: str = ""  # of what the backfill would write
     down_checksum: str = ""  # of what `down` would run
     raw_checksum: str = ""  # of the bytes of its files; equal bytes need no second reading
     requires: tuple[str, ...] = ()  # ids of those that must be applied before it
     repeatable: bool = False  # to be run again whenever it changes
     text: str = field(default="", repr=False)
+
+    @property
+    def whole_checksum(self) -> str:
+        """Of all that it would do to the target: its statements and its backfill."""
+        both = f"{self.checksum} {self.fill_checksum}".encode()
+        return hashlib.sha256(both).hexdigest() if self.fill_checksum else self.checksum
 
     @property
     def up(self) -> tuple[Statement, ...]:

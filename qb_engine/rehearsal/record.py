@@ -26,7 +26,7 @@ SELECT DISTINCT ON (migration) migration, detail FROM qb.event
 def keep(conn: Connection, target: Target, migration: LoadedMigration, detail: Any) -> None:
     """Write a rehearsal that went well into the target's ledger, with the files' checksums."""
     ledger.ensure(conn, target)
-    sums = {"checksum": migration.checksum, "down_checksum": migration.down_checksum}
+    sums = {"checksum": migration.whole_checksum, "down_checksum": migration.down_checksum}
     decide(conn, REHEARSED, migration.id, None, detail={**sums, **detail})
 
 
@@ -42,7 +42,7 @@ def unrehearsed(
     return tuple(
         m
         for m in wanted
-        if known.get(m.id, {}).get("checksum") != m.checksum
+        if known.get(m.id, {}).get("checksum") != m.whole_checksum
         or known[m.id].get("down_checksum") != m.down_checksum
     )
 

@@ -28,7 +28,7 @@ def written(
         "qb_plan": FORMAT,
         "target": target,
         "fingerprint": fingerprint,
-        "migrations": [{"id": m.id, "checksum": m.checksum} for m in migrations],
+        "migrations": [{"id": m.id, "checksum": m.whole_checksum} for m in migrations],
         "steps": steps,
     }
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
@@ -62,7 +62,7 @@ def insist(
 ) -> None:
     """Raise RefusedError when what would run, or what it would run on, is not what was agreed."""
     wanted = {str(each.get("id")): str(each.get("checksum")) for each in agreed["migrations"]}
-    now = {m.id: m.checksum for m in migrations}
+    now = {m.id: m.whole_checksum for m in migrations}
     differs = [f"{name} is not pending" for name in wanted if name not in now]
     differs += [f"{name} is pending, and not in the plan" for name in now if name not in wanted]
     differs += [

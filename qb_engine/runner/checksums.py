@@ -12,7 +12,7 @@ from qb_engine.errors import InputError, RefusedError
 from qb_engine.ledger.adopt import accept, inherited
 from qb_engine.migrations.model import checksum
 from qb_engine.runner.crew import at_work
-from qb_engine.runner.status import WHOLE
+from qb_engine.runner.status import WHOLE, backfill_checksums
 from qb_engine.secrets import mask
 from qb_engine.sql import SqlError, read
 
@@ -43,11 +43,17 @@ class Comparison:
     down_recorded: str
     down_file: str
     adopted: bool = False
+    fill_recorded: str = ""  # of what its backfill writes, once that is started
+    fill_file: str = ""
 
     @property
     def same(self) -> bool:
-        """True when neither way is another one."""
-        return self.recorded == self.file and self.down_same
+        """True when neither way is another one, nor what is filled between them."""
+        return self.recorded == self.file and self.down_same and self.fill_same
+
+    @property
+    def fill_same(self) -> bool:
+        return not self.fill_recorded or self.fill_recorded == self.fill_file
 
     @property
     def down_same(self) -> bool:
@@ -117,6 +123,8 @@ def _compared(conn: Connection, migration: LoadedMigration, standing: Standing) 
         standing.last.down_checksum,
         ledger.way_back(migration),
         standing.last.run in inherited(conn).runs,
+        backfill_checksums(conn).get(migration.id, ""),
+        migration.fill_checksum,
     )
 
 

@@ -6,6 +6,7 @@ from bisect import bisect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from qb_engine import ledger
@@ -63,18 +64,22 @@ def status(conn: Connection, migrations: Migrations) -> tuple[Status, ...]:
     Only what is not applied, or is not what was applied, is read; see `states`.
     """
     known = ledger.standing(conn) if ledger.exists(conn) else {}
-    return states(migrations, known, backfill_states(conn))
+    return states(migrations, known, backfill_states(conn), backfill_checksums(conn))
 
 
 def states(
-    migrations: Migrations, known: Mapping[str, Standing], fills: Mapping[str, str]
+    migrations: Migrations,
+    known: Mapping[str, Standing],
+    fills: Mapping[str, str],
+    sums: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Status, ...]:
     """How every migration stands by what the ledger says of each, in the order of the folder.
 
-    A migration whose bytes are those that were applied is not read: it is what it was.
+    A migration whose bytes are those that were applied is not read: it is what it was. `fills` and
+    `sums` are the states and checksums of the backfills that were started.
     """
     entries = migrations.entries
-    shapes = [_untouched(migrations, entry, known) for entry in entries]
+    shapes = [_untouched(migrations, entry, known, sums) for entry in entries]
     migrations.read(entry for entry, shape in zip(entries, shapes) if shape is None)
     found = []
     for entry, shape in zip(entries, shapes):
@@ -86,14 +91,22 @@ def states(
         if isinstance(migration, Broken):
             found.append(_broken(migration, standing))
         else:
-            found.append(one(migration, standing, fill))
+            found.append(one(migration, standing, fill, sums.get(entry.id, "")))
     for at, gone in reversed(list(_missing(migrations, known))):
         found.insert(at, gone)
     return tuple(found)
 
 
-def _untouched(migrations: Migrations, entry: Entry, known: Mapping[str, Standing]) -> Shape | None:
-    """The shape of a migration whose files are, byte by byte, those that were applied."""
+def _untouched(
+    migrations: Migrations,
+    entry: Entry,
+    known: Mapping[str, Standing],
+    sums: Mapping[str, str],
+) -> Shape | None:
+    """The shape of a migration whose files are, byte by byte, those that were applied.
+
+    A backfill may be another one than its file was then, so it is compared with what was started.
+    """
     standing = known.get(entry.id)
     if standing is None or standing.status not in WHOLE or not standing.last.raw_checksum:
         return None
@@ -103,6 +116,8 @@ def _untouched(migrations: Migrations, entry: Entry, known: Mapping[str, Standin
         return None
     look = migrations.look(entry)
     if not look.plain or look.raw != standing.last.raw_checksum:
+        return None
+    if look.backfill and entry.id in sums:
         return None
     return Shape(entry.id, look.backfill, look.post, entry.repeatable)
 
@@ -139,8 +154,10 @@ def when(id: str) -> str:
     return stamps.moment(named[0]) if named else ""
 
 
-def one(migration: LoadedMigration, standing: Standing | None, fill: str) -> Status:
-    """How one migration stands."""
+def one(
+    migration: LoadedMigration, standing: Standing | None, fill: str, fill_checksum: str = ""
+) -> Status:
+    """How one migration stands. A backfill may be edited until it is started."""
     shape = Shape(
         migration.id,
         migration.backfill is not None,
@@ -158,7 +175,8 @@ def one(migration: LoadedMigration, standing: Standing | None, fill: str) -> Sta
         return _partial(shape, migration, standing, fill)
     down = standing.last.down_checksum
     found = _whole(shape, standing, fill)
-    edited = standing.checksum != migration.checksum
+    refilled = bool(fill_checksum) and fill_checksum != migration.fill_checksum
+    edited = standing.checksum != migration.checksum or refilled
     if edited and migration.repeatable:
         note = "it changed since it ran, and runs again"
         return Status(migration.id, "pending", note=note, repeatable=True)
@@ -220,6 +238,14 @@ def backfill_states(conn: Connection) -> dict[str, str]:
     if not row or not row[0]:
         return {}
     return dict(conn.execute("SELECT id, state FROM qb.backfill").fetchall())
+
+
+def backfill_checksums(conn: Connection) -> dict[str, str]:
+    """What each backfill writes, as it was when it was started."""
+    row = conn.execute("SELECT pg_catalog.to_regclass('qb.backfill') IS NOT NULL").fetchone()
+    if not row or not row[0]:
+        return {}
+    return dict(conn.execute("SELECT id, checksum FROM qb.backfill").fetchall())
 
 
 def runner(conn: Connection) -> str:

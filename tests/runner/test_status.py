@@ -19,7 +19,7 @@ from qb_engine.commands import Session, invoke
 from qb_engine.database import Target
 from qb_engine.errors import RefusedError, ServerError
 from qb_engine.execution import StepFailed
-from qb_engine.migrations import LoadedMigration, stamps
+from qb_engine.migrations import LoadedMigration, load_one, stamps
 from qb_engine.migrations.listing import Entry
 from qb_engine.project import Project
 from qb_engine.report import plain
@@ -95,6 +95,24 @@ def test_a_remark_is_no_edit_and_a_statement_is(qb, write) -> None:
     report = qb("status", "--check")
     assert states(report) == [("20240101_a", "edited")]
     assert "qb checksum 20240101_a --accept" in report.findings[0].todo
+
+
+def test_a_backfill_may_be_edited_until_it_is_started(
+    qb, write, project: Project, connection: Connection
+) -> None:
+    write("20240101_a/migration.sql", "CREATE TABLE a (id int PRIMARY KEY, b text)")
+    write("20240101_a/backfill.py", BACKFILL)
+    qb("run")
+    write("20240101_a/backfill.py", BACKFILL.replace("'x'", "'y'"))
+    assert states(qb("status")) == [("20240101_a", "expanded")]
+    fill_is(connection, "completed", "20240101_a")
+    started = load_one(project.migrations / "20240101_a").fill_checksum
+    connection.execute("UPDATE qb.backfill SET checksum = %s", [started])
+    assert states(qb("status")) == [("20240101_a", "applied")]
+    write("20240101_a/backfill.py", BACKFILL)
+    assert states(qb("status")) == [("20240101_a", "edited")]
+    assert qb("checksum", "a", "--accept", "--reason", "as it should have been").ok
+    assert states(qb("status")) == [("20240101_a", "applied")]
 
 
 def test_python_that_leans_on_another_file_is_read_each_time(
