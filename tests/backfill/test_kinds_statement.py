@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from qb_engine.backfill.kinds import statement
 from qb_engine.backfill.preview import preview
 from qb_engine.backfill.spec import describe
+from qb_engine.commands import Session, invoke
 from qb_engine.errors import InputError, StatementError
 from tests.backfill.conftest import Case
 
@@ -149,3 +152,16 @@ def test_a_statement_that_moves_rows_within_the_key_is_refused(case: Case) -> No
     moving = case.declare(table="t", sql="UPDATE t SET (v, id) = ('x', id + 10) WHERE {batch}")
     with pytest.raises(InputError, match=r"id of public\.t is part of the key"):
         preview(case.conn, moving)
+
+
+def test_the_command_shows_the_rows_and_has_them_whole_as_json(case: Case) -> None:
+    case.counted(5)
+    case.declare(table="t", set={"v": "repeat(id::text, 100)"})
+    report = invoke(Session(root=case.project.root), ["backfill", "preview", "--rows", "2"])
+    assert report is not None
+    assert "2 of 2 rows would change in public.t" in report.headline()
+    assert list(report.df.columns) == ["id", "v before", "v after"]
+    assert report.df["v after"].str.len().max() < 60
+    whole = json.loads(report.to_json())
+    assert whole["changes"][1] == {"key": ["2"], "before": {"v": None}, "after": {"v": "2" * 100}}
+    assert case.one("SELECT count(v) FROM t") == 0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
 from qb_engine.commands import Session, qb_command
 from qb_engine.commands.backfill.found import NAME, find
-from qb_engine.report import Column, Report, Table
+from qb_engine.report import Column, Report, Table, jsonable
 
 if TYPE_CHECKING:
     from qb_engine.backfill.preview import Preview
@@ -79,6 +79,10 @@ class PreviewReport(Report):
 
     def notes(self) -> Sequence[str]:
         return self.found.notes
+
+    def as_dict(self) -> dict[str, Any]:
+        found: dict[str, Any] = jsonable(asdict(self.found))
+        return found
 
 
 def _short(text: str | None) -> str | None:
