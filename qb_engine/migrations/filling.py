@@ -85,18 +85,31 @@ _APART = {
 
 
 def _code(declared: Backfill) -> str:
-    """A transform with all of its file that it may use, comments and the pace left out."""
+    """A transform with all of its file that it may use; comments and the pace are left out.
+
+    As text: what Python makes of it differs from one version to the next.
+    """
     if not declared.transform:
         return ""
-    cls = type(declared)
     try:
-        tree = ast.parse(Path(declared.transform.__func__.__code__.co_filename).read_text("utf-8"))
+        code = declared.transform.__func__.__code__
+        text = Path(code.co_filename).read_text("utf-8")
+        tree = ast.parse(text)
     except (AttributeError, OSError, SyntaxError, ValueError):  # it is not from a file of its own
         return source(declared.transform)
+    apart: set[int] = set()
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
-            node.body = [each for each in node.body if not _named(each) & _APART]
-    return ast.unparse(tree)
+        if isinstance(node, ast.ClassDef) and node.name == type(declared).__name__:
+            for each in node.body:
+                if _named(each) & _APART:
+                    apart.update(range(_first(each), (each.end_lineno or each.lineno) + 1))
+    lines = (line.rstrip() for i, line in enumerate(text.splitlines(), 1) if i not in apart)
+    return "\n".join(line for line in lines if line and not line.lstrip().startswith("#"))
+
+
+def _first(node: ast.stmt) -> int:
+    """The line on which a statement begins, with what decorates it."""
+    return min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
 
 
 def _named(node: ast.stmt) -> set[str]:
