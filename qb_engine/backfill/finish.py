@@ -37,10 +37,19 @@ WANT = """
 UPDATE qb.backfill SET then_post = true, post_state = 'waiting', post_error = '' WHERE id = %s
 """
 
-MOVE = """
-UPDATE qb.backfill SET post_state = %(state)s, post_error = %(error)s,
-    note = CASE WHEN %(state)s = 'running' THEN 'what comes after it runs' ELSE '' END
-WHERE id = %(id)s
+# what runs is not called back: a rollback is, when it is done
+CALL_OFF = """
+UPDATE qb.backfill SET then_post = false, post_state = '' WHERE id = %s
+    AND then_post AND post_state = 'waiting' RETURNING id
+"""
+
+BEGIN = """
+UPDATE qb.backfill SET post_state = 'running', post_error = '', note = 'what comes after it runs'
+WHERE id = %s AND then_post AND post_state IN ('waiting', 'running') RETURNING id
+"""
+
+END = """
+UPDATE qb.backfill SET post_state = %(state)s, post_error = %(error)s, note = '' WHERE id = %(id)s
 """
 
 log = logging.getLogger("qb.worker")
@@ -49,6 +58,11 @@ log = logging.getLogger("qb.worker")
 def want(conn: Connection, backfill: str) -> None:
     """Have what comes after a backfill run by itself, once that is verified."""
     conn.execute(WANT, [backfill])
+
+
+def call_off(conn: Connection, backfill: str) -> bool:
+    """Have it not run by itself any more; False when it was not to, or runs already."""
+    return conn.execute(CALL_OFF, [backfill]).fetchone() is not None
 
 
 def due(conn: psycopg.Connection[Any], row: Row) -> bool:
@@ -68,7 +82,8 @@ def finish(
     goes on from there. Raise ServerError when the server does not answer.
     """
     with closing(_open(target)) as conn:
-        conn.execute(MOVE, {"id": backfill, "state": "running", "error": ""})
+        if conn.execute(BEGIN, [backfill]).fetchone() is None:
+            return Next("completed")  # it was called off
     try:
         with _stopping(go_on) as stop:
             _patiently(project, target, backfill, stop)
@@ -174,7 +189,7 @@ def _stopping(go_on: Callable[[], bool]) -> Iterator[threading.Event]:
 
 def _ended(target: Target, backfill: str, state: str, error: str) -> None:
     with closing(_open(target)) as conn:
-        conn.execute(MOVE, {"id": backfill, "state": state, "error": mask(error)})
+        conn.execute(END, {"id": backfill, "state": state, "error": mask(error)})
 
 
 def _open(target: Target, name: str = "qb backfill") -> Connection:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from qb_engine import ledger
+from qb_engine import backfill, ledger
 from qb_engine.backfill import finish, records
 from qb_engine.errors import RefusedError
 from qb_engine.execution import Place
@@ -101,6 +101,15 @@ def test_nothing_comes_after_a_backfill_that_is_not_verified(
     with pytest.raises(RefusedError, match="still waits"):
         finish._run(case.project, case.target, ID, place.stop)
     assert standing(case)[0] == "expanded"
+
+
+def test_what_was_called_off_is_not_run(case: Case, expanded: Callable[..., Place]) -> None:
+    place = expanded()
+    fill(case, place)
+    done = backfill.cancel(case.project, case.target, place.migrations.get(ID), conn=case.conn)
+    assert any("not run by itself any more" in note for note in done.notes)
+    finish.finish(case.project, case.target, ID, lambda: True)
+    assert standing(case) == ("expanded", "", "")
 
 
 def test_a_rollback_takes_the_trigger_with_it(case: Case, expanded: Callable[..., Place]) -> None:
