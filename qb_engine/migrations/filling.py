@@ -109,7 +109,8 @@ def _code(declared: Backfill) -> str:
 
 def _first(node: ast.stmt) -> int:
     """The line on which a statement begins, with what decorates it."""
-    return min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+    around: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(each.lineno for each in around)])
 
 
 def _named(node: ast.stmt) -> set[str]:

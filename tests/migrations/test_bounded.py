@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from qb_engine.errors import InputError
 from qb_engine.migrations import filling
 from qb_engine.migrations.bounded import bounded
 from qb_engine.migrations.declaration import Backfill
+from qb_engine.migrations.python_file import load_backfill
 
 # A statement, and the same over the rows of `R` in a partition s.p of the table t.
 GOOD = {
@@ -135,3 +138,38 @@ def test_a_backfill_amounts_to_a_statement_over_the_whole_table() -> None:
         'UPDATE shop."Order" SET a = (1), "B" = (2 -- two\n) WHERE (a IS NULL)'
     )
     assert filling.amounts_to(Python()) == 'SELECT a, "B" FROM t'
+
+
+WHOLE = """\
+from qb_engine.migrations import Backfill
+
+RATE = 1
+
+
+class Fill(Backfill):
+    table = "t"
+    batch_size = 10
+    window = (
+        "22:00-06:00"
+    )
+
+    def transform(self, rows):
+        return helped(rows)
+
+
+def helped(rows):
+    return rows * RATE
+"""
+
+
+def test_the_checksum_of_a_transform_is_of_its_file_but_not_of_its_pace(tmp_path: Path) -> None:
+    path = tmp_path / "backfill.py"
+
+    def checksum(old: str = "", new: str = "") -> str:
+        path.write_text(WHOLE.replace(old, new) if old else WHOLE, encoding="utf-8")
+        return filling.checksum(load_backfill(path)[0])
+
+    for old, new in (("10", "20"), ("22:00", "23:00"), ("def helped", "# why\n\ndef helped")):
+        assert checksum(old, new) == checksum()
+    for old, new in (("RATE = 1", "RATE = 2"), ("* RATE", "+ RATE"), ('"t"', '"u"')):
+        assert checksum(old, new) != checksum()
