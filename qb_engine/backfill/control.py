@@ -210,12 +210,10 @@ def _halt(
     with ledger(target, conn) as db:
         row = known(db, migration)
         state: records.State = "paused" if wanted == "pause" else "cancelled"
-        after = wanted == "cancel" and finish.call_off(db, row.spec.id)
-        alone = ["what comes after it is not run by itself any more: qb run"] if after else []
         if row.state in ("completed", "failed", "cancelled"):
             cancelling_failed = wanted == "cancel" and row.state == "failed"
             if not cancelling_failed:
-                return _done(db, project, row.spec.id, f"it is {row.state} already", *alone)
+                return _done(db, project, row.spec.id, f"it is {row.state} already")
         records.want(db, row.spec.id, "pause" if wanted == "pause" else "cancel")
         said = [] if orders.settled(db, row.spec.id, state) else [
             "a batch is still in flight; it stops after that one"
@@ -227,7 +225,7 @@ def _halt(
                 loop.run(temporal.wake(where, row.workflow_id, row.task_queue, _job(target, row)))
         except ServerError as error:
             said.append(f"Temporal was not told ({error.what}); the ledger says it")
-        return _done(db, project, row.spec.id, *said, *alone)
+        return _done(db, project, row.spec.id, *said)
 
 
 def _write_down(
@@ -307,7 +305,7 @@ def _driven(
 
 
 def _reached(project: Project, worker_for: Target | None = None) -> Place:
-    """Temporal, started when it is the project's own, and answering; a worker comes up meanwhile."""
+    """Temporal, started when it is the project's own, answering; a worker comes up meanwhile."""
     where = temporal.place(project, start=True)
     assert where is not None
     if worker_for:

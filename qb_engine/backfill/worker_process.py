@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from qb_engine import secrets
 from qb_engine.backfill import loop, names, temporal
-from qb_engine.database.daemon import Daemon
+from qb_engine.database.daemon import Daemon, Record
+from qb_engine.database.processes import born
 
 if TYPE_CHECKING:
     from qb_engine.backfill.temporal import Place
@@ -45,22 +46,28 @@ def ensure(project: Project, target: Target, where: Place) -> Found:
     daemon = _daemon(project, names.digest(project, target))
     with daemon.locked():
         running = daemon.found()
+        if running and _pid(_marker(daemon)) != running.pid:  # it was begun a moment ago
+            _wait(daemon, running)
+            return Found(True, daemon.log, running.pid)
         if running or loop.run(temporal.pollers(where, names.task_queue(project, target))):
             return Found(False, daemon.log, running.pid if running else None)
-        marker = _marker(daemon)
-        marker.unlink(missing_ok=True)
-        record = daemon.start(
-            [
-                *(sys.executable, "-m", "qb_engine.commands", "worker"),
-                *("--project", str(project.root), "--idle", str(IDLE_S)),
-            ],
-            data=daemon.home,
-            environment={**os.environ, TARGET: _written(target), "PYTHONUNBUFFERED": "1"},
-            switch={},
-            facts={"target": target.name},
-        )
-        daemon.wait(record, lambda: _pid(marker) == record.pid, START_S)
+        record = _spawned(daemon, project, target)
+        _wait(daemon, record)
         return Found(True, daemon.log, record.pid)
+
+
+def begin(project: Project, target: Target, where: Place) -> None:
+    """Start a worker early, while the rest of a start goes on; `ensure` then waits for it.
+
+    Only on the project's own Temporal, where a worker that polls has left its mark.
+    """
+    if not where.own:
+        return
+    daemon = _daemon(project, names.digest(project, target))
+    with daemon.locked():
+        pid = _pid(_marker(daemon))
+        if not (daemon.found() or (pid and born(pid))):
+            _spawned(daemon, project, target)
 
 
 def stop_worker(project: Project) -> bool:
@@ -122,6 +129,24 @@ def log_to_stderr() -> None:
     logging.getLogger("qb.worker").setLevel(logging.INFO)
     logging.getLogger("temporalio.activity").setLevel(logging.ERROR)  # we say it ourselves
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # who asked for one says it
+
+
+def _spawned(daemon: Daemon, project: Project, target: Target) -> Record:
+    _marker(daemon).unlink(missing_ok=True)
+    return daemon.start(
+        [
+            *(sys.executable, "-m", "qb_engine.commands", "worker"),
+            *("--project", str(project.root), "--idle", str(IDLE_S)),
+        ],
+        data=daemon.home,
+        environment={**os.environ, TARGET: _written(target), "PYTHONUNBUFFERED": "1"},
+        switch={},
+        facts={"target": target.name},
+    )
+
+
+def _wait(daemon: Daemon, record: Record) -> None:
+    daemon.wait(record, lambda: _pid(_marker(daemon)) == record.pid, START_S)
 
 
 def _daemon(project: Project, digest: str) -> Daemon:
