@@ -210,10 +210,12 @@ def _halt(
     with ledger(target, conn) as db:
         row = known(db, migration)
         state: records.State = "paused" if wanted == "pause" else "cancelled"
+        after = wanted == "cancel" and finish.call_off(db, row.spec.id)
+        alone = ["what comes after it is not run by itself any more: qb run"] if after else []
         if row.state in ("completed", "failed", "cancelled"):
             cancelling_failed = wanted == "cancel" and row.state == "failed"
             if not cancelling_failed:
-                return _done(db, project, row.spec.id, f"it is {row.state} already")
+                return _done(db, project, row.spec.id, f"it is {row.state} already", *alone)
         records.want(db, row.spec.id, "pause" if wanted == "pause" else "cancel")
         said = [] if orders.settled(db, row.spec.id, state) else [
             "a batch is still in flight; it stops after that one"
@@ -225,7 +227,7 @@ def _halt(
                 loop.run(temporal.wake(where, row.workflow_id, row.task_queue, _job(target, row)))
         except ServerError as error:
             said.append(f"Temporal was not told ({error.what}); the ledger says it")
-        return _done(db, project, row.spec.id, *said)
+        return _done(db, project, row.spec.id, *said, *alone)
 
 
 def _write_down(
