@@ -204,14 +204,21 @@ def _samples(conn: Connection, spec: Spec, keys: int, said: list[str]) -> Iterat
     ranges = _quickly(conn, COUNT_MS * 2, lambda: split.ranges(conn, fine, keys)) or []
     for each in _spread(ranges):
         part = spec.part(*each.part)
-        found = _sample(conn, part, each.lo, each.hi, KEYS) or _sample(
-            conn, part, each.lo, each.hi, KEYS // 20
-        )
-        if found:
-            yield found
+        after = ", ".join(each.lo) if each.lo else "the first row"
+        unfit = ""
+        for size in (KEYS, KEYS // 20):
+            try:
+                found = _sample(conn, part, each.lo, each.hi, size)
+            except (psycopg.DataError, psycopg.IntegrityError) as error:
+                found, unfit = None, error.diag.message_primary or str(error)
+            if found:
+                yield found
+                break
         else:
-            after = ", ".join(each.lo) if each.lo else "the first row"
-            said.append(f"the sample after {after} was given up: a lock, or more than 5 s")
+            if not unfit:
+                said.append(f"the sample after {after} was given up: a lock, or more than 5 s")
+        if unfit:
+            said.append(f"soon after {after} there is a row that cannot be written: {unfit}")
 
 
 def _spread(ranges: Sequence[Range]) -> list[Range]:

@@ -80,3 +80,13 @@ def test_times_are_a_range_from_the_fastest_to_the_slowest(case: Case) -> None:
     assert 100 <= found.seconds_high < 105
     assert (found.batches_low, found.batches_high) == (40, 400)
     assert (found.wal_bytes_low, found.wal_bytes_high) == (1_000_000, 2_000_000)
+
+
+def test_a_row_that_cannot_be_written_is_told_and_spoils_no_estimate(case: Case) -> None:
+    case.counted(2_000)
+    spec = describe(case.conn, case.filling(set={"v": "(1 / (id - 500))::text"}))
+    found = estimate(case.conn, spec)
+    assert "soon after the first row there is a row that cannot be written: division by zero" in (
+        found.said
+    )
+    assert found.samples
