@@ -193,8 +193,8 @@ def status(
         said = []
         if migration.backfill and found.checksum != checksum(migration.backfill):
             said.append("backfill.py was edited since the start")
-        ui, heard = _heard(project, found)
-        return Done(found, (*said, *heard), ui)
+        ui, noted = heard(project, found)
+        return Done(found, (*said, *noted), ui)
 
 
 # -- parts -------------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ def _reached(project: Project, worker_for: Target | None = None) -> Place:
     return where
 
 
-def _heard(project: Project, found: Progress) -> tuple[str | None, list[str]]:
+def heard(project: Project, found: Progress) -> tuple[str | None, list[str]]:
     """The link to the workflow's page, and what Temporal adds to the ledger."""
     if found.ended:
         try:

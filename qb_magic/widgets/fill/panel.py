@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qb_engine import backfill
+from qb_engine.backfill import control
 from qb_engine.backfill.measure import progress
 from qb_engine.commands import Face, invoke, unforeseen
 from qb_engine.database.connect import connect
@@ -147,14 +147,30 @@ class FillPanel:
 
     def _hear(self) -> None:
         """Ask what Temporal adds to the ledger, and whether it is there at all."""
-        migration, error = self._tried(lambda: self._session.migration(self.migration))
-        if error is not None:
-            self._change(heard=(error.what,))
-            return
-        done, error = self._tried(
-            lambda: backfill.status(self._session.project, self._target, migration)
+        heard, error = self._tried(
+            lambda: control.heard(self._session.project, self.state.progress)
         )
-        self._change(heard=_heard(done.notes) if done else (error.what,) if error else ())
+        notes = tuple(heard[1]) if heard is not None else (error.what,) if error else ()
+        self._change(heard=_heard(notes))
+
+    def _end(self) -> None:
+        """Show what it took, and put a card where the panel is: that needs no kernel."""
+        report, error = self._tried(
+            lambda: invoke(self._session, ["backfill", "status", self.migration])
+        )
+        if report is None:
+            self._change(error=error)
+            return
+        card = report_html(report) + charts_html(report)
+        self.root.plain, self.root.html = plain(report), card
+        with self._lock, self.controls.body.hold_sync():
+            self._change(said="", heard=(), closed="it has ended")
+            self.controls.body.value = card
+            self.controls.row.layout.display = "none"
+            self.controls.activity.layout.display = "none"
+        if self.publish is not None:
+            self.publish({"text/plain": plain(report), "text/html": card})
+        self.close()
 
     def _tried(self, work: Callable[[], Any]) -> tuple[Any, QbError | None]:
         """The error boundary of every job: what was asked for, or an error; nothing raised."""
@@ -183,7 +199,9 @@ class FillPanel:
             self._worker.submit(self._hear)
         self._change(progress=found, away="")
         if self.state.settled:
-            self._end()
+            self._pulse.want(False)
+            self._leave()
+            self._worker.submit(self._end)
 
     def _look(self) -> Any:
         if self._conn is None or self._conn.closed:
@@ -195,27 +213,6 @@ class FillPanel:
         self._leave()
         self._rests_until = time.monotonic() + RESTS_S
         self._change(away=error.why or error.what if error else "its ledger was taken away")
-
-    def _end(self) -> None:
-        """Show what it took, and put a card where the panel is: that needs no kernel."""
-        self._pulse.want(False)
-        report, error = self._tried(
-            lambda: invoke(self._session, ["backfill", "status", self.migration])
-        )
-        self._leave()
-        if report is None:
-            self._change(error=error)
-            return
-        card = report_html(report) + charts_html(report)
-        self.root.plain, self.root.html = plain(report), card
-        with self._lock, self.controls.body.hold_sync():
-            self._change(said="", heard=(), closed="it has ended")
-            self.controls.body.value = card
-            self.controls.row.layout.display = "none"
-            self.controls.activity.layout.display = "none"
-        if self.publish is not None:
-            self.publish({"text/plain": plain(report), "text/html": card})
-        self.close()
 
     def _leave(self) -> None:
         conn, self._conn = self._conn, None
