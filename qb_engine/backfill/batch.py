@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 # Settings for the transaction only: a pooler may hand the session to somebody else. A batch that a
 # crash of the server loses is lost with its cursor, so waiting for the disk would buy nothing:
 # synchronous_commit may be off. The end of a backfill is committed as usual, and with it all this.
+# Whatever the database's default isolation: the fence must see what was written while it waited.
 BEGIN = sql.SQL(
-    "BEGIN; SELECT set_config('synchronous_commit', 'off', true),"
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT set_config('synchronous_commit', 'off', true),"
     " set_config('lock_timeout', {lock_ms}, true),"
     " set_config('statement_timeout', {statement_ms}, true),"
     " set_config('idle_in_transaction_session_timeout', {idle_ms}, true)"

@@ -70,9 +70,12 @@ WHERE backfill = %s AND number = %s AND epoch = %s AND status = 'running'
 
 LEFT = "SELECT count(*) FROM qb.segment WHERE backfill = %s AND status <> 'done'"
 
+# An epoch that no segment of that number had before: where the segments were made anew (a restart,
+# another try of the sweeps), somebody may still hold a claim of the old ones.
 ADD = """
-INSERT INTO qb.segment (backfill, number, pass, lo, hi, part_schema, part_table, node)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+INSERT INTO qb.segment (backfill, number, pass, lo, hi, part_schema, part_table, node, epoch)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s,
+    (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
 """
 
 FREEZE = """

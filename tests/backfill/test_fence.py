@@ -43,6 +43,54 @@ def test_an_older_claim_cannot_write(case: Case) -> None:
     assert case.writes() == {0: 90, 1: 10}
 
 
+def test_a_claim_from_before_a_restart_cannot_write(case: Case) -> None:
+    """The segments have the numbers, and are claimed as often, as those that it was given."""
+    spec = begun(case)
+    zombie = claim(case)
+    case.sql(f"DELETE FROM qb.backfill WHERE id = '{ID}'")
+    records.make(case.conn, spec, 0, "nobody", "nobody")
+    assert advance(case.conn, ID, lambda: True)
+    heir = claim(case)
+    assert (zombie.segment, zombie.cursor) == (heir.segment, heir.cursor)
+    with pytest.raises(Fenced):
+        batch.run(case.conn, spec, zombie, 10, Limits())
+    assert case.writes() == {0: 100}
+
+
+def test_a_pause_is_seen_in_any_isolation(case: Case) -> None:
+    """A batch that waited for its segment reads what was wanted meanwhile, not before."""
+    spec = begun(case)
+    held = claim(case)
+    found: list[BaseException] = []
+
+    def write(conn: psycopg.Connection[object]) -> None:
+        try:
+            batch.run(conn, spec, held, 10, Limits())
+        except Halted as halted:
+            found.append(halted)
+
+    with closing(psycopg.connect(case.target.conninfo, autocommit=True)) as other:
+        other.execute("SET default_transaction_isolation TO 'repeatable read'")
+        with case.conn.transaction():
+            case.sql(f"SELECT FROM qb.segment WHERE backfill = '{ID}' FOR UPDATE")
+            writing = threading.Thread(target=write, args=(other,))
+            writing.start()
+            with closing(psycopg.connect(case.target.conninfo, autocommit=True)) as third:
+                until(
+                    "the batch waits",
+                    lambda: (
+                        third.execute(
+                            "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                            " AND datname = current_database()"
+                        ).rowcount
+                    ),
+                )
+            records.want(case.conn, ID, "pause")
+        writing.join()
+    assert [str(each) for each in found] == ["pause"]
+    assert case.writes() == {0: 100}
+
+
 def test_a_claim_waits_for_the_batch_in_flight(case: Case) -> None:
     """The heir begins after the rows that the zombie wrote in its last transaction."""
     spec = begun(case, slow=0.05)
