@@ -11,16 +11,29 @@ import psycopg
 
 POINTS = 200  # as many as a chart can show
 
-# Per signal once for every lane that it held: lanes that stood still together count together, so
-# the time is that of the clock where the spans of one signal touch.
+# The WAL of a batch is the whole server's, that of batches beside it too: of each counts the share
+# of its time in which no earlier one ran.
 TOTALS = """
+WITH spans AS (
+    SELECT rows, seen, attempts, waited_ms, ms, lag_s, worker, wal_bytes, at,
+        max(at) OVER (ORDER BY at - ms * interval '1 ms', segment, number
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+    FROM qb.batch WHERE backfill = %s
+), shared AS (
+    SELECT rows, seen, attempts, waited_ms, ms, lag_s, worker,
+        wal_bytes * CASE WHEN before IS NULL OR ms <= 0 THEN 1 ELSE least(1.0, greatest(0.0,
+            extract(epoch FROM at - before)::float8 * 1000 / ms)) END AS wal
+    FROM spans
+)
 SELECT count(*), coalesce(sum(rows), 0)::bigint, coalesce(sum(seen), 0)::bigint,
-    coalesce(sum(wal_bytes), 0)::bigint, coalesce(sum(attempts - 1), 0)::bigint,
+    coalesce(sum(wal), 0)::bigint, coalesce(sum(attempts - 1), 0)::bigint,
     (coalesce(sum(waited_ms), 0) / 1000)::float8, percentile_disc(0.5) WITHIN GROUP (ORDER BY ms),
     max(ms), max(lag_s), count(DISTINCT worker) FILTER (WHERE worker <> '')
-FROM qb.batch WHERE backfill = %s
+FROM shared
 """
 
+# Per signal once for every lane that it held: lanes that stood still together count together, so
+# the time is that of the clock where the spans of one signal touch.
 HELD = """
 WITH spans AS (
     SELECT signal, reason, since, coalesce(until, clock_timestamp()) AS until,

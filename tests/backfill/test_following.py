@@ -10,9 +10,11 @@ from rich.console import Console
 
 from qb_engine.backfill import telling
 from qb_engine.backfill.measure import Hold, Progress, SegmentProgress
+from qb_engine.backfill.totals import totals
 from qb_engine.commands import Session, invoke
 from qb_engine.commands.backfill import screen, status
 from tests.backfill.conftest import ID, Case
+from tests.conftest import Qb
 
 SEGMENTS = tuple(
     SegmentProgress(n, 0, None, None, None, 1, status, 10, 10, 0, 1, "", "", share=share, retries=n)
@@ -74,6 +76,26 @@ def test_every_batch_is_kept_as_pandas_and_as_json(case: Case) -> None:
     assert last is not None
     found = json.loads(last.to_json())
     assert (found["count"], len(found["batches"])) == (10, 3)
+
+
+def test_wal_of_batches_that_ran_at_once_counts_once(case: Case) -> None:
+    """Each saw the WAL of the whole server: two lanes beside each other must not double it."""
+    case.counted(10)
+    case.written_down(case.filling())
+    case.sql(
+        f"INSERT INTO qb.segment (backfill, number) VALUES ('{ID}', 0), ('{ID}', 1);"
+        "INSERT INTO qb.batch (backfill, segment, number, rows, seen, ms, wal_bytes, at)"
+        f" SELECT '{ID}', lane, n, 1, 1, 100, 1000, timestamptz 'epoch' + n * interval '100 ms'"
+        " + lane * interval '50 ms' FROM generate_series(0, 1) AS lane, generate_series(1, 10) AS n"
+    )
+    assert totals(case.conn, ID).wal_bytes == 10_500
+
+
+def test_watching_what_was_never_started_says_so(case: Case, qb: Qb) -> None:
+    case.filling()
+    report = qb("backfill", "watch", ID)
+    assert report is not None
+    assert "not started: qb backfill start" in report.notes()
 
 
 def test_without_temporal_it_is_told_from_the_ledger_and_that_is_said(case: Case) -> None:

@@ -56,13 +56,13 @@ def _look(session: Session, migration: LoadedMigration, show: object) -> None:
     """Look again and again, on one connection."""
     import psycopg
 
-    from qb_engine.backfill import progress
+    from qb_engine.backfill import progress, records
 
     assert callable(show)
     seen = 0.0
     try:
         with closing(session.connect(application_name="qb backfill")) as conn:
-            while True:
+            while records.there(conn):
                 found = progress(conn, migration.id)
                 seen = time.monotonic()
                 if found is None:
