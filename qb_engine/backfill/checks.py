@@ -48,9 +48,9 @@ def writable(db: Connection, spec: Spec) -> None:
             todo="connect to the primary as a role that may write",
             code="read-only",
         )
+    sound(db, spec)  # first: what cannot be planned is said best there
     if spec.options.keep_in_sync:
         sync.settle(db, spec)
-    sound(db, spec)
 
 
 def sound(db: Connection, spec: Spec) -> None:

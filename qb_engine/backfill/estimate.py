@@ -90,15 +90,16 @@ class Estimate:
     volatile: tuple[str, ...] = ()  # expressions that give something else each time
     held: tuple[tuple[str, str, str], ...] = ()  # signal, what it says, why
     said: tuple[str, ...] = ()
+    verb: str = "update"  # or delete, insert
 
     @property
     def dead_rows(self) -> int:
-        """Each row that is updated leaves its old version behind, until a vacuum."""
-        return self.rows
+        """Each row that is updated or deleted leaves a version behind, until a vacuum."""
+        return 0 if self.verb == "insert" else self.rows
 
     @property
     def dead_bytes(self) -> int:
-        return int(self.rows * self.around.row_bytes)
+        return int(self.dead_rows * self.around.row_bytes)
 
     @property
     def change_events(self) -> int:
@@ -150,6 +151,7 @@ def estimate(conn: Connection, spec: Spec, *, sampling: bool = True) -> Estimate
         triggers=tuple(_triggers(around, samples, rows)),
         volatile=tuple(_volatile(conn, spec, said)),
         held=tuple(_held(conn, spec, said)),
+        verb=verb,
     )
     found = timed(found, spec)
     return replace(found, said=(*said, *_advice(found, spec, verb)))
@@ -182,7 +184,9 @@ def timed(found: Estimate, spec: Spec) -> Estimate:
         seconds_high=round(high, 2),
         wal_bytes_low=int(wal[0] * found.rows) if wal else None,
         wal_bytes_high=int(wal[-1] * found.rows) if wal else None,
-        hot=round(sum(each.hot for each in told) / written, 3) if written else None,
+        hot=round(sum(each.hot for each in told) / written, 3)
+        if written and found.verb == "update"
+        else None,
     )
 
 

@@ -99,10 +99,11 @@ class Spec:
         """What is said of rows that come while it runs, where nothing would find them; or empty."""
         if self.where or self.options.keep_in_sync:
             return ""
+        sync = ", with keep_in_sync = True a trigger fills them" if self.kind == "set" else ""
         return (
             "rows that are inserted while it runs may be left out: nothing tells them from written "
-            "ones. Have the application write them in the new form, declare `where` (then sweeps "
-            "find them), or keep_in_sync = True"
+            "ones. Have the application write them in the new form, or declare `where` (then "
+            f"sweeps find them{sync})"
         )
 
     def part(self, schema: str | None, table: str | None) -> Spec:

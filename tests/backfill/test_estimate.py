@@ -10,6 +10,7 @@ import pytest
 from qb_engine.backfill import estimate as estimates
 from qb_engine.backfill.estimate import Sampled, estimate, timed
 from qb_engine.backfill.spec import describe
+from qb_engine.errors import InputError
 from tests.backfill.conftest import ID, Case
 
 
@@ -90,3 +91,21 @@ def test_a_row_that_cannot_be_written_is_told_and_spoils_no_estimate(case: Case)
         found.said
     )
     assert found.samples
+
+
+def test_an_insert_leaves_no_dead_rows(case: Case, qb: Any) -> None:
+    case.counted(2_000)
+    case.sql("CREATE TABLE copied (id int); ANALYZE t")
+    case.declare(table="t", sql="INSERT INTO copied SELECT id FROM t WHERE {batch}")
+    report = qb("backfill", "estimate", ID)
+    found = report.as_dict()
+    assert (found["rows"], found["dead_rows"], found["hot"]) == (2_000, 0, None)
+    assert "dead rows" not in {row[0] for row in report.tables()[0].rows}
+
+
+def test_sql_that_cannot_run_says_where(case: Case, qb: Any) -> None:
+    case.counted(10)
+    case.filling(set={"v": "nothing"})
+    with pytest.raises(InputError, match="cannot run") as raised:
+        qb("backfill", "estimate", ID)
+    assert raised.value.where == "set or where in backfill.py"

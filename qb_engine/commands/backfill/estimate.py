@@ -52,9 +52,9 @@ class EstimateReport(Report):
         if e.wal_bytes_low is not None and e.wal_bytes_high is not None:
             low, high = format_bytes(e.wal_bytes_low), format_bytes(e.wal_bytes_high)
             rows.append(("WAL", f"{low} to {high}", "more after a checkpoint"))
-        rows.append(
-            ("dead rows", f"{e.dead_rows:,}", f"{format_bytes(e.dead_bytes)}, until vacuumed")
-        )
+        if e.dead_rows or e.verb != "insert":
+            dead = f"{format_bytes(e.dead_bytes)}, until vacuumed"
+            rows.append(("dead rows", f"{e.dead_rows:,}", dead))
         if e.hot is not None:
             rows.append(
                 ("stay on their page", f"{e.hot:.0%}", f"HOT; fillfactor {around.fillfactor}")
@@ -123,6 +123,7 @@ def part(session: Session, name: str | None, no_sample: bool, confirm: str) -> R
     A few batches over the whole key are run and rolled back, each for 5 seconds at most: their rows
     are locked so long, their triggers fire, and dead versions of them are left for a vacuum.
     """
+    from qb_engine.backfill import checks
     from qb_engine.backfill.estimate import estimate, keep
     from qb_engine.backfill.spec import describe
     from qb_engine.database.connect import server_errors
@@ -135,7 +136,9 @@ def part(session: Session, name: str | None, no_sample: bool, confirm: str) -> R
         closing(session.connect(application_name="qb backfill")) as conn,
         server_errors(f"estimating the backfill of {migration.id}", session.target),
     ):
-        found = estimate(conn, describe(conn, migration), sampling=not no_sample)
+        spec = describe(conn, migration)
+        checks.sound(conn, spec)
+        found = estimate(conn, spec, sampling=not no_sample)
         if exists(conn) and found.samples:
             keep(conn, found)
     return EstimateReport(found)
