@@ -184,10 +184,10 @@ def open_text(conn: Connection, backfill: str) -> str:
     count = found.fetchall()[0][0]
     if not count:
         return ""
-    said = "1 row is" if count == 1 else f"{count:,} rows are"
+    said, them = ("1 row is", "it") if count == 1 else (f"{count:,} rows are", "them")
     return (
-        f"{said} in quarantine: qb backfill quarantine shows them; mend them, then "
-        "qb backfill retry --quarantined"
+        f"{said} in quarantine: qb backfill quarantine {backfill} shows {them}; mend {them}, then "
+        f"qb backfill retry {backfill} --quarantined"
     )
 
 

@@ -111,8 +111,8 @@ def said(again: Again) -> list[str]:
     if again.failing:
         one = again.failing[0]
         found.append(
-            f"{_rows(len(again.failing))} still cannot be written, such as {', '.join(one.key)}: "
-            f"{one.error}. Mend them, then: qb backfill retry --quarantined"
+            f"{_still(len(again.failing))} cannot be written, such as {', '.join(one.key)}: "
+            f"{one.error}. Mend that, then: qb backfill retry --quarantined"
         )
     return found
 
@@ -199,6 +199,10 @@ def _not_failed(row: Row, migration: LoadedMigration) -> RefusedError:
 
 def _rows(count: int) -> str:
     return "1 row is" if count == 1 else f"{count:,} rows are"
+
+
+def _still(count: int) -> str:
+    return "1 row still" if count == 1 else f"{count:,} rows still"
 
 
 def _keys(keys: list[tuple[str, ...]]) -> str:
