@@ -77,7 +77,8 @@ def settled(conn: Connection, backfill: str, state: records.State) -> bool:
                 "SELECT FROM qb.segment WHERE backfill = %s ORDER BY number FOR UPDATE", [backfill]
             )
             now = records.read(conn, backfill, lock=True)
-            if now and now.state != "completed":
+            ends_failed = state == "cancelled" and now is not None and now.state == "failed"
+            if now and (now.state not in ENDED or ends_failed):  # one that failed meanwhile stays
                 records.move(conn, backfill, state)
     except psycopg.errors.LockNotAvailable:
         return False
