@@ -30,7 +30,6 @@ ORDER = [
     "generate",
     "lint",
     "verify",
-    "lint",
     "plan",
     "fix",
     "impact",
