@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from qb_engine import secrets
 from qb_engine.backfill import loop, names, temporal
 from qb_engine.database.daemon import Daemon, Record
-from qb_engine.database.processes import born
+from qb_engine.database.processes import alive, born
 
 if TYPE_CHECKING:
     from qb_engine.backfill.temporal import Place
@@ -46,7 +46,7 @@ def ensure(project: Project, target: Target, where: Place) -> Found:
     daemon = _daemon(project, names.digest(project, target))
     with daemon.locked():
         running = daemon.found()
-        if running and _pid(_marker(daemon)) != running.pid:  # it was begun a moment ago
+        if running and not _polling(daemon, running.pid):  # it was begun a moment ago
             _wait(daemon, running)
             return Found(True, daemon.log, running.pid)
         if running or loop.run(temporal.pollers(where, names.task_queue(project, target))):
@@ -65,8 +65,7 @@ def begin(project: Project, target: Target, where: Place) -> None:
         return
     daemon = _daemon(project, names.digest(project, target))
     with daemon.locked():
-        pid = _pid(_marker(daemon))
-        if not (daemon.found() or (pid and born(pid))):
+        if not (daemon.found() or any(_polling(daemon, pid) for pid in _marked(daemon))):
             _spawned(daemon, project, target)
 
 
@@ -101,9 +100,12 @@ def handed_over() -> Target | None:
 
 
 def polls(project: Project, target: Target) -> None:
-    """Tell the process that waits for this worker that it polls."""
+    """Tell the process that waits for this worker that it polls; each one has a mark of its own."""
     daemon = _daemon(project, names.digest(project, target))
-    _marker(daemon).write_text(str(os.getpid()))
+    for pid in _marked(daemon):
+        if not _polling(daemon, pid):
+            _mark(daemon, pid).unlink(missing_ok=True)
+    _mark(daemon, os.getpid()).write_text(born(os.getpid()) or "")
 
 
 @contextlib.contextmanager
@@ -132,7 +134,6 @@ def log_to_stderr() -> None:
 
 
 def _spawned(daemon: Daemon, project: Project, target: Target) -> Record:
-    _marker(daemon).unlink(missing_ok=True)
     return daemon.start(
         [
             *(sys.executable, "-m", "qb_engine.commands", "worker"),
@@ -146,7 +147,7 @@ def _spawned(daemon: Daemon, project: Project, target: Target) -> Record:
 
 
 def _wait(daemon: Daemon, record: Record) -> None:
-    daemon.wait(record, lambda: _pid(_marker(daemon)) == record.pid, START_S)
+    daemon.wait(record, lambda: _polling(daemon, record.pid), START_S)
 
 
 def _daemon(project: Project, digest: str) -> Daemon:
@@ -155,15 +156,24 @@ def _daemon(project: Project, digest: str) -> Daemon:
     return Daemon(digest, home, home / f"{digest}.log")
 
 
-def _marker(daemon: Daemon) -> Path:
-    return daemon.home / f"{daemon.name}.polls"
+def _mark(daemon: Daemon, pid: int) -> Path:
+    """The file of a worker that polls; it holds the moment of its birth."""
+    return daemon.home / f"{daemon.name}.{pid}.polls"
 
 
-def _pid(marker: Path) -> int:
+def _marked(daemon: Daemon) -> list[int]:
+    """The workers that have polled, the dead among them."""
+    found = [path.suffixes[0][1:] for path in daemon.home.glob(f"{daemon.name}.*.polls")]
+    return [int(pid) for pid in found if pid.isdecimal()]
+
+
+def _polling(daemon: Daemon, pid: int) -> bool:
+    """True for a worker that has said that it polls, and lives."""
     try:
-        return int(marker.read_text())
-    except (FileNotFoundError, ValueError):
-        return 0
+        birth = _mark(daemon, pid).read_text()
+    except FileNotFoundError:
+        return False
+    return alive(pid, birth)
 
 
 def _written(target: Target) -> str:

@@ -161,10 +161,12 @@ def restarted(storm: Storm, migration: LoadedMigration) -> None:
     """Start it again as often as it takes for the servers to be back."""
 
     def went() -> bool:
-        with suppress(QbError, psycopg.OperationalError):
+        try:
             storm.go(migration)
-            return True
-        return False
+        except (QbError, psycopg.OperationalError) as error:
+            print("not yet:", error)
+            return False
+        return True
 
     until("it can be started", went)
 
