@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qb_engine.backfill.control import Done, cancel, pause, resume, start, status, tune
-    from qb_engine.backfill.measure import Progress, progress
+    from qb_engine.backfill.driving.worker_process import stop_worker
+    from qb_engine.backfill.reporting.measure import Progress, progress
     from qb_engine.backfill.retrying import retry
-    from qb_engine.backfill.worker_process import stop_worker
 
 __all__ = [
     "Done",
@@ -29,10 +29,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Progress": "measure",
-    "progress": "measure",
+    "Progress": "reporting.measure",
+    "progress": "reporting.measure",
     "retry": "retrying",
-    "stop_worker": "worker_process",
+    "stop_worker": "driving.worker_process",
 }
 
 

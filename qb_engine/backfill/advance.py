@@ -13,9 +13,10 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from qb_engine.backfill import barrier, finish, kinds, records, split, statements, sync, validate
-from qb_engine.backfill.payloads import ENDED, Next
+from qb_engine.backfill import finish, kinds, records, sync, validate
+from qb_engine.backfill.driving.payloads import ENDED, Next
 from qb_engine.backfill.records import Pass, Row
+from qb_engine.backfill.walk import barrier, split, statements
 from qb_engine.ledger import in_sync
 
 LOCK_MS = 2_000  # nobody who waits behind us waits longer; then it is tried again

@@ -10,25 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from qb_engine.backfill import (
-    checks,
-    estimate,
-    finish,
-    loop,
-    names,
-    orders,
-    records,
-    split,
-    temporal,
-    worker_process,
-)
-from qb_engine.backfill.measure import Progress, progress
+from qb_engine.backfill import finish, orders, records
+from qb_engine.backfill.before import checks, estimate
+from qb_engine.backfill.driving import loop, names, temporal, worker_process
+from qb_engine.backfill.driving.payloads import ENDED, Job
+from qb_engine.backfill.driving.temporal import Place
 from qb_engine.backfill.options import declared_options
-from qb_engine.backfill.payloads import ENDED, Job
 from qb_engine.backfill.records import Row
+from qb_engine.backfill.reporting.measure import Progress, progress
 from qb_engine.backfill.spec import Spec, batch_limit, checksum, describe
-from qb_engine.backfill.temporal import Place
 from qb_engine.backfill.throttle import tuning
+from qb_engine.backfill.walk import split
 from qb_engine.database.connect import connect, server_errors
 from qb_engine.errors import InputError, QbError, RefusedError, ServerError, nearby
 from qb_engine.ledger import in_sync
@@ -428,7 +420,7 @@ def _never(migration: LoadedMigration) -> Progress:
 @contextmanager
 def ledger(target: Target, conn: Connection | None) -> Iterator[Connection]:
     """The given connection, or one for this call; what fails on it says what qb was doing."""
-    with server_errors("the backfill", target):
+    with server_errors("reading or writing the ledger of the backfill", target):
         if conn is not None:
             yield conn
         else:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg import sql
 
-from qb_engine.backfill.statements import expression
+from qb_engine.backfill.walk.statements import expression
 
 Connection = psycopg.Connection[Any]
 Volatility = Literal["immutable", "stable", "volatile"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from qb_engine.backfill.payloads import Next
+from qb_engine.backfill.driving.payloads import Next
 from qb_engine.errors import InterruptedRun, QbError, RefusedError
 from qb_engine.secrets import mask
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import psycopg
 
 from qb_engine.backfill import records
-from qb_engine.backfill.payloads import ENDED
+from qb_engine.backfill.driving.payloads import ENDED
 from qb_engine.backfill.throttle import tuning
 from qb_engine.errors import InputError, RefusedError
 

@@ -10,11 +10,11 @@ from typing import Any, Literal
 import psycopg
 from psycopg.types.json import Jsonb
 
-from qb_engine.backfill.batch import Held
-from qb_engine.backfill.keys import KeyColumn
+from qb_engine.backfill.batches.batch import Held
 from qb_engine.backfill.options import Options
 from qb_engine.backfill.spec import SetColumn, Spec
-from qb_engine.backfill.statements import Key
+from qb_engine.backfill.walk.keys import KeyColumn
+from qb_engine.backfill.walk.statements import Key
 
 State = Literal["pending", "running", "paused", "verifying", "completed", "failed", "cancelled"]
 Connection = psycopg.Connection[Any]

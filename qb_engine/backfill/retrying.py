@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from qb_engine.backfill import checks, control, loop, quarantine, records, temporal
-from qb_engine.backfill.batch import Limits
+from qb_engine.backfill import control, records
+from qb_engine.backfill.batches import quarantine
+from qb_engine.backfill.batches.batch import Limits
+from qb_engine.backfill.batches.quarantine import Again
+from qb_engine.backfill.before import checks
 from qb_engine.backfill.control import Done
-from qb_engine.backfill.measure import progress
-from qb_engine.backfill.quarantine import Again
+from qb_engine.backfill.driving import loop, temporal
 from qb_engine.backfill.records import Row
+from qb_engine.backfill.reporting.measure import progress
 from qb_engine.backfill.spec import checksum, describe
 from qb_engine.errors import InputError, RefusedError
 from qb_engine.ledger import decisions

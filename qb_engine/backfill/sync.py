@@ -20,7 +20,7 @@ import psycopg
 from psycopg import sql
 
 from qb_engine.backfill import expressions
-from qb_engine.backfill.statements import expression
+from qb_engine.backfill.walk.statements import expression
 from qb_engine.errors import InputError, RefusedError
 from qb_engine.ledger import in_sync
 

@@ -17,8 +17,10 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from qb_engine.backfill import expressions, quarantine, statements
+from qb_engine.backfill import expressions
+from qb_engine.backfill.batches import quarantine
 from qb_engine.backfill.records import Row
+from qb_engine.backfill.walk import statements
 from qb_engine.errors import QbError
 
 if TYPE_CHECKING:

@@ -150,10 +150,12 @@ def _start(session: Session, migration: LoadedMigration, *, wait: bool) -> Flow:
         done = backfill.start(session.project, session.target, migration, conn=conn, then_post=True)
         files = [part.file for part in migration.after_backfill()]
         decide(conn, AGREED, migration.id, None, detail={"then": files})
-        if wait:
-            follow(session, migration)
-            _until_done(session, conn, migration)
-        return _flow(conn, migration, done.notes)
+        if not wait:
+            return _flow(conn, migration, done.notes)
+    follow(session, migration)
+    with closing(session.connect(application_name="qb backfill")) as conn:  # that one may be lost
+        _until_done(session, conn, migration)
+        return _flow(conn, migration)  # what was said at the start is over
 
 
 def _until_done(session: Session, conn: Connection, migration: LoadedMigration) -> None:

@@ -56,7 +56,7 @@ def command(
 
     from contextlib import closing
 
-    from qb_engine.backfill import names, temporal, worker, worker_process
+    from qb_engine.backfill.driving import names, temporal, worker, worker_process
 
     project = session.project
     handed = worker_process.handed_over()

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from qb_engine.backfill import checks, failures, records, segment, split
+from qb_engine.backfill import records
 from qb_engine.backfill.advance import advance
-from qb_engine.backfill.measure import Progress, progress
-from qb_engine.backfill.payloads import ENDED
+from qb_engine.backfill.batches import failures, segment
+from qb_engine.backfill.before import checks
+from qb_engine.backfill.driving.payloads import ENDED
+from qb_engine.backfill.reporting.measure import Progress, progress
 from qb_engine.backfill.spec import describe
 from qb_engine.backfill.throttle import settings
+from qb_engine.backfill.walk import split
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qb_engine.analysis.outside import made_roles, reaches_outside
 from qb_engine.analysis.plan import observe
-from qb_engine.backfill.measure import Progress
+from qb_engine.backfill.reporting.measure import Progress
 from qb_engine.errors import QbError
 from qb_engine.migrations import Migrations
 from qb_engine.rehearsal.contents import Content, Loss, contents, losses

@@ -15,8 +15,8 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 
-from qb_engine.backfill import loop, names, temporal, worker_process
-from qb_engine.backfill.payloads import Job
+from qb_engine.backfill.driving import loop, names, temporal, worker_process
+from qb_engine.backfill.driving.payloads import Job
 from qb_engine.migrations import LoadedMigration
 from tests.backfill.conftest import ID, Case
 

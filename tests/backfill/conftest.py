@@ -13,8 +13,10 @@ import pytest
 
 import qb_engine.ledger
 from qb_engine import backfill
-from qb_engine.backfill import Done, Progress, names, records, segment
+from qb_engine.backfill import Done, Progress, records
 from qb_engine.backfill.advance import advance
+from qb_engine.backfill.batches import segment
+from qb_engine.backfill.driving import names
 from qb_engine.backfill.spec import describe
 from qb_engine.database import Target
 from qb_engine.migrations import LoadedMigration, load_one

@@ -18,7 +18,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from qb_engine import backfill, secrets
-from qb_engine.backfill import loop, names, temporal
+from qb_engine.backfill.driving import loop, names, temporal
 from qb_engine.errors import InputError, QbError, RefusedError, ServerError
 from qb_engine.project import FILE, Project
 from tests.backfill.conftest import ID, Case, until

@@ -12,10 +12,11 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from qb_engine.backfill import quarantine, records, segment
+from qb_engine.backfill import records
 from qb_engine.backfill.advance import advance
-from qb_engine.backfill.batch import Limits
-from qb_engine.backfill.segment import Stopped
+from qb_engine.backfill.batches import quarantine, segment
+from qb_engine.backfill.batches.batch import Limits
+from qb_engine.backfill.batches.segment import Stopped
 from qb_engine.database import Target
 from qb_engine.database.connect import connect
 from qb_engine.errors import InputError

@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import errors
 
-from qb_engine.backfill import failures, poison, recovery
-from qb_engine.backfill.failures import Verdict
+from qb_engine.backfill.batches import failures, poison, recovery
+from qb_engine.backfill.batches.failures import Verdict
+from qb_engine.backfill.batches.mending import Stopped
+from qb_engine.backfill.batches.poison import BadAnswer, Narrowing
+from qb_engine.backfill.batches.recovery import Recovery
 from qb_engine.backfill.frames.failed import TransformFailed
-from qb_engine.backfill.keys import KeyColumn
-from qb_engine.backfill.mending import Stopped
 from qb_engine.backfill.options import Options
-from qb_engine.backfill.poison import BadAnswer, Narrowing
-from qb_engine.backfill.recovery import Recovery
 from qb_engine.backfill.spec import Spec
+from qb_engine.backfill.walk.keys import KeyColumn
 from qb_engine.errors import InputError, ServerError
 
 SPEC = Spec("m", "", "public", "t", (KeyColumn("id", "integer"),), ())

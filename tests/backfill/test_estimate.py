@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from qb_engine.backfill import estimate as estimates
-from qb_engine.backfill.estimate import Sampled, estimate, timed
+from qb_engine.backfill.before import estimate as estimates
+from qb_engine.backfill.before.estimate import Sampled, estimate, timed
 from qb_engine.backfill.spec import describe
 from qb_engine.errors import InputError
 from tests.backfill.conftest import ID, Case

@@ -9,10 +9,12 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from qb_engine.backfill import barrier, batch, records
+from qb_engine.backfill import records
 from qb_engine.backfill.advance import advance
-from qb_engine.backfill.batch import Fenced, Halted, Limits
+from qb_engine.backfill.batches import batch
+from qb_engine.backfill.batches.batch import Fenced, Halted, Limits
 from qb_engine.backfill.spec import Spec, describe
+from qb_engine.backfill.walk import barrier
 from tests.backfill.conftest import ID, Case, until
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from qb_engine.backfill import telling
-from qb_engine.backfill.measure import Hold, Progress, SegmentProgress
-from qb_engine.backfill.totals import totals
+from qb_engine.backfill.reporting import telling
+from qb_engine.backfill.reporting.measure import Hold, Progress, SegmentProgress
+from qb_engine.backfill.reporting.totals import totals
 from qb_engine.commands import Session, invoke
 from qb_engine.commands.backfill import screen, status
 from tests.backfill.conftest import ID, Case

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from qb_engine.backfill.forecast import (
+from qb_engine.backfill.reporting.forecast import (
     HALF_LIFE_S,
     SLICES,
     Left,

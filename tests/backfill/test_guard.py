@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from qb_engine.backfill import guard, records
-from qb_engine.backfill.batch import Held
+from qb_engine.backfill import records
+from qb_engine.backfill.batches import guard
+from qb_engine.backfill.batches.batch import Held
 from qb_engine.backfill.spec import Spec, describe
 from qb_engine.errors import RefusedError
 from tests.backfill.conftest import ID, Case

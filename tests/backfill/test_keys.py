@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qb_engine.backfill.keys import CTID, Index, KeyColumn, choose
 from qb_engine.backfill.spec import Spec, describe
+from qb_engine.backfill.walk.keys import CTID, Index, KeyColumn, choose
 from qb_engine.errors import InputError
 from tests.backfill.conftest import Case
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from qb_engine.backfill.before.preview import preview
 from qb_engine.backfill.kinds import statement
-from qb_engine.backfill.preview import preview
 from qb_engine.backfill.spec import describe
 from qb_engine.commands import Session, invoke
 from qb_engine.errors import InputError, StatementError

@@ -8,11 +8,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from qb_engine.backfill import code, segment
+from qb_engine.backfill import code
 from qb_engine.backfill.advance import advance
-from qb_engine.backfill.batch import Limits
+from qb_engine.backfill.batches import segment
+from qb_engine.backfill.batches.batch import Limits
+from qb_engine.backfill.before.preview import preview
 from qb_engine.backfill.kinds.transform import KIND, TransformFailed, idempotency_key
-from qb_engine.backfill.preview import preview
 from qb_engine.backfill.spec import Spec, describe
 from qb_engine.errors import RefusedError
 from qb_engine.migrations import LoadedMigration, load_one

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from qb_engine.backfill import batch, orders, records, segment
+from qb_engine.backfill import orders, records
 from qb_engine.backfill.advance import advance
-from qb_engine.backfill.batch import Fenced, Limits
+from qb_engine.backfill.batches import batch, segment
+from qb_engine.backfill.batches.batch import Fenced, Limits
 from qb_engine.errors import InputError, RefusedError
 from tests.backfill.conftest import ID, Case
 

@@ -9,8 +9,8 @@ import pytest
 
 from qb_engine.backfill import Done
 from qb_engine.backfill.advance import advance
-from qb_engine.backfill.report import report
-from qb_engine.backfill.segment import run_lane
+from qb_engine.backfill.batches.segment import run_lane
+from qb_engine.backfill.reporting.report import report
 from qb_engine.backfill.spec import Spec, describe
 from qb_engine.errors import InputError, RefusedError
 from qb_engine.migrations import LoadedMigration

@@ -9,10 +9,12 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from qb_engine.backfill import failures, split, statements, temporal
-from qb_engine.backfill.failures import Verdict
-from qb_engine.backfill.keys import KeyColumn
+from qb_engine.backfill.batches import failures
+from qb_engine.backfill.batches.failures import Verdict
+from qb_engine.backfill.driving import temporal
 from qb_engine.backfill.spec import SetColumn, Spec
+from qb_engine.backfill.walk import split, statements
+from qb_engine.backfill.walk.keys import KeyColumn
 from qb_engine.database.processes import born
 from qb_engine.errors import ServerError
 

@@ -7,10 +7,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from qb_engine.backfill import statements
-from qb_engine.backfill.keys import CTID
-from qb_engine.backfill.segment import Stopped
+from qb_engine.backfill.batches.segment import Stopped
 from qb_engine.backfill.spec import Spec, describe
+from qb_engine.backfill.walk import statements
+from qb_engine.backfill.walk.keys import CTID
 from qb_engine.errors import InputError
 from tests.backfill.conftest import Case
 from tests.backfill.test_parts import between_batches

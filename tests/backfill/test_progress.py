@@ -8,9 +8,9 @@ import time
 import pytest
 
 from qb_engine import backfill
-from qb_engine.backfill import segment
 from qb_engine.backfill.advance import advance
-from qb_engine.backfill.measure import LOOKED_AT, Progress
+from qb_engine.backfill.batches import segment
+from qb_engine.backfill.reporting.measure import LOOKED_AT, Progress
 from tests.backfill.conftest import ID, Case
 
 ROWS = 4_000
@@ -59,7 +59,8 @@ def test_a_moment_has_all_that_is_known(case: Case) -> None:
         f" ('{ID}', 1, 'lag', 'stop', 'old', '', now()), ('{ID}', 0, 'wal', 'slow', 'x', '', NULL)"
     )
     case.sql(
-        "INSERT INTO qb.quarantine (backfill, segment, key, table_schema, table_name, sqlstate, error)"
+        "INSERT INTO qb.quarantine"
+        " (backfill, segment, key, table_schema, table_name, sqlstate, error)"
         f" VALUES ('{ID}', 0, '{{7}}', 'public', 't', '22012', 'division by zero')"
     )
     case.sql("UPDATE qb.backfill SET state = 'running', rows_total = 100, total_exact = true")

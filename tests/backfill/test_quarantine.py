@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from qb_engine import backfill
-from qb_engine.backfill import loop, records, temporal
+from qb_engine.backfill import records
+from qb_engine.backfill.driving import loop, temporal
 from qb_engine.commands import Session, invoke
 from qb_engine.errors import InputError, RefusedError
 from tests.backfill.conftest import ID, Case, until

@@ -9,8 +9,8 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from qb_engine.backfill.converting import CONVERTER
-from qb_engine.backfill.workflow import BackfillWorkflow
+from qb_engine.backfill.driving.converting import CONVERTER
+from qb_engine.backfill.driving.workflow import BackfillWorkflow
 from tests.backfill.chains import HISTORIES, payloads
 
 ALL = sorted(HISTORIES.glob("*.json"))

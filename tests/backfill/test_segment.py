@@ -8,10 +8,10 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from qb_engine.backfill import recovery, segment
 from qb_engine.backfill.advance import advance
-from qb_engine.backfill.batch import Limits
-from qb_engine.backfill.segment import Stopped
+from qb_engine.backfill.batches import recovery, segment
+from qb_engine.backfill.batches.batch import Limits
+from qb_engine.backfill.batches.segment import Stopped
 from tests.backfill.conftest import ID, Case
 
 

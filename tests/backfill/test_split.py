@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from qb_engine.backfill import split, statements
-from qb_engine.backfill.keys import KeyColumn
 from qb_engine.backfill.spec import SetColumn, Spec
-from qb_engine.backfill.statements import Key
+from qb_engine.backfill.walk import split, statements
+from qb_engine.backfill.walk.keys import KeyColumn
+from qb_engine.backfill.walk.statements import Key
 from qb_engine.database import Target
 
 Connection = psycopg.Connection[Any]

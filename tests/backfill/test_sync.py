@@ -8,8 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from qb_engine.backfill import segment, sync
+from qb_engine.backfill import sync
 from qb_engine.backfill.advance import advance
+from qb_engine.backfill.batches import segment
 from qb_engine.backfill.spec import describe
 from qb_engine.database.connect import connect
 from qb_engine.errors import QbError

@@ -178,7 +178,7 @@ def test_rows_that_came_late_are_found_by_the_sweep(case: Case) -> None:
 def test_a_where_that_stays_true_writes_no_row_twice(case: Case) -> None:
     """Then late rows cannot be told from written ones, so there is no sweep, and it is said."""
     from qb_engine.backfill import Done
-    from qb_engine.backfill.report import report
+    from qb_engine.backfill.reporting.report import report
 
     case.counted(300)
     ended = case.driven_here(case.filling(where="id > 100", batch_size=20))

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from qb_engine import backfill
-from qb_engine.backfill import loop, temporal
+from qb_engine.backfill.driving import loop, temporal
 from qb_engine.database.embedded import EmbeddedTemporal
 from tests.backfill.chains import Chain
 from tests.backfill.conftest import Case, until

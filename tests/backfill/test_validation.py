@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from qb_engine.backfill import records, segment, validate
+from qb_engine.backfill import records, validate
 from qb_engine.backfill.advance import advance
-from qb_engine.backfill.measure import Progress
+from qb_engine.backfill.batches import segment
+from qb_engine.backfill.reporting.measure import Progress
 from qb_engine.migrations import LoadedMigration, load_one
 from tests.backfill.conftest import ID, Case
 

@@ -15,8 +15,8 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.service import RPCError
 
 from qb_engine import backfill
-from qb_engine.backfill import loop, names, resources, temporal
-from qb_engine.backfill.metrics import Meter, exporting, page
+from qb_engine.backfill.driving import loop, names, resources, temporal
+from qb_engine.backfill.driving.metrics import Meter, exporting, page
 from qb_engine.database import Target
 from qb_engine.database.pool import Pool
 from qb_engine.errors import InputError, ServerError

@@ -8,7 +8,7 @@ import os
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 
-from qb_engine.backfill import resources
+from qb_engine.backfill.driving import resources
 from tests.backfill.chains import Chain, kept, payloads
 from tests.backfill.conftest import ID, Case, until
 

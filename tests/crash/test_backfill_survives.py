@@ -18,7 +18,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from qb_engine import backfill
-from qb_engine.backfill import worker_process
+from qb_engine.backfill.driving import worker_process
 from qb_engine.database import Target
 from qb_engine.database.embedded import EmbeddedPostgres, EmbeddedTemporal
 from qb_engine.errors import QbError

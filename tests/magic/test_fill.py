@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from qb_engine.backfill.measure import Hold, Progress, SegmentProgress
+from qb_engine.backfill.reporting.measure import Hold, Progress, SegmentProgress
 from qb_engine.commands import Session
 from qb_engine.commands.backfill.live import LiveReport
 from qb_engine.database import Target

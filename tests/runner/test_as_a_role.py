@@ -118,7 +118,7 @@ def test_an_index_that_another_role_is_building_is_not_dropped(
         psycopg.connect(database.conninfo, autocommit=True) as other,
         psycopg.connect(database.conninfo) as writer,
     ):
-        other.execute("SET deadlock_timeout = '5min'")  # two builds of a table: the second gives way
+        other.execute("SET deadlock_timeout = '5min'")  # the second of two gives way
         writer.execute("INSERT INTO t VALUES (2)")  # for whose end the build waits
         build = threading.Thread(
             target=other.execute, args=("CREATE INDEX CONCURRENTLY i ON t (id)",), daemon=True

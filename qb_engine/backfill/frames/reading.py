@@ -12,12 +12,12 @@ import psycopg
 from psycopg import sql
 from psycopg.types.numeric import Int8BinaryLoader
 
-from qb_engine.backfill import statements
 from qb_engine.backfill.frames.columns import Column
+from qb_engine.backfill.walk import statements
 
 if TYPE_CHECKING:
     from qb_engine.backfill.spec import Spec
-    from qb_engine.backfill.statements import Key
+    from qb_engine.backfill.walk.statements import Key
 
 Version = tuple[int, bytes, bytes]
 """Table, place and transaction of a row, as the server sends them: another for each change."""

@@ -10,7 +10,7 @@ from psycopg import sql
 
 if TYPE_CHECKING:
     from qb_engine.backfill.spec import Spec
-    from qb_engine.backfill.statements import Key
+    from qb_engine.backfill.walk.statements import Key
     from qb_engine.migrations.declaration import Backfill
 
 Connection = psycopg.Connection[Any]

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from qb_engine.backfill import statements
 from qb_engine.backfill.kinds.kind import Wrote
+from qb_engine.backfill.walk import statements
 
 if TYPE_CHECKING:
     from qb_engine.backfill.kinds.kind import Connection
     from qb_engine.backfill.spec import Spec
-    from qb_engine.backfill.statements import Key
+    from qb_engine.backfill.walk.statements import Key
     from qb_engine.migrations.declaration import Backfill
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from qb_engine.backfill import statements
 from qb_engine.backfill.kinds.kind import Wrote
+from qb_engine.backfill.walk import statements
 from qb_engine.errors import InputError
 from qb_engine.migrations.bounded import Bounded, bounded
 from qb_engine.sql import ident, qualified
@@ -17,7 +17,7 @@ from qb_engine.sql import ident, qualified
 if TYPE_CHECKING:
     from qb_engine.backfill.kinds.kind import Connection
     from qb_engine.backfill.spec import Spec
-    from qb_engine.backfill.statements import Key
+    from qb_engine.backfill.walk.statements import Key
     from qb_engine.migrations.declaration import Backfill
 
 # The oldest transaction that ran when the batch was written: rows of those before it were seen.

@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from qb_engine.backfill import statements
 from qb_engine.backfill.frames.columns import Column, columns
 from qb_engine.backfill.frames.copying import binary
 from qb_engine.backfill.frames.failed import TransformFailed, place
 from qb_engine.backfill.frames.reading import Rows, Unreadable, Version, query, read
 from qb_engine.backfill.frames.result import Field, Result, marks, matched
 from qb_engine.backfill.kinds.kind import Wrote
+from qb_engine.backfill.walk import statements
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from qb_engine.backfill.kinds.kind import Connection
     from qb_engine.backfill.spec import Spec
-    from qb_engine.backfill.statements import Key
+    from qb_engine.backfill.walk.statements import Key
     from qb_engine.migrations.declaration import Backfill
 
 __all__ = ["KIND", "Transform", "TransformFailed"]

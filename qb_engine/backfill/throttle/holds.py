@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 
-from qb_engine.backfill.batch import Fenced, Halted
+from qb_engine.backfill.batches.batch import Fenced, Halted
 
 if TYPE_CHECKING:
-    from qb_engine.backfill.batch import Held
+    from qb_engine.backfill.batches.batch import Held
     from qb_engine.backfill.throttle.signal import Reading
 
 Connection = psycopg.Connection[Any]

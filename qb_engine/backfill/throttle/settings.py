@@ -103,7 +103,9 @@ def checked(given: Given, where: str, code: str) -> None:
                     f"{name}.{option} cannot be {value!r}",
                     where=where,
                     why=str(error),
-                    todo=f"its default is {defaults(kind)[option]!r}",
+                    todo="write hours as 22:00-06:00, or 22:00-06:00 Europe/Vienna"
+                    if name == "window"
+                    else f"its default is {defaults(kind)[option]!r}",
                     code=code,
                 ) from None
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from qb_engine.backfill import pace, records
-from qb_engine.backfill.throttle import bucket, settings
+from qb_engine.backfill import records
+from qb_engine.backfill.throttle import bucket, pace, settings
 from qb_engine.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ Changes = Mapping[str, Any]
 WHERE = "qb backfill tune"
 MOST_LANES = 256
 OFF = ("off", "none")
+EXAMPLES = {"--max-rate": 5000, "--target-ms": 250, "--parallel": 4, "--batch-size": 2000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +174,16 @@ def _number(name: str, value: str | float, what: str, *, off: bool = True) -> fl
     except ValueError:
         found = 0.0
     if not 0 < found < float("inf"):
-        raise _bad(name, value, f"a positive number is expected: {what}", f"{name} 5000")
+        example = f"{name} {EXAMPLES[name]}"
+        raise _bad(name, value, f"a positive number is expected: {what}", example)
     return found
 
 
 def _whole(name: str, value: str | int, most: int = 2**31 - 1) -> int:
     text = str(value).strip().replace("_", "").replace(",", "")
     if not text.isdecimal() or not 0 < int(text) <= most:
-        raise _bad(name, value, f"a whole number from 1 to {most:,} is expected", f"{name} 4")
+        example = f"{name} {EXAMPLES[name]}"
+        raise _bad(name, value, f"a whole number from 1 to {most:,} is expected", example)
     return int(text)
 
 

@@ -14,7 +14,7 @@ from qb_engine.commands.backfill.found import CONFIRM, NAME, find
 from qb_engine.report import Column, Report, Table, format_bytes, format_seconds
 
 if TYPE_CHECKING:
-    from qb_engine.backfill.estimate import Estimate
+    from qb_engine.backfill.before.estimate import Estimate
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,8 @@ def part(session: Session, name: str | None, no_sample: bool, confirm: str) -> R
     A few batches over the whole key are run and rolled back, each for 5 seconds at most: their rows
     are locked so long, their triggers fire, and dead versions of them are left for a vacuum.
     """
-    from qb_engine.backfill import checks
-    from qb_engine.backfill.estimate import estimate, keep
+    from qb_engine.backfill.before import checks
+    from qb_engine.backfill.before.estimate import estimate, keep
     from qb_engine.backfill.spec import describe
     from qb_engine.database.connect import server_errors
     from qb_engine.ledger import exists

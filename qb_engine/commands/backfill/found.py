@@ -59,7 +59,7 @@ def answer(
     live: bool = False,
 ) -> Report:
     """The report of a command, with its rows over time; `live` where the face may go on with it."""
-    from qb_engine.backfill.report import report
+    from qb_engine.backfill.reporting.report import report
 
     made = report(conn, done, started=started)
     if not live or session is None or not session.face.live:

@@ -16,7 +16,7 @@ from qb_engine.report import Chart, Column, Line, Report, Table, jsonable
 if TYPE_CHECKING:
     import pandas as pd
 
-    from qb_engine.backfill.totals import BatchRow, HeldBy
+    from qb_engine.backfill.reporting.totals import BatchRow, HeldBy
 
 LISTED = 20  # batches that a table lists; there may be a hundred thousand
 COLUMNS = (
@@ -75,7 +75,7 @@ class BatchesReport(Report):
         """Every batch as a row, the newest first; times with their zone."""
         import pandas as pd
 
-        from qb_engine.backfill.totals import BatchRow
+        from qb_engine.backfill.reporting.totals import BatchRow
 
         names = [each.name for each in fields(BatchRow)]
         rows = [[getattr(batch, name) for name in names] for batch in self.batches]
@@ -99,7 +99,7 @@ def part(session: Session, name: str | None, last: int | None) -> Report:
     In a notebook `.df` holds every batch as pandas; the table and --json have the same facts.
     """
     from qb_engine.backfill import records
-    from qb_engine.backfill.totals import batches, curve, totals
+    from qb_engine.backfill.reporting.totals import batches, curve, totals
     from qb_engine.database.connect import server_errors
 
     migration = find(session, name)

@@ -11,7 +11,7 @@ from qb_engine.commands import Session, qb_command
 from qb_engine.report import Column, Report, Table, jsonable
 
 if TYPE_CHECKING:
-    from qb_engine.backfill.listing import Listed
+    from qb_engine.backfill.reporting.listing import Listed
 
 COLUMNS = (
     Column("migration"), Column("table"), Column("kind"), Column("state"), Column("rows", "count"),
@@ -55,7 +55,7 @@ def part(session: Session) -> Report:
 
     Those of migrations that were not started here are listed too, as `not started`.
     """
-    from qb_engine.backfill.listing import listed
+    from qb_engine.backfill.reporting.listing import listed
     from qb_engine.database.connect import server_errors
 
     declared = {

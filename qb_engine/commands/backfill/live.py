@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from qb_engine.backfill.report import BackfillReport
+from qb_engine.backfill.reporting.report import BackfillReport
 
 if TYPE_CHECKING:
     from qb_engine.database import Target

@@ -14,7 +14,7 @@ from qb_engine.commands.backfill.found import NAME, find
 from qb_engine.report import Column, Report, Table, jsonable
 
 if TYPE_CHECKING:
-    from qb_engine.backfill.preview import Preview
+    from qb_engine.backfill.before.preview import Preview
 
 WIDTH = 48  # characters of a value in a table; --json has them whole
 
@@ -100,7 +100,7 @@ def part(session: Session, name: str | None, rows: int) -> Report:
     It need not be started; the columns of its migration must be there. SQL expressions are only
     read; a statement and a transform are run on these rows and rolled back.
     """
-    from qb_engine.backfill.preview import preview
+    from qb_engine.backfill.before.preview import preview
     from qb_engine.database.connect import server_errors
 
     migration = find(session, name)

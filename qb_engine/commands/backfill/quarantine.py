@@ -15,7 +15,7 @@ from qb_engine.commands.backfill.found import NAME, find
 from qb_engine.report import Column, Report, Table, jsonable
 
 if TYPE_CHECKING:
-    from qb_engine.backfill.quarantine import Aside
+    from qb_engine.backfill.batches.quarantine import Aside
 
 COLUMNS = (
     Column("key"), Column("error"), Column("sqlstate"), Column("at", "time"), Column("state"),
@@ -95,7 +95,8 @@ def _as_json(row: dict[str, Any] | None) -> str | None:
 @click.option("--rows", "shown", is_flag=True, help="Show each row as it was, too.")
 def part(session: Session, name: str | None, shown: bool) -> Report:
     """List the rows that the backfill of NAME set aside, each with the server's words."""
-    from qb_engine.backfill import control, quarantine
+    from qb_engine.backfill import control
+    from qb_engine.backfill.batches import quarantine
 
     migration = find(session, name)
     with closing(session.connect(application_name="qb backfill")) as conn:

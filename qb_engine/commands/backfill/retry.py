@@ -50,8 +50,10 @@ def part(
             edited_ok=edited_ok,
         )
         going = not done.progress.ended
-        if wait and going:
-            follow(session, migration)
-            now = backfill.status(session.project, session.target, migration, conn=conn)
-            done = replace(now, notes=(*done.notes, *now.notes))
-        return answer(conn, done, session, started=True, live=going and not wait)
+        if not (wait and going):
+            return answer(conn, done, session, started=True, live=going)
+    follow(session, migration)
+    with closing(session.connect(application_name="qb backfill")) as conn:  # that one may be lost
+        now = backfill.status(session.project, session.target, migration, conn=conn)
+        done = replace(now, notes=(*done.notes, *now.notes))
+        return answer(conn, done, session, started=True)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from qb_engine.backfill import telling
+from qb_engine.backfill.reporting import telling
 from qb_engine.report import format_seconds, format_value
 from qb_engine.secrets import mask
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from qb_engine.backfill.measure import Progress, SegmentProgress
+    from qb_engine.backfill.reporting.measure import Progress, SegmentProgress
 
 LINE_S = 2.0  # between two lines, where nothing but the rows has changed
 REFRESH = 4  # a second

@@ -37,7 +37,9 @@ def part(
         done = backfill.start(
             session.project, session.target, migration, conn=conn, restart=restart, changes=changes
         )
-        if wait:
-            follow(session, migration)
-            done = backfill.status(session.project, session.target, migration, conn=conn)
-        return answer(conn, done, session, started=True, live=not wait)
+        if not wait:
+            return answer(conn, done, session, started=True, live=True)
+    follow(session, migration)
+    with closing(session.connect(application_name="qb backfill")) as conn:  # that one may be lost
+        done = backfill.status(session.project, session.target, migration, conn=conn)
+        return answer(conn, done, session, started=True)

@@ -10,8 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from qb_engine.backfill import records, segment
+from qb_engine.backfill import records
 from qb_engine.backfill.advance import advance
+from qb_engine.backfill.batches import segment
 from qb_engine.backfill.throttle import holds, tuning
 from tests.backfill.conftest import ID, Case, until
 

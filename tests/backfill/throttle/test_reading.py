@@ -11,12 +11,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from qb_engine.backfill.keys import KeyColumn
 from qb_engine.backfill.spec import Spec
 from qb_engine.backfill.throttle import settings
 from qb_engine.backfill.throttle.look import Look
 from qb_engine.backfill.throttle.signal import GO
+from qb_engine.backfill.throttle.signals.autovacuum import Autovacuum
 from qb_engine.backfill.throttle.signals.window import Window
+from qb_engine.backfill.walk.keys import KeyColumn
 from tests.backfill.conftest import Case, until
 
 SPEC = Spec("m", "", "public", "t", (KeyColumn("id", "integer"),), ())
@@ -158,6 +159,13 @@ def test_dead_rows_of_a_table_are_seen_in_its_partitions_too(case: Case) -> None
             case.sql("UPDATE t SET n = n + 1")
         until("the dead rows are counted", seen, 20)
         assert "dead rows (400)" in look(case, **given).worst()[1].reason
+
+
+def test_live_rows_are_known_when_their_count_was_lost(filled: Case) -> None:
+    """A crash of the server discards what it counted; the planner's figure stays."""
+    filled.sql("ANALYZE t; SELECT pg_stat_reset()")
+    (found,) = filled.conn.execute(Autovacuum().asking(SPEC)).fetchall()
+    assert found[1] == 100
 
 
 def test_a_session_at_work_is_counted(filled: Case) -> None:

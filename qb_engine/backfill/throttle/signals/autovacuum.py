@@ -21,19 +21,23 @@ from qb_engine.backfill.throttle.signal import (
 if TYPE_CHECKING:
     from qb_engine.backfill.spec import Spec
 
+# The count of live rows begins anew when the server has crashed, and falls while rows are deleted:
+# what the planner knows of the table is held against it.
 QUERY = """
 WITH tree AS MATERIALIZED (
     SELECT to_regclass({table})::oid AS oid
     UNION SELECT relid::oid FROM pg_partition_tree(to_regclass({table})))
 SELECT coalesce(sum(s.n_dead_tup), 0)::bigint AS dead,
-    coalesce(sum(s.n_live_tup), 0)::bigint AS live,
+    greatest(coalesce(sum(s.n_live_tup), 0), coalesce(sum(c.reltuples)
+        FILTER (WHERE c.relkind = 'r' AND c.reltuples > 0), 0))::bigint AS live,
     (SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid IN (SELECT oid FROM tree)) AS running,
     (SELECT count(*) FROM pg_stat_progress_vacuum AS p JOIN pg_stat_activity AS a USING (pid)
      WHERE p.relid IN (SELECT oid FROM tree) AND a.query LIKE '%to prevent wraparound%')
         AS wraparound,
     (SELECT count(*) FROM pg_stat_progress_vacuum
      WHERE datname = current_database() AND relid IS NULL) AS hidden
-FROM pg_stat_all_tables AS s WHERE s.relid IN (SELECT oid FROM tree)
+FROM pg_stat_all_tables AS s JOIN pg_class AS c ON c.oid = s.relid
+WHERE s.relid IN (SELECT oid FROM tree)
 """
 
 

@@ -18,7 +18,7 @@ import psycopg
 from qb_engine.errors import QbError
 
 if TYPE_CHECKING:
-    from qb_engine.backfill.metrics import Meter
+    from qb_engine.backfill.driving.metrics import Meter
     from qb_engine.database.pool import Pool
 
 PULSE_S = 2.0

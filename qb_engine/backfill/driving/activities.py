@@ -16,13 +16,14 @@ import psycopg
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from qb_engine.backfill import failures, finish, orders, records, segment
+from qb_engine.backfill import finish, orders, records
 from qb_engine.backfill.advance import advance
-from qb_engine.backfill.batch import Limits
-from qb_engine.backfill.beat import Beat, cancelled
-from qb_engine.backfill.metrics import Meter
-from qb_engine.backfill.payloads import Job, Lane, Look, Next, Order
-from qb_engine.backfill.workflow import ADVANCE, FINISH, LANE, ORDER, SLICE
+from qb_engine.backfill.batches import failures, segment
+from qb_engine.backfill.batches.batch import Limits
+from qb_engine.backfill.driving.beat import Beat, cancelled
+from qb_engine.backfill.driving.metrics import Meter
+from qb_engine.backfill.driving.payloads import Job, Lane, Look, Next, Order
+from qb_engine.backfill.driving.workflow import ADVANCE, FINISH, LANE, ORDER, SLICE
 from qb_engine.database.connect import Connection, connect
 from qb_engine.errors import InputError, QbError, RefusedError
 from qb_engine.secrets import mask

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from qb_engine.backfill import checks, kinds, statements
+from qb_engine.backfill import kinds
+from qb_engine.backfill.before import checks
 from qb_engine.backfill.spec import Spec, describe
+from qb_engine.backfill.walk import statements
 from qb_engine.errors import StatementError
 from qb_engine.migrations.filling import Kind
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import psycopg
 
-from qb_engine.backfill.parts import BELOW
+from qb_engine.backfill.walk.parts import BELOW
 
 POLL_S = 0.1
 

@@ -22,7 +22,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
-    from qb_engine.backfill.payloads import ENDED, Job, Lane, Look, Next, Order, Standing
+    from qb_engine.backfill.driving.payloads import ENDED, Job, Lane, Look, Next, Order, Standing
 
 NAME = "qb-backfill"
 ADVANCE = "qb-backfill-advance"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qb_engine.report import format_seconds, format_value, stable
 
 if TYPE_CHECKING:
-    from qb_engine.backfill.measure import Hold, Progress
+    from qb_engine.backfill.reporting.measure import Hold, Progress
 
 SILENT_S = 30.0  # without a batch, while nothing holds it up: then it is said
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from qb_engine.backfill import kinds, parts, statements
+from qb_engine.backfill import kinds
 from qb_engine.backfill.spec import Spec
-from qb_engine.backfill.statements import Key
+from qb_engine.backfill.walk import parts, statements
+from qb_engine.backfill.walk.statements import Key
 from qb_engine.errors import RefusedError
 
 if TYPE_CHECKING:

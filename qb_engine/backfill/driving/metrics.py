@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
     from temporalio.runtime import Runtime
 
-    from qb_engine.backfill.batch import Around, Batch
+    from qb_engine.backfill.batches.batch import Around, Batch
 
 LOOPBACK = "127.0.0.1"
 FETCH_S = 2.0

@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from qb_engine.backfill import parts, statements
 from qb_engine.backfill.records import Range
 from qb_engine.backfill.spec import Spec
-from qb_engine.backfill.statements import LAST, Key
+from qb_engine.backfill.walk import parts, statements
+from qb_engine.backfill.walk.statements import LAST, Key
 from qb_engine.sql import qualified
 
 RANGES_PER_LANE = 4  # a lane that is done early takes a range that is still open

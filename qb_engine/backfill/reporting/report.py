@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
 
-from qb_engine.backfill import failures, tables, telling
+from qb_engine.backfill.batches import failures
 from qb_engine.backfill.control import Done
-from qb_engine.backfill.measure import Progress
+from qb_engine.backfill.reporting import tables, telling
+from qb_engine.backfill.reporting.measure import Progress
+from qb_engine.backfill.reporting.totals import Totals, curve, totals
 from qb_engine.backfill.throttle import holds
-from qb_engine.backfill.totals import Totals, curve, totals
 from qb_engine.report import Line, Report, Table, jsonable
 
 if TYPE_CHECKING:

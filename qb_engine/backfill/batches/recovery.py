@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qb_engine.backfill import failures
-from qb_engine.backfill.failures import Verdict
+from qb_engine.backfill.batches import failures
+from qb_engine.backfill.batches.failures import Verdict
 from qb_engine.report import format_seconds
 
 if TYPE_CHECKING:

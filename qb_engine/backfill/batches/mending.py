@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 
-from qb_engine.backfill import failures, poison, quarantine, records, statements
-from qb_engine.backfill.batch import Fenced, Halted, Held
-from qb_engine.backfill.failures import Verdict
-from qb_engine.backfill.poison import BadAnswer, Narrowing
-from qb_engine.backfill.recovery import Action, Recovery
+from qb_engine.backfill import records
+from qb_engine.backfill.batches import failures, poison, quarantine
+from qb_engine.backfill.batches.batch import Fenced, Halted, Held
+from qb_engine.backfill.batches.failures import Verdict
+from qb_engine.backfill.batches.poison import BadAnswer, Narrowing
+from qb_engine.backfill.batches.recovery import Action, Recovery
+from qb_engine.backfill.walk import statements
 from qb_engine.errors import QbError
 from qb_engine.secrets import mask
 
 if TYPE_CHECKING:
-    from qb_engine.backfill.segment import Means
+    from qb_engine.backfill.batches.segment import Means
     from qb_engine.backfill.spec import Spec
     from qb_engine.backfill.throttle import Throttle
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from qb_engine.backfill.measure import Progress, SegmentProgress
-from qb_engine.backfill.totals import Totals
+from qb_engine.backfill.reporting.measure import Progress, SegmentProgress
+from qb_engine.backfill.reporting.totals import Totals
 from qb_engine.report import Column, Kind, Table, format_value
 
 LISTED = 24  # segments; of more, those that are open or run are shown first

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qb_engine import secrets
-from qb_engine.backfill import loop, names, temporal
+from qb_engine.backfill.driving import loop, names, temporal
 from qb_engine.database.daemon import Daemon, Record
 from qb_engine.database.processes import alive, born
 
 if TYPE_CHECKING:
-    from qb_engine.backfill.temporal import Place
+    from qb_engine.backfill.driving.temporal import Place
     from qb_engine.database.target import Target
     from qb_engine.project import Project
 

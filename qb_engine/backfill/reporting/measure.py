@@ -10,9 +10,9 @@ from typing import Any
 
 import psycopg
 
-from qb_engine.backfill import forecast
-from qb_engine.backfill.forecast import Range, Stretch, rate_of
-from qb_engine.backfill.payloads import ENDED
+from qb_engine.backfill.driving.payloads import ENDED
+from qb_engine.backfill.reporting import forecast
+from qb_engine.backfill.reporting.forecast import Range, Stretch, rate_of
 
 __all__ = ["Hold", "Progress", "SegmentProgress", "progress", "rate_of"]
 

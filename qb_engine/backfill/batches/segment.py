@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from qb_engine.backfill import batch, quarantine, records
-from qb_engine.backfill.batch import Around, Fenced, Halted, Limits
-from qb_engine.backfill.guard import Guard
-from qb_engine.backfill.mending import ERRORS, Link, Mending, Stopped
+from qb_engine.backfill import records
+from qb_engine.backfill.batches import batch, quarantine
+from qb_engine.backfill.batches.batch import Around, Fenced, Halted, Limits
+from qb_engine.backfill.batches.guard import Guard
+from qb_engine.backfill.batches.mending import ERRORS, Link, Mending, Stopped
 from qb_engine.backfill.spec import Spec
 from qb_engine.backfill.throttle import Throttle
 

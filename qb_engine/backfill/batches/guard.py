@@ -15,14 +15,15 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from qb_engine.backfill import kinds, statements
+from qb_engine.backfill import kinds
+from qb_engine.backfill.walk import statements
 from qb_engine.errors import RefusedError
 from qb_engine.secrets import mask
 
 if TYPE_CHECKING:
-    from qb_engine.backfill.batch import Batch, Held
+    from qb_engine.backfill.batches.batch import Batch, Held
     from qb_engine.backfill.spec import Spec
-    from qb_engine.backfill.statements import Key
+    from qb_engine.backfill.walk.statements import Key
 
 Connection = psycopg.Connection[Any]
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from qb_engine.backfill import failures, kinds, records, statements, sync
+from qb_engine.backfill import kinds, records, sync
+from qb_engine.backfill.batches import failures
 from qb_engine.backfill.records import Row
 from qb_engine.backfill.spec import Spec, checksum
+from qb_engine.backfill.walk import statements
 from qb_engine.database.connect import server_error
 from qb_engine.errors import InputError, RefusedError
 
@@ -68,10 +70,11 @@ def sound(db: Connection, spec: Spec) -> None:
         except psycopg.Error as error:
             if not failures.final(error):
                 raise
+            said = (error.diag.message_primary, error.diag.message_detail, error.diag.message_hint)
             raise InputError(
                 f"the SQL of the backfill of {spec.id} cannot run",
                 where=f"{part} in backfill.py",
-                why=" ".join(str(error).split()),
+                why="\n".join(filter(None, said)) or str(error),
                 todo="mend it in backfill.py",
                 code="bad-backfill",
             ) from None

@@ -12,9 +12,11 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from qb_engine.backfill import batch, failures, kinds, recovery, statements
-from qb_engine.backfill.batch import Held, Limits
+from qb_engine.backfill import kinds
+from qb_engine.backfill.batches import batch, failures, recovery
+from qb_engine.backfill.batches.batch import Held, Limits
 from qb_engine.backfill.spec import Spec
+from qb_engine.backfill.walk import statements
 from qb_engine.errors import QbError, RefusedError
 from qb_engine.secrets import mask
 

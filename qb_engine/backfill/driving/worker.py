@@ -18,12 +18,12 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 import qb_engine
-from qb_engine.backfill import loop, metrics, names, temporal
-from qb_engine.backfill.activities import Activities
-from qb_engine.backfill.batch import Limits
-from qb_engine.backfill.resources import Pulse
-from qb_engine.backfill.temporal import Place
-from qb_engine.backfill.workflow import LANES, BackfillWorkflow
+from qb_engine.backfill.batches.batch import Limits
+from qb_engine.backfill.driving import loop, metrics, names, temporal
+from qb_engine.backfill.driving.activities import Activities
+from qb_engine.backfill.driving.resources import Pulse
+from qb_engine.backfill.driving.temporal import Place
+from qb_engine.backfill.driving.workflow import LANES, BackfillWorkflow
 from qb_engine.database.connect import connect
 from qb_engine.database.pool import Pool
 from qb_engine.errors import QbError

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from temporalio.common import TypedSearchAttributes
     from temporalio.runtime import Runtime
 
-    from qb_engine.backfill.payloads import Job
+    from qb_engine.backfill.driving.payloads import Job
     from qb_engine.project import Project
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ async def client(where: Place, runtime: Runtime | None = None) -> Client:
     """The client of a Temporal, made once; raise ServerError when it does not answer."""
     from temporalio.client import Client
 
-    from qb_engine.backfill.converting import CONVERTER
+    from qb_engine.backfill.driving.converting import CONVERTER
 
     key = (where.address, where.namespace)
     if key not in _clients:
@@ -169,7 +169,7 @@ async def wake(where: Place, workflow: str, queue: str, job: Job, table: str = "
     """Have the workflow look at the ledger; start it when it does not run."""
     from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
-    from qb_engine.backfill.workflow import BackfillWorkflow
+    from qb_engine.backfill.driving.workflow import BackfillWorkflow
 
     reached = await client(where)
     job = replace(job, attributes=await searchable(where))
