@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from qb_engine.backfill import pace
 from qb_engine.backfill.options import Options, declared_options
-from qb_engine.backfill.throttle import pace
 from qb_engine.backfill.walk import keys, parts
 from qb_engine.backfill.walk.keys import KeyColumn
 from qb_engine.errors import InputError, RefusedError

@@ -99,10 +99,11 @@ class Daemon:
                     code="embedded-server",
                 )
             time.sleep(POLL_S)
+        close = os.close  # who holds it to the end of the process has no `os` any more by then
         try:
             yield descriptor
         finally:
-            os.close(descriptor)
+            close(descriptor)
 
     def _try_lock(self, path: Path) -> int | None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

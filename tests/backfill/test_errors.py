@@ -105,18 +105,17 @@ def test_a_deadlock_with_the_application_is_tried_again_and_counted(case: Case) 
 
 
 def test_a_serialization_failure_is_tried_again(case: Case) -> None:
+    """A batch is READ COMMITTED whatever the default; what its triggers call may still fail so."""
     migration = begun(case, batch_size=100)
-    with (
-        closing(psycopg.connect(case.target.conninfo)) as app,
-        closing(connect(case.target)) as mine,
-    ):
+    case.sql(
+        "CREATE SEQUENCE tries; CREATE FUNCTION once() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN"
+        " IF nextval('tries') = 1 THEN RAISE SQLSTATE '40001'; END IF; RETURN NEW; END$$;"
+        "CREATE TRIGGER once BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION once()"
+    )
+    with closing(connect(case.target)) as mine:
         mine.execute("SET default_transaction_isolation = 'repeatable read'")
         assert advance(mine, ID, lambda: True)
-        app.execute("UPDATE t SET v = 'theirs' WHERE id = 50")
-        with beside(lambda: segment.run_lane(mine, ID, 0, case.means(migration))) as ended:
-            until("the batch waits", lambda: case.one(BUSY + "'transactionid'") == 1)
-            app.commit()
-    assert ended == ["done"]
+        assert segment.run_lane(mine, ID, 0, case.means(migration)) == "done"
     assert case.writes() == {1: 100}
     assert case.one("SELECT sum(retries)::int FROM qb.segment") == 1
 
@@ -156,6 +155,7 @@ def test_a_lane_whose_connection_is_killed_in_mid_batch_connects_again(case: Cas
 
     with closing(connect(case.target)) as mine:
         assert advance(mine, ID, lambda: True)
+        epoch = case.one("SELECT epoch FROM qb.segment")
         means = case.means(migration, reconnect=again)
         with beside(lambda: segment.run_lane(mine, ID, 0, means)) as ended:
             for times in (1, 2):
@@ -170,7 +170,7 @@ def test_a_lane_whose_connection_is_killed_in_mid_batch_connects_again(case: Cas
     assert case.writes() == {1: 100}
     assert case.one("SELECT sum(rows)::int FROM qb.batch") == 100
     assert case.one("SELECT sum(retries)::int FROM qb.segment") == 2
-    assert case.one("SELECT epoch FROM qb.segment") == 3
+    assert case.one("SELECT epoch FROM qb.segment") == epoch + 3
 
 
 def test_a_lane_that_was_replaced_while_it_was_away_leaves_the_segment(case: Case) -> None:

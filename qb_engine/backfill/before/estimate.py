@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from qb_engine.backfill import expressions, kinds
+from qb_engine.backfill import expressions, kinds, pace
 from qb_engine.backfill.before.surroundings import Surroundings, Trigger, surroundings
-from qb_engine.backfill.throttle import pace, settings
+from qb_engine.backfill.throttle import settings
 from qb_engine.backfill.throttle.look import Look
 from qb_engine.backfill.walk import split, statements
 from qb_engine.ledger.decisions import decide

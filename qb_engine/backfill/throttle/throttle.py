@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from qb_engine.backfill import records
+from qb_engine.backfill import pace, records
 from qb_engine.backfill.batches.batch import Halted
-from qb_engine.backfill.throttle import bucket, holds, pace, settings, watcher
+from qb_engine.backfill.pace import Pace
+from qb_engine.backfill.throttle import bucket, holds, settings, watcher
 from qb_engine.backfill.throttle.look import Look
-from qb_engine.backfill.throttle.pace import Pace
 from qb_engine.backfill.throttle.signal import GO, Reading
 from qb_engine.backfill.throttle.signals.lock_waiters import LockWaiters
 from qb_engine.report import format_seconds

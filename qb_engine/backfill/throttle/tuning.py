@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from qb_engine.backfill import records
-from qb_engine.backfill.throttle import bucket, pace, settings
+from qb_engine.backfill import pace, records
+from qb_engine.backfill.throttle import bucket, settings
 from qb_engine.errors import InputError, RefusedError
 
 if TYPE_CHECKING:

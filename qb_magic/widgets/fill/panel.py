@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qb_engine.backfill import control
-from qb_engine.backfill.measure import progress
+from qb_engine.backfill.reporting.measure import progress
 from qb_engine.commands import Face, invoke, unforeseen
 from qb_engine.database.connect import connect
 from qb_engine.errors import QbError

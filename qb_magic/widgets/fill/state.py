@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qb_engine.backfill.measure import Progress
+from qb_engine.backfill.reporting.measure import Progress
 from qb_engine.errors import QbError
 
 

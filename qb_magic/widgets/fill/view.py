@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from qb_engine.backfill import telling
-from qb_engine.backfill.measure import Progress, SegmentProgress
+from qb_engine.backfill.reporting import telling
+from qb_engine.backfill.reporting.measure import Progress, SegmentProgress
 from qb_engine.report import exact_seconds, format_value
 from qb_magic.render.html import error_html, style, text, word
 from qb_magic.widgets.fill.state import FillState

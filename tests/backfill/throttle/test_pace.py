@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qb_engine.backfill.throttle import pace
-from qb_engine.backfill.throttle.pace import Pace
+from qb_engine.backfill import pace
+from qb_engine.backfill.pace import Pace
 
 Cost = Callable[[int, int], float]
 """Milliseconds of a batch, by the keys that it looks at and the rows that it writes."""

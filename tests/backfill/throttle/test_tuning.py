@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from qb_engine.backfill import records
+from qb_engine.backfill import pace, records
 from qb_engine.backfill.options import Options
 from qb_engine.backfill.spec import Spec
-from qb_engine.backfill.throttle import pace, settings, tuning
+from qb_engine.backfill.throttle import settings, tuning
 from qb_engine.backfill.walk.keys import KeyColumn
 from qb_engine.errors import InputError, RefusedError
 from qb_engine.project import FILE, Project
