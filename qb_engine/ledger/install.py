@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.database.target import Target
 
-VERSION = 1
+VERSION = 2
 FILES = ("schema.sql", "backfill.sql")
 LOCK = 0x71_62_5F_6C  # "qb_l": one maker of the ledger at a time
 
@@ -30,7 +30,7 @@ class Baseline:
 
 
 def exists(conn: Connection) -> bool:
-    """True when this database has a ledger. Raise ServerError when it is of a newer qb."""
+    """True when this database has a ledger. Raise ServerError when another qb made it."""
     row = conn.execute("SELECT pg_catalog.to_regclass('qb.meta') IS NOT NULL").fetchone()
     if not row or not row[0]:
         return False
@@ -43,6 +43,14 @@ def exists(conn: Connection) -> bool:
             why=f"this qb knows versions up to {VERSION}: a newer qb has been here",
             todo="upgrade qb",
             code="ledger-too-new",
+        )
+    if version < VERSION:
+        raise ServerError(
+            f"the ledger of this database has version {version}",
+            where="schema qb",
+            why=f"a qb from before the first release made it; this one writes version {VERSION}",
+            todo="note what qb history said, DROP SCHEMA qb CASCADE, then qb baseline the last one",
+            code="ledger-too-old",
         )
     return True
 

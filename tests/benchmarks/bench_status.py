@@ -127,7 +127,7 @@ def fill(folder: Path, conninfo: str) -> None:
     with psycopg.connect(conninfo, autocommit=True) as conn:
         for name in ("schema.sql", "backfill.sql"):
             conn.execute((home / name).read_bytes())
-        conn.execute("INSERT INTO qb.meta VALUES (true, 1, now(), '', '')")
+        conn.execute("INSERT INTO qb.meta VALUES (true, 2, now(), '', '')")
         conn.execute(
             "CREATE TEMP TABLE applied (id text, name text, checksum text, raw text, down text)"
         )

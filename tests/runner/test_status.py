@@ -86,6 +86,19 @@ def test_what_is_applied_as_it_stands_is_not_read_again(qb, write, read: list[st
     assert read == ["20240104_d"]
 
 
+@pytest.mark.parametrize(("version", "code"), [(1, "ledger-too-old"), (99, "ledger-too-new")])
+def test_the_ledger_of_another_qb_is_left_alone(
+    qb, write, connection: Connection, version: int, code: str
+) -> None:
+    write("20240101_a.sql", "CREATE TABLE a ()")
+    qb("run")
+    connection.execute("UPDATE qb.meta SET version = %s", [version])
+    for words in (["status"], ["run"], ["rollback"]):
+        with pytest.raises(ServerError) as caught:
+            qb(*words)
+        assert caught.value.code == code
+
+
 def test_a_remark_is_no_edit_and_a_statement_is(qb, write) -> None:
     write("20240101_a.sql", "CREATE TABLE a ()")
     qb("run")
