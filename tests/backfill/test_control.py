@@ -169,6 +169,17 @@ def test_a_start_beside_a_polling_worker_adds_none(driven: Case) -> None:
         assert polling(driven) == ()
 
 
+def test_a_namespace_that_is_not_there_is_said_before_anything_is_written(driven: Case) -> None:
+    driven.counted(10)
+    with (driven.project.root / FILE).open("a", encoding="utf-8") as file:
+        file.write('namespace = "nosuch"\n')
+    driven.project = Project(driven.project.root)
+    with pytest.raises(ServerError, match="refuses") as raised:
+        driven.start(driven.filling())
+    assert "nosuch" in raised.value.why
+    assert driven.one("SELECT count(*) FROM qb.backfill") == 0
+
+
 def test_a_worker_that_was_started_stops_when_told_and_goes_on_later(driven: Case) -> None:
     driven.counted(1_000)
     migration = driven.filling(slow=0.002, batch_size=20)

@@ -238,7 +238,7 @@ def test_the_bad_rows_of_a_batch_are_set_aside_and_the_good_ones_written(
     assert driven(case, migration) == "failed"
     ended = case.progress()
     assert "4 rows are in quarantine" in ended.error
-    assert "retry --quarantined" in ended.error
+    assert f"qb backfill retry {ID} --quarantined" in ended.error
     assert case.sql("SELECT key FROM qb.quarantine ORDER BY key[1]::int") == [
         ([str(bad)],) for bad in BAD
     ]

@@ -117,21 +117,50 @@ async def client(where: Place, runtime: Runtime | None = None) -> Client:
             **where.settings,
         )
         try:
-            _clients[key] = await asyncio.wait_for(connecting, CONNECT_S)
+            made = await asyncio.wait_for(connecting, CONNECT_S)
         except (TimeoutError, RuntimeError, OSError, ValueError) as error:
             raise unreachable(where, error) from None
+        if not where.own:
+            await _admitted(where, made)
+        _clients[key] = made
     return _clients[key]
+
+
+async def _admitted(where: Place, client: Client) -> None:
+    """See that the namespace is there and open to us, before anything is written that counts on it.
+
+    A server that does not say is asked again by whoever needs it.
+    """
+    from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+    from temporalio.service import RPCError, RPCStatusCode
+
+    closed = (
+        RPCStatusCode.NOT_FOUND, RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED,
+    )  # fmt: skip
+    asking = client.workflow_service.describe_namespace(
+        DescribeNamespaceRequest(namespace=where.namespace),
+        timeout=timedelta(seconds=CALL_S),
+    )
+    try:
+        await asking
+    except RPCError as error:
+        if error.status in closed:
+            raise refused(where, error) from None
+        if _is_away(error):
+            raise unreachable(where, error) from None
 
 
 async def asked(where: Place, call: Awaitable[T]) -> T:
     """The answer to a call; raise ServerError when Temporal does not give one."""
-    from temporalio.service import RPCError
+    from temporalio.service import RPCError, RPCStatusCode
 
     try:
         return await asyncio.wait_for(call, CALL_S)
     except (TimeoutError, RPCError) as error:
+        if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
+            raise  # a workflow that it does not know
         if isinstance(error, RPCError) and not _is_away(error):
-            raise
+            raise refused(where, error) from None
         raise unreachable(where, error) from None
 
 
@@ -144,6 +173,16 @@ def unreachable(where: Place, error: BaseException) -> ServerError:
         where=f"{where.address}, namespace {where.namespace}",
         why=" ".join(str(error).split()) or "it does not answer",
         todo=todo,
+        code="temporal-unreachable",
+    )
+
+
+def refused(where: Place, error: BaseException) -> ServerError:
+    return ServerError(
+        "Temporal, which drives backfills, refuses what was asked of it",
+        where=f"{where.address}, namespace {where.namespace}",
+        why=" ".join(str(error).split()),
+        todo="see the namespace and the rights, and [temporal] in qb.toml",
         code="temporal-unreachable",
     )
 

@@ -219,7 +219,7 @@ def _looked_at(explained: Mapping[str, Any] | None) -> str:
 
 def _advised(p: Progress) -> list[str]:
     """The class of the error, and what to do before it goes on."""
-    if "retry --quarantined" in p.error:  # says so itself
+    if "--quarantined" in p.error:  # says so itself
         return []
     advice = failures.advice(p.error_code)
     found = [f"class {advice.name}: {advice.means}"] if advice.name else []
