@@ -183,7 +183,10 @@ def make(conn: Connection, spec: Spec, rows_total: int, task_queue: str, workflo
 
 
 def rewrite(conn: Connection, spec: Spec) -> None:
-    """Have the batches that follow write what an edited declaration says; cursors stay."""
+    """Have the batches that follow write what an edited declaration says; cursors stay.
+
+    Claims do not: a lane may have computed rows in the old form, which come too late then.
+    """
     conn.execute(
         "UPDATE qb.backfill SET checksum = %s, set_columns = %s, set_types = %s, set_sql = %s,"
         " where_sql = %s, validate_sql = %s, kind = %s, statement = %s, reads = %s,"
@@ -196,6 +199,7 @@ def rewrite(conn: Connection, spec: Spec) -> None:
             *(spec.where, spec.validate, spec.kind, spec.statement, list(spec.reads), spec.id),
         ],
     )
+    reopen(conn, spec.id)
 
 
 def read(conn: Connection, backfill: str, *, lock: bool = False) -> Row | None:

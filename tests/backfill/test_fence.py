@@ -59,6 +59,19 @@ def test_a_claim_from_before_a_restart_cannot_write(case: Case) -> None:
     assert case.writes() == {0: 100}
 
 
+def test_a_claim_from_before_an_accepted_edit_cannot_write(case: Case) -> None:
+    """A lane may have computed the rows of its next batch in the old form by then."""
+    spec = begun(case)
+    zombie = claim(case)
+    batch.run(case.conn, spec, zombie, 10, Limits())
+    edited = case.filling(set={"v": "'new'", "writes": "writes + 1"}, batch_size=10)
+    records.rewrite(case.conn, describe(case.conn, edited))
+    with pytest.raises(Fenced):
+        batch.run(case.conn, spec, replace(zombie, cursor=("10",)), 10, Limits())
+    assert claim(case).cursor == ["10"]
+    assert case.writes() == {0: 90, 1: 10}
+
+
 def test_a_pause_is_seen_in_any_isolation(case: Case) -> None:
     """A batch that waited for its segment reads what was wanted meanwhile, not before."""
     spec = begun(case)
