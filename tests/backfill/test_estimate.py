@@ -109,3 +109,13 @@ def test_sql_that_cannot_run_says_where(case: Case, qb: Any) -> None:
     with pytest.raises(InputError, match="cannot run") as raised:
         qb("backfill", "estimate", ID)
     assert raised.value.where == "set or where in backfill.py"
+
+
+def test_dead_rows_of_partitions_have_a_size(case: Case) -> None:
+    case.sql(
+        "CREATE TABLE p (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);"
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100000);"
+        "INSERT INTO p SELECT generate_series(1, 2000); ANALYZE p"
+    )
+    spec = describe(case.conn, case.declare(table="p", set={"v": "'v'"}))
+    assert 20 < estimate(case.conn, spec, sampling=False).dead_bytes / 2_000 < 100

@@ -13,8 +13,14 @@ if TYPE_CHECKING:
 
 Connection = psycopg.Connection[Any]
 
+# A partitioned table has no bytes of its own.
 TABLE = """
-SELECT pg_catalog.pg_table_size(c.oid), c.reltuples::float8,
+SELECT coalesce((SELECT sum(pg_catalog.pg_table_size(t.relid))
+        FROM pg_catalog.pg_partition_tree(c.oid) AS t WHERE t.isleaf),
+        pg_catalog.pg_table_size(c.oid))::bigint,
+    coalesce((SELECT sum(m.reltuples) FROM pg_catalog.pg_partition_tree(c.oid) AS t
+        JOIN pg_catalog.pg_class AS m ON m.oid = t.relid WHERE t.isleaf AND m.reltuples > 0),
+        c.reltuples)::float8,
     coalesce((SELECT option_value::int FROM pg_catalog.pg_options_to_table(c.reloptions)
         WHERE option_name = 'fillfactor'), 100),
     c.relrowsecurity, pg_catalog.row_security_active(c.oid), c.relreplident::text
