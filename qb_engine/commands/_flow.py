@@ -32,6 +32,7 @@ class Flow:
     post: str
     error: str = ""
     notes: tuple[str, ...] = ()
+    ends: str = "applied"  # the status of the migration when all is done
 
     @property
     def done(self) -> bool:
@@ -40,6 +41,15 @@ class Flow:
     @property
     def ok(self) -> bool:
         return self.state not in ("failed", "cancelled", "paused") and self.post != "failed"
+
+    @property
+    def status(self) -> str:
+        """The migration's, with what came of its backfill."""
+        return self.ends if self.done else "expanded"
+
+    @property
+    def note(self) -> str:
+        return f"its backfill is {self.state}"
 
     def told(self) -> Sequence[str]:
         """How it stands, and how to go on or watch."""
@@ -66,7 +76,7 @@ class Flow:
 
     def as_dict(self) -> dict[str, Any]:
         found = asdict(self)
-        del found["name"]
+        del found["name"], found["ends"]
         return found
 
 
@@ -178,4 +188,5 @@ def _until_done(session: Session, conn: Connection, migration: LoadedMigration) 
 
 def _flow(conn: Connection, migration: LoadedMigration, notes: tuple[str, ...] = ()) -> Flow:
     state, post, post_error, error = conn.execute(STANDING, [migration.id]).fetchall()[0]
-    return Flow(migration.id, migration.name, state, post, post_error or error, notes)
+    ends = "contracted" if migration.after_backfill() else "applied"
+    return Flow(migration.id, migration.name, state, post, post_error or error, notes, ends)

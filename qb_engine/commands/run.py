@@ -65,9 +65,13 @@ class RunReport(Report):
         return f"{len(done)} {word} applied on {self.target}"
 
     def tables(self) -> Sequence[Table]:
+        flows = {flow.migration: flow for flow in self.flows}
         rows = tuple(
-            (r.migration, r.status, len(r.seen), r.seconds if r.seen else None, r.note)
-            for r in self.ran
+            (
+                *(r.migration, flow.status if flow else r.status, len(r.seen)),
+                *(r.seconds if r.seen else None, flow.note if flow else r.note),
+            )
+            for r, flow in ((r, flows.get(r.migration)) for r in self.ran)
         )
         columns = (
             Column("migration"), Column("status"), Column("statements", "count"),

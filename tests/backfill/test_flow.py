@@ -136,6 +136,8 @@ def test_one_command_runs_all_of_it_and_what_is_pending_after_it(driven: Case, q
     assert report.ok, report.notes()
     (flow,) = report.as_dict()["backfills"]
     assert (flow["state"], flow["post"]) == ("completed", "done")
+    shown = {row[0]: (row[1], row[4]) for row in report.tables()[0].rows}
+    assert shown[ID] == ("contracted", "its backfill is completed")
     assert driven.one("SELECT count(*) FROM f WHERE loud = upper(name)") == 100
     known = ledger.standing(driven.conn)
     assert known[ID].status == "contracted"

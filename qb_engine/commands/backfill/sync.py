@@ -37,7 +37,7 @@ class SyncReport(Report):
             return ()
         return (
             "it goes with what comes after the backfill, or with a rollback; else, when nobody "
-            "writes the old form any more: qb backfill sync --drop",
+            f"writes the old form any more: qb backfill sync {self.migration} --drop",
         )
 
 
@@ -56,7 +56,7 @@ def part(session: Session, name: str | None, drop: bool, confirm: str) -> Report
         session.guard_production(f"dropping the trigger of {migration.id}", confirm)
     with (
         closing(session.connect(application_name="qb backfill")) as conn,
-        server_errors("the trigger of a backfill", session.target),
+        server_errors(f"looking after the trigger of {migration.id}", session.target),
     ):
         trigger = in_sync.standing(conn, migration.id)
         if not drop or not trigger:
