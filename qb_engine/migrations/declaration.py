@@ -67,7 +67,8 @@ class Backfill:
     `on_error` says what becomes of a row that cannot be written: `"stop"`, `"quarantine"` (up to
     `max_errors` rows are set aside; the backfill is not completed before they are written), or a
     method `on_error(self, error, key)` that returns one of these, or `"skip"` to leave the row as
-    it is for good. `key` is a dictionary of texts, `error` psycopg's, or what `transform` raised.
+    it is for good. `key` is a dictionary of texts, `error` psycopg's, or what `transform` raised
+    (where it returned what cannot be written, an error that says so).
 
     `retry` says how what time heals is tried again: `attempts` of a batch, waits from `first` to
     `longest` seconds, in all `deadline` seconds, and which `classes` (`"retry"`: locks and

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -14,13 +15,17 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from qb_engine.backfill import records
 from qb_engine.backfill.advance import advance
-from qb_engine.backfill.batches import quarantine, segment
+from qb_engine.backfill.batches import poison, quarantine, segment
 from qb_engine.backfill.batches.batch import Limits
 from qb_engine.backfill.batches.segment import Stopped
+from qb_engine.backfill.frames.failed import TransformFailed
+from qb_engine.backfill.options import Options
+from qb_engine.backfill.spec import Spec
+from qb_engine.backfill.walk.keys import KeyColumn
 from qb_engine.database import Target
 from qb_engine.database.connect import connect
 from qb_engine.errors import InputError
-from qb_engine.migrations import LoadedMigration, load_one
+from qb_engine.migrations import Backfill, LoadedMigration, load_one
 from tests.backfill.conftest import ID, Case, until
 
 BUSY = (
@@ -315,6 +320,18 @@ def test_a_method_decides_row_by_row(case: Case) -> None:
     states = "SELECT key[1], state FROM qb.quarantine ORDER BY 1"
     assert case.sql(states) == [("3", "skipped"), ("4", "open")]
     assert case.writes() == {0: 53, 1: 47}
+
+
+def test_a_method_is_given_what_the_transform_raised() -> None:
+    class Fill(Backfill):
+        def on_error(self, error: BaseException, key: dict[str, str]) -> str:
+            return "skip" if isinstance(error, KeyError) and key == {"id": "7"} else "stop"
+
+    spec = Spec("m", "", "public", "t", (KeyColumn("id", "integer"),), ())
+    spec = replace(spec, options=Options(on_error="call"))
+    raised = TransformFailed("transform raised KeyError", cause=KeyError("x"))
+    assert poison.answer(spec, Fill(), raised, ("7",)) == "skip"
+    assert poison.answer(spec, Fill(), TransformFailed("it returned no frame"), ("7",)) == "stop"
 
 
 def test_what_is_skipped_does_not_keep_it_from_its_end(case: Case) -> None:

@@ -176,6 +176,12 @@ def told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def raised(error: BaseException) -> BaseException:
+    """What the user's own Python is given of an error: what `transform` raised, where it did."""
+    found = getattr(error, "cause", None) if getattr(error, "fault", "") else None
+    return found if isinstance(found, BaseException) else error
+
+
 def named(error: BaseException) -> str:
     """The error for Temporal: its kind, without a word that could quote a row or a secret."""
     state = getattr(error, "sqlstate", None)

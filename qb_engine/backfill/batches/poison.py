@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
+from qb_engine.backfill.batches import failures
 from qb_engine.backfill.spec import Spec
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def answer(spec: Spec, code: Backfill | None, error: BaseException, key: Sequenc
     if code is None:
         raise BadAnswer("its on_error is a method, and this worker has no file")
     try:
-        said = code.on_error(error, named(spec, key))
+        said = code.on_error(failures.raised(error), named(spec, key))
     except Exception as raised:  # noqa: BLE001 - the user's code may raise anything
         raise BadAnswer(f"on_error raised {type(raised).__name__}: {raised}") from None
     if said not in get_args(Answer):

@@ -117,7 +117,7 @@ class Recovery:
         if self.code is None:
             return Action(Verdict.STOP, said="its retry is a method, and this worker has no file")
         try:
-            answer = self.code.retry(error, self.tries)
+            answer = self.code.retry(failures.raised(error), self.tries)
         except Exception as raised:  # noqa: BLE001 - the user's code may raise anything
             return Action(Verdict.STOP, said=f"retry raised {type(raised).__name__}: {raised}")
         if answer is None:
