@@ -23,7 +23,7 @@ from qb_engine.backfill.throttle import tuning
 from qb_engine.backfill.walk import split
 from qb_engine.database.connect import connect, server_errors
 from qb_engine.errors import InputError, QbError, RefusedError, ServerError, nearby
-from qb_engine.ledger import in_sync
+from qb_engine.ledger import exists, in_sync
 
 if TYPE_CHECKING:
     from qb_engine.database.target import Target
@@ -419,10 +419,15 @@ def _never(migration: LoadedMigration) -> Progress:
 
 @contextmanager
 def ledger(target: Target, conn: Connection | None) -> Iterator[Connection]:
-    """The given connection, or one for this call; what fails on it says what qb was doing."""
+    """The given connection, or one for this call; what fails on it says what qb was doing.
+
+    Raise ServerError for the ledger of another qb.
+    """
     with server_errors("reading or writing the ledger of the backfill", target):
         if conn is not None:
+            exists(conn)
             yield conn
         else:
             with closing(connect(target, application_name="qb backfill")) as own:
+                exists(own)
                 yield own

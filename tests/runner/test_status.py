@@ -93,7 +93,8 @@ def test_the_ledger_of_another_qb_is_left_alone(
     write("20240101_a.sql", "CREATE TABLE a ()")
     qb("run")
     connection.execute("UPDATE qb.meta SET version = %s", [version])
-    for words in (["status"], ["run"], ["rollback"]):
+    fill_is(connection, "running", "20240101_a")
+    for words in (["status"], ["run"], ["rollback"], ["backfill", "status", "a"]):
         with pytest.raises(ServerError) as caught:
             qb(*words)
         assert caught.value.code == code
