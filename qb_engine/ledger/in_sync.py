@@ -18,14 +18,14 @@ TRIGGER = "qb_in_sync_"  # + the same digest
 
 KNOWN = """
 SELECT in_sync, schema_name, table_name,
-    to_regclass(format('%%I.%%I', schema_name, table_name)) IS NOT NULL
+    pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', schema_name, table_name)) IS NOT NULL
 FROM qb.backfill WHERE id = %s AND in_sync <> ''
 """
 
 
 def standing(conn: Connection, backfill: str) -> str:
     """The name of a backfill's trigger; empty when it has none."""
-    row = conn.execute("SELECT to_regclass('qb.backfill') IS NOT NULL").fetchone()
+    row = conn.execute("SELECT pg_catalog.to_regclass('qb.backfill') IS NOT NULL").fetchone()
     if not row or not row[0]:
         return ""
     found = conn.execute(KNOWN, [backfill]).fetchone()
