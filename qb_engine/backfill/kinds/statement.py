@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from qb_engine.backfill.walk.statements import Key
     from qb_engine.migrations.declaration import Backfill
 
-# The oldest transaction that ran when the batch was written: rows of those before it were seen.
-SEEN = "SELECT set_config('qb.seen', pg_snapshot_xmin(pg_current_snapshot())::text, true)"
+# What the statement sees: the transactions that had ended when it began.
+SEEN = "SELECT set_config('qb.seen', pg_current_snapshot()::text, true)"
 
-# Rows of the range that the statement saw, and that still need it.
+# Rows of the range that the statement saw, and that still need it. A row tells only half of the
+# number of its transaction; `age` counts from our own.
 AGAIN = sql.SQL(
-    "SELECT count(*) FROM {} WHERE {} AND {}"
-    " AND age(xmin) > age(current_setting('qb.seen')::xid8::xid)"
+    "SELECT count(*) FROM {} WHERE {} AND {} AND pg_visible_in_snapshot("
+    "greatest(pg_current_xact_id()::text::numeric - age(xmin), 3)::text::xid8,"
+    " current_setting('qb.seen')::pg_snapshot)"
 )
 
 
