@@ -6,16 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qb_engine.commands import Face, invoke, unforeseen
+from qb_engine.commands import invoke
 from qb_engine.commands.panel import PanelReport
 from qb_engine.errors import QbError
 from qb_engine.report import Report, plain
 from qb_magic.render.html import report_html, report_rest
 from qb_magic.render.image import charts_html
-from qb_magic.session import NotebookSession
+from qb_magic.widgets.boundary import Boundary, session_like
 from qb_magic.widgets.controls import ACTIONS, Controls, Root
 from qb_magic.widgets.state import PanelState, Result
 from qb_magic.widgets.view import View, view
@@ -23,18 +22,11 @@ from qb_magic.widgets.worker import Pulse, Worker
 
 if TYPE_CHECKING:
     from qb_engine.commands import Session
-    from qb_engine.database import Target
 
 PULSE_S = 0.4  # between two looks at a backfill; four updates a second is the most that helps
 
 
-class PanelFace(Face):
-    """Asks nothing and says nothing: a button's thread has nobody to talk to."""
-
-    keeps_input = True
-
-
-class Panel:
+class Panel(Boundary):
     """One panel on one target.
 
     Callbacks only change the state and submit jobs, so it does not matter which thread they run
@@ -42,17 +34,18 @@ class Panel:
     """
 
     def __init__(self, report: PanelReport, session: Session) -> None:
+        super().__init__()
         target = report.on or session.target
-        self._session, self._watching = (_like(session, target) for _ in range(2))
-        self._lock = threading.RLock()
-        self._shower = 0  # the thread that is writing to the widgets right now
+        self._session, self._watching = (session_like(session, target) for _ in range(2))
         self._shown: View | None = None
         self.state = PanelState(report, place=target.display, chosen=report.chosen)
         self.controls = Controls()
         self.root.plain, self.root.html = plain(report), report_html(report)
         self._worker = Worker("qb panel")
         self._pulse = Pulse("qb panel pulse", PULSE_S, self._beat)
-        self._listen()
+        c = self.controls
+        self._listen(c.buttons, c.fields)
+        c.chosen.observe(self._guarded(lambda change: self.choose(change["new"])), "value")
         self._change()
         if self.state.moving:
             self._pulse.want(True)
@@ -67,33 +60,6 @@ class Panel:
         self._worker.stop()
 
     # -- what the user does; on whatever thread the kernel calls from -------------------------
-
-    def _listen(self) -> None:
-        c = self.controls
-        for verb, button in c.buttons.items():
-            button.on_click(self._guarded(partial(self._pressed, verb)))
-        c.chosen.observe(self._guarded(lambda change: self.choose(change["new"])), "value")
-        for field, widget in c.fields.items():
-            widget.observe(self._guarded(partial(self._typed, field)), "value")
-
-    def _pressed(self, verb: str, _button: Any) -> None:
-        self.press(verb)
-
-    def _typed(self, field: str, change: Any) -> None:
-        self._change(**{field: change["new"]})
-
-    def _guarded(self, handler: Callable[[Any], None]) -> Callable[[Any], None]:
-        """The error boundary of every callback: what goes wrong is shown in the panel."""
-
-        def handle(event: Any) -> None:
-            if self._shower == threading.get_ident():
-                return  # our own writing, not the user's
-            try:
-                handler(event)
-            except Exception as error:  # noqa: BLE001 - shown in the panel, as a defect
-                self._change(error=unforeseen(error))
-
-        return handle
 
     def choose(self, migration: str | None) -> None:
         """Show another migration."""
@@ -165,15 +131,6 @@ class Panel:
             self._clear(*written)
             self._change(**changes)
 
-    def _tried(self, work: Callable[[], Report | None]) -> tuple[Report | None, QbError | None]:
-        """The error boundary of every job: a report or an error, nothing raised."""
-        try:
-            return work(), None
-        except QbError as error:
-            return None, error
-        except Exception as error:  # noqa: BLE001 - shown in the panel, as a defect
-            return None, unforeseen(error)
-
     def _stop(self) -> None:
         _, error = self._tried(self._session.cancel)
         if error is not None:
@@ -225,11 +182,6 @@ class Panel:
                 fills=self._fills(migration, fill, missed),
             )
 
-    def _clear(self, *fields: str) -> None:
-        """Empty text fields: on the page, and through their observers in the state."""
-        for field in fields:
-            self.controls.fields[field].value = ""
-
     # -- the screen ---------------------------------------------------------------------------
 
     def _change(self, **changes: Any) -> None:
@@ -242,8 +194,7 @@ class Panel:
     def _show(self, now: View) -> None:
         """Write to the widgets what differs from what they show."""
         before, c = self._shown, self.controls
-        self._shower = threading.get_ident()
-        try:
+        with self._writing():
             for name in ("head", "why", "activity", "fill", "detail", "results"):
                 if before is None or getattr(before, name) != getattr(now, name):
                     getattr(c, name).value = getattr(now, name)
@@ -257,8 +208,6 @@ class Panel:
                 button.disabled = control is None or not control.enabled
                 button.tooltip = control.tip if control else "there is no migration"
             c.confirm.layout.display = "" if now.confirm else "none"
-        finally:
-            self._shower = 0
         self._shown = now
 
 
@@ -268,10 +217,3 @@ def result_of(verb: str, label: str, report: Report) -> Result:
     label = "Backfill" if kind == "backfill" else label
     html = report_rest(report) + charts_html(report)
     return Result(kind, label, report.ok, report.headline(), html)
-
-
-def _like(session: Session, target: Target) -> NotebookSession:
-    """A session of the panel's own on the same project: each of its threads needs one."""
-    made = NotebookSession(PanelFace(), session.project.root)
-    made.use(target)
-    return made

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qb_engine.backfill import control
 from qb_engine.backfill.reporting.measure import progress
-from qb_engine.commands import Face, invoke, unforeseen
+from qb_engine.commands import invoke
 from qb_engine.database.connect import connect
 from qb_engine.errors import QbError
-from qb_engine.report import Report, plain
+from qb_engine.report import plain
 from qb_magic.render.html import report_html, text
 from qb_magic.render.image import charts_html
-from qb_magic.session import NotebookSession
+from qb_magic.widgets.boundary import Boundary, session_like
 from qb_magic.widgets.fill.controls import Controls
 from qb_magic.widgets.fill.state import FillState
 from qb_magic.widgets.fill.view import View, view
@@ -38,7 +34,7 @@ HEARS_S = 15.0  # between two questions to Temporal
 Publish = Callable[[dict[str, str]], None]
 
 
-class FillPanel:
+class FillPanel(Boundary):
     """One backfill on one target, until it has ended.
 
     Callbacks only change the state and submit jobs, so it does not matter which thread they run
@@ -47,13 +43,11 @@ class FillPanel:
     """
 
     def __init__(self, report: LiveReport, session: Session) -> None:
+        super().__init__()
         target = report.on
         assert target is not None, "a live report knows its target"
         self._target = target
-        self._session = NotebookSession(PanelFace(), session.project.root)
-        self._session.use(target)
-        self._lock = threading.RLock()
-        self._shower = 0  # the thread that is writing to the widgets right now
+        self._session = session_like(session, target)
         self._shown: View | None = None
         self._conn: Connection | None = None
         self._rests_until = 0.0
@@ -67,7 +61,7 @@ class FillPanel:
         self.root.html = _placeholder(report.migration, target.name)
         self._worker = Worker(f"qb backfill {report.migration}")
         self._pulse = Pulse(f"qb backfill pulse {report.migration}", PULSE_S, self._beat)
-        self._listen()
+        self._listen(self.controls.buttons, self.controls.fields)
         self._change()
         self._pulse.want(True)
 
@@ -91,31 +85,6 @@ class FillPanel:
             self._change(closed=why)
 
     # -- what the user does; on whatever thread the kernel calls from -------------------------
-
-    def _listen(self) -> None:
-        for verb, button in self.controls.buttons.items():
-            button.on_click(self._guarded(partial(self._pressed, verb)))
-        for field, widget in self.controls.fields.items():
-            widget.observe(self._guarded(partial(self._typed, field)), "value")
-
-    def _pressed(self, verb: str, _button: Any) -> None:
-        self.press(verb)
-
-    def _typed(self, field: str, change: Any) -> None:
-        self._change(**{field: change["new"]})
-
-    def _guarded(self, handler: Callable[[Any], None]) -> Callable[[Any], None]:
-        """The error boundary of every callback: what goes wrong is shown in the panel."""
-
-        def handle(event: Any) -> None:
-            if self._shower == threading.get_ident():
-                return  # our own writing, not the user's
-            try:
-                handler(event)
-            except Exception as error:  # noqa: BLE001 - shown in the panel, as a defect
-                self._change(error=unforeseen(error))
-
-        return handle
 
     def press(self, verb: str) -> None:
         """Do what a button stands for, unless it may not be pressed by now."""
@@ -172,15 +141,6 @@ class FillPanel:
             self.publish({"text/plain": plain(report), "text/html": card})
         self.close()
 
-    def _tried(self, work: Callable[[], Any]) -> tuple[Any, QbError | None]:
-        """The error boundary of every job: what was asked for, or an error; nothing raised."""
-        try:
-            return work(), None
-        except QbError as error:
-            return None, error
-        except Exception as error:  # noqa: BLE001 - shown in the panel, as a defect
-            return None, unforeseen(error)
-
     # -- what moves by itself; on the pulse's thread ------------------------------------------
 
     def _beat(self) -> None:
@@ -217,15 +177,9 @@ class FillPanel:
     def _leave(self) -> None:
         conn, self._conn = self._conn, None
         if conn is not None:
-            with contextlib.suppress(Exception), closing(conn):
-                pass
+            conn.close()
 
     # -- showing --------------------------------------------------------------------------------
-
-    def _clear(self, *fields: str) -> None:
-        """Empty text fields: on the page, and through their observers in the state."""
-        for field in fields:
-            self.controls.fields[field].value = ""
 
     def _change(self, **changes: Any) -> None:
         """Replace parts of the state, and show what that changes."""
@@ -236,8 +190,7 @@ class FillPanel:
     def _show(self, now: View) -> None:
         """Write to the widgets what differs from what they show."""
         before, c = self._shown, self.controls
-        self._shower = threading.get_ident()
-        try:
+        with self._writing():
             for name in ("head", "body", "activity"):
                 if before is None or getattr(before, name) != getattr(now, name):
                     getattr(c, name).value = getattr(now, name)
@@ -250,15 +203,7 @@ class FillPanel:
                 c.ask.layout.display = "flex" if now.asks else "none"
             if before is None:
                 c.confirm.layout.display = "" if now.confirm else "none"
-        finally:
-            self._shower = 0
         self._shown = now
-
-
-class PanelFace(Face):
-    """Asks nothing and says nothing: a button's thread has nobody to talk to."""
-
-    keeps_input = True
 
 
 def _options(verb: str, state: FillState) -> list[str]:
@@ -297,6 +242,3 @@ def show(panel: FillPanel, publish: Callable[..., None]) -> None:
     transient = {"display_id": uuid.uuid4().hex}
     panel.publish = lambda bundle: publish(bundle, transient=transient, update=True)
     publish(panel.root._repr_mimebundle_(), transient=transient)
-
-
-__all__ = ["FillPanel", "Report", "show"]
