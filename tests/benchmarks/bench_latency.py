@@ -56,7 +56,7 @@ def run() -> list[Ratio]:
         load = Load(here)
         time.sleep(BEFORE_S)
         before = load.ended()
-        during = loaded(here, lambda: here.backfilled(target_ms=50.0))
+        during = loaded(here, lambda: here.backfilled(target_ms=20.0))
         here.fresh(ROWS)
         plain = loaded(here, here.plain)
     detail = f"{ms(p99(during))} against {ms(p99(before))}; worst {ms(max(during))}"
