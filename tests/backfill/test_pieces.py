@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import replace
 
 import psycopg
 import pytest
 from psycopg import errors
 
+from qb_engine.backfill import kinds
 from qb_engine.backfill.batches import failures
 from qb_engine.backfill.batches.failures import Verdict
 from qb_engine.backfill.driving import temporal
@@ -17,6 +19,7 @@ from qb_engine.backfill.walk import split, statements
 from qb_engine.backfill.walk.keys import KeyColumn
 from qb_engine.database.processes import born
 from qb_engine.errors import ServerError
+from qb_engine.migrations.filling import Kind
 
 ID = KeyColumn("id", "integer")
 SPEC = Spec(
@@ -53,6 +56,15 @@ def test_without_where_the_write_is_a_plain_update() -> None:
 def test_dates_in_a_cursor_do_not_depend_on_the_session() -> None:
     spec = Spec("m", "", "s", "t", (KeyColumn("at", "timestamp with time zone"),), ())
     assert "to_jsonb" in text(statements.key_text(spec))
+
+
+@pytest.mark.parametrize(("kind", "ahead"), [("set", False), ("sql", False), ("transform", True)])
+def test_each_kind_sweeps_by_its_where_and_only_python_runs_ahead(kind: Kind, ahead: bool) -> None:
+    found = kinds.of(replace(SPEC, kind=kind))
+    assert isinstance(found, kinds.Kind)
+    assert found.prepares is ahead
+    assert found.explains(replace(SPEC, where="v IS NULL"))
+    assert not found.explains(SPEC)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
 from psycopg import sql
@@ -28,17 +29,28 @@ class Wrote:
     seen: int | None = None
 
 
-class Kind(Protocol):
-    """Five things, the same five for every kind."""
+class Kind(ABC):
+    """Five things, the same five for every kind; the last two as here, where it says nothing."""
 
-    prepares: bool
+    prepares: ClassVar[bool] = False
     """True when it has something to do before the transaction, with the range known by then."""
 
+    @abstractmethod
     def queries(self, spec: Spec) -> list[tuple[str, sql.Composed]]:
         """What part of the declaration becomes which statement: planned before the start."""
 
+    @abstractmethod
     def plan(self, spec: Spec, lo: Key, hi: Key) -> sql.Composed:
         """The statement that reads or writes the rows of a range, to be explained."""
+
+    @abstractmethod
+    def write(
+        self, conn: Connection, spec: Spec, lo: Key, hi: Key, *, late: bool, prepared: Any
+    ) -> Wrote:
+        """Write the rows of a range, in the transaction that is open.
+
+        `late` leaves out rows that it would not change: a sweep looks for late ones.
+        """
 
     def prepare(
         self,
@@ -51,14 +63,8 @@ class Kind(Protocol):
         late: bool = False,
     ) -> Any:
         """Read the rows of a range and compute what they become; nothing is locked meanwhile."""
-
-    def write(
-        self, conn: Connection, spec: Spec, lo: Key, hi: Key, *, late: bool, prepared: Any
-    ) -> Wrote:
-        """Write the rows of a range, in the transaction that is open.
-
-        `late` leaves out rows that it would not change: a sweep looks for late ones.
-        """
+        return None
 
     def explains(self, spec: Spec) -> bool:
         """True when a written row can be told from one that still needs it (else no sweep)."""
+        return bool(spec.where)

@@ -6,38 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from qb_engine.backfill.kinds.kind import Wrote
+from qb_engine.backfill.kinds.kind import Kind, Wrote
 from qb_engine.backfill.walk import statements
 
 if TYPE_CHECKING:
     from qb_engine.backfill.kinds.kind import Connection
     from qb_engine.backfill.spec import Spec
     from qb_engine.backfill.walk.statements import Key
-    from qb_engine.migrations.declaration import Backfill
 
 
-class SetColumns:
+class SetColumns(Kind):
     """`set`, with `where`."""
-
-    prepares = False
 
     def queries(self, spec: Spec) -> list[tuple[str, sql.Composed]]:
         return [("set or where", statements.write(spec, None, None))]
 
     def plan(self, spec: Spec, lo: Key, hi: Key) -> sql.Composed:
         return statements.write(spec, lo, hi)
-
-    def prepare(
-        self,
-        conn: Connection,
-        spec: Spec,
-        lo: Key,
-        hi: Key,
-        code: Backfill | None,
-        *,
-        late: bool = False,
-    ) -> Any:
-        return None
 
     def write(
         self, conn: Connection, spec: Spec, lo: Key, hi: Key, *, late: bool, prepared: Any
@@ -47,9 +32,6 @@ class SetColumns:
             return Wrote(done.rowcount, seen=done.rowcount)
         rows, again = done.fetchall()[0]
         return Wrote(rows, again)
-
-    def explains(self, spec: Spec) -> bool:
-        return bool(spec.where)
 
 
 KIND = SetColumns()

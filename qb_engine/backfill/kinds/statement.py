@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from qb_engine.backfill.kinds.kind import Wrote
+from qb_engine.backfill.kinds.kind import Kind, Wrote
 from qb_engine.backfill.walk import statements
 from qb_engine.errors import InputError
 from qb_engine.migrations.bounded import Bounded, bounded
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from qb_engine.backfill.kinds.kind import Connection
     from qb_engine.backfill.spec import Spec
     from qb_engine.backfill.walk.statements import Key
-    from qb_engine.migrations.declaration import Backfill
 
 # What the statement sees: the transactions that had ended when it began.
 SEEN = "SELECT set_config('qb.seen', pg_current_snapshot()::text, true)"
@@ -32,13 +31,11 @@ AGAIN = sql.SQL(
 )
 
 
-class Own:
+class Own(Kind):
     """`sql`, with `{batch}`; and `where`, which a row that was dealt with no longer fulfils.
 
     Rows are counted as the server counts them: those updated, deleted or inserted.
     """
-
-    prepares = False
 
     def queries(self, spec: Spec) -> list[tuple[str, sql.Composed]]:
         key = [column.name for column in spec.key]
@@ -57,18 +54,6 @@ class Own:
 
     def plan(self, spec: Spec, lo: Key, hi: Key) -> sql.Composed:
         return _composed(_filled(spec, lo, hi))
-
-    def prepare(
-        self,
-        conn: Connection,
-        spec: Spec,
-        lo: Key,
-        hi: Key,
-        code: Backfill | None,
-        *,
-        late: bool = False,
-    ) -> Any:
-        return None
 
     def write(
         self, conn: Connection, spec: Spec, lo: Key, hi: Key, *, late: bool, prepared: Any
@@ -92,9 +77,6 @@ class Own:
         rows = done.rowcount
         done.nextset()
         return Wrote(rows, done.fetchall()[0][0])
-
-    def explains(self, spec: Spec) -> bool:
-        return bool(spec.where)
 
 
 def read(spec: Spec) -> Bounded:

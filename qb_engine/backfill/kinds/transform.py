@@ -23,7 +23,7 @@ from qb_engine.backfill.frames.copying import binary
 from qb_engine.backfill.frames.failed import TransformFailed, place
 from qb_engine.backfill.frames.reading import Rows, Unreadable, Version, query, read
 from qb_engine.backfill.frames.result import Field, Result, marks, matched
-from qb_engine.backfill.kinds.kind import Wrote
+from qb_engine.backfill.kinds.kind import Kind, Wrote
 from qb_engine.backfill.walk import statements
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Prepared:
         return replace(self, result=self.result.of(keep))
 
 
-class Transform:
+class Transform(Kind):
     """`transform`, given the `columns` of the rows for which `where` holds."""
 
     prepares = True
@@ -139,9 +139,6 @@ class Transform:
             more = _changed(conn, spec, lo, hi, prepared, known, lock=lock)
             parts = [*(part for part in fresh if part.only), *([more] if more else [])]
         raise psycopg.errors.SerializationFailure("rows changed faster than they were transformed")
-
-    def explains(self, spec: Spec) -> bool:
-        return bool(spec.where)
 
 
 def rows_of(
