@@ -14,6 +14,7 @@ import uuid
 from pathlib import Path
 
 import chromium
+import node
 import pgbouncer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,6 +41,13 @@ def main(arguments: list[str]) -> int:
         if os.environ.get("CI") == "true":
             print("pgbouncer: the tests through a pooler cannot be left out in CI", flush=True)
             return 1
+    typeorm, why = node.find_or_install()
+    if typeorm is None:
+        print(f"typeorm: not installed: {why}", flush=True)
+        if os.environ.get("CI") == "true" and not node.missing():
+            print("typeorm: its tests cannot be left out where there is a node", flush=True)
+            return 1
+        print("typeorm: the tests that run the real TypeORM say that they are left out", flush=True)
     return run(arguments)
 
 

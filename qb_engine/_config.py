@@ -151,6 +151,23 @@ class Backfills(_Strict):
     throttle: dict[str, bool | dict[str, Any]] = Field(default_factory=dict)
 
 
+class TypeOrm(_Strict):
+    """Where a TypeORM project keeps its migrations, and where it records them.
+
+    `files` are globs from the folder of `qb.toml`; left out: what stands in `migrations`. `schema`
+    left out is the first one of the search path. `naming` decides what unnamed constraints and
+    indexes of generated migrations are called: as the database does, `typeorm` or `postgres`.
+    `sql` names functions that read SQL files, each with the path it reads: `{0}` is the argument.
+    """
+
+    files: tuple[str, ...] = ()
+    data_source: str | None = None
+    table: str = "migrations"
+    in_schema: str | None = Field(default=None, alias="schema")
+    naming: Literal["database", "typeorm", "postgres"] = "database"
+    sql: dict[str, str] = Field(default_factory=dict)
+
+
 class Config(_Strict):
     """The whole of `qb.toml`."""
 
@@ -164,6 +181,7 @@ class Config(_Strict):
     temporal: Temporal = Temporal()
     hazards: Hazards = Hazards()
     backfill: Backfills = Backfills()
+    typeorm: TypeOrm = TypeOrm()
 
     @field_validator("shadow")
     @classmethod
@@ -176,6 +194,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "temporal": Temporal,
     "hazards": Hazards,
     "backfill": Backfills,
+    "typeorm": TypeOrm,
 }
 
 
@@ -199,4 +218,6 @@ def _known(path: list[str], unknown: bool) -> list[str]:
     if len(path) == 1:
         return list(Config.model_fields)
     section = Alias if path[0] == "aliases" else _SECTIONS.get(path[0])
-    return list(section.model_fields) if section else []
+    if section is None:
+        return []
+    return [field.alias or name for name, field in section.model_fields.items()]

@@ -55,6 +55,14 @@ fail_on = "warning"             # qb lint exits with 1 at and above notice, warn
 # slot_wal = { stop = "64GB" }
 # active_sessions = { cores = 16 }
 # autovacuum = false            # left out
+
+[typeorm]
+# files = ["src/migrations/*.ts"]  # left out: what stands in the folder of migrations
+# data_source = "src/data-source.ts"
+# table = "migrations"          # where TypeORM records what it applied
+# schema = "public"             # left out: the first of the search path
+# naming = "database"           # of unnamed constraints: as the database does, typeorm, postgres
+# sql = { readSql = "src/sql/{0}" }  # functions that read SQL files, and the paths they read
 """
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)?\s*")

@@ -42,6 +42,8 @@ class Part:
     dynamic: bool = False  # recorded from a method: its SQL may depend on the target
     expect: tuple[Expectation, ...] = ()
     down_transaction: bool | None = None  # of the way back, where it differs
+    history_name: str = ""  # what TypeORM's own history calls it; empty: it is not TypeORM's
+    recorded: str = ""  # how its SQL was recorded from a run, where it could not be read
 
     def in_transaction(self, *, down: bool = False) -> bool:
         """True when the statements of one direction run together in a transaction."""
