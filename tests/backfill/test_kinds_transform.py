@@ -183,10 +183,13 @@ def test_a_row_that_changes_all_the_time_is_locked_at_last(case: Case) -> None:
     migration = coded(case, STALE)
     fill: Any = migration.backfill
     refused: list[str] = []
+    open_then: list[bool] = []
     with closing(psycopg.connect(case.target.conninfo, autocommit=True)) as app:
         app.execute("SET lock_timeout = '50ms'")
 
         def meanwhile(rows: Any) -> None:
+            status = case.conn.info.transaction_status
+            open_then.append(status is not psycopg.pq.TransactionStatus.IDLE)
             try:
                 app.execute("UPDATE t SET v = coalesce(v, '') || 'x' WHERE id = 2")
             except psycopg.errors.LockNotAvailable as error:
@@ -195,7 +198,26 @@ def test_a_row_that_changes_all_the_time_is_locked_at_last(case: Case) -> None:
         fill.meanwhile = meanwhile
         assert case.driven_here(migration).state == "completed", case.progress().error
     assert len(refused) == 1
+    assert open_then == [False, False, False, True]  # nothing waits for a call but the last
     assert case.one("SELECT v FROM t WHERE id = 2") == "xxx!"
+
+
+def test_a_slow_transform_is_not_called_while_others_wait_for_its_rows(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qb_engine.backfill.kinds.transform.LOCKED_S", 0.0)
+    case.counted(3)
+    migration = coded(case, STALE)
+    fill: Any = migration.backfill
+    with closing(psycopg.connect(case.target.conninfo, autocommit=True)) as app:
+
+        def meanwhile(rows: Any) -> None:
+            app.execute("UPDATE t SET v = coalesce(v, '') || 'x' WHERE id = 2")
+
+        fill.meanwhile = meanwhile
+        with pytest.raises(segment.Stopped, match="changed each of the 3 times"):
+            case.driven_here(migration)
+    assert case.sql("SELECT id, v FROM t WHERE v LIKE '%!'") == [(1, "None!")]  # fewer at a time
 
 
 def test_a_row_that_somebody_is_changing_is_waited_for_and_not_overwritten(case: Case) -> None:

@@ -167,30 +167,39 @@ def _run(
     around: Around,
 ) -> Batch:
     kind = kinds.of(spec)
-    ahead, prepared = None, None
     began = time.monotonic()
+    ahead: tuple[Any, ...] | None = None
     if kind.prepares:  # the range is fixed first, so that nothing is locked while rows are computed
         ahead = conn.execute(statements.boundary(spec, held.after, held.hi, size)).fetchone() or ()
-        hi = ahead[0] if ahead else held.hi
-        prepared = kind.prepare(conn, spec, held.after, hi, code, late=held.sweep)
-    started = time.monotonic()
-    try:
-        edge, lsn, tuned = begin(conn, spec, held, size, limits, ahead)
-        hi = held.hi if edge is None else edge
-        late = held.sweep or spec.by_place
-        wrote = kind.write(conn, spec, held.after, hi, late=late, prepared=prepared)
-        if wrote.again and spec.by_place:
-            raise _seen_twice(spec)
-        seen = size if edge is not None else _seen(conn, spec, held, wrote)
-        ms = (time.monotonic() - started) * 1000
-        last, before_ms = edge is None, (started - began) * 1000
-        batch = Batch(hi or held.after, wrote.rows, seen, wrote.again, ms, last, tuned, before_ms)
-        _record(conn, held, batch, hi, lsn, size, next_size or size, around)
-    except BaseException:
-        if not conn.closed:
-            conn.rollback()
-        raise
-    return batch
+
+    def write(prepared: Any) -> Batch:
+        started = time.monotonic()
+        try:
+            edge, lsn, tuned = begin(conn, spec, held, size, limits, ahead)
+            hi = held.hi if edge is None else edge
+            late = held.sweep or spec.by_place
+            wrote = kind.write(conn, spec, held.after, hi, late=late, prepared=prepared)
+            if wrote.again and spec.by_place:
+                raise _seen_twice(spec)
+            seen = size if edge is not None else _seen(conn, spec, held, wrote)
+            ms, before_ms = _ms(started, time.monotonic()), _ms(began, started)
+            last = edge is None
+            batch = Batch(
+                hi or held.after, wrote.rows, seen, wrote.again, ms, last, tuned, before_ms
+            )
+            _record(conn, held, batch, hi, lsn, size, next_size or size, around)
+        except BaseException:
+            if not conn.closed:
+                conn.rollback()
+            raise
+        return batch
+
+    end = ahead[0] if ahead else held.hi
+    return kind.patiently(conn, spec, held.after, end, code, write, late=held.sweep)
+
+
+def _ms(since: float, until: float) -> float:
+    return (until - since) * 1000
 
 
 def _gone(conn: psycopg.Connection[Any], held: Held) -> Batch:

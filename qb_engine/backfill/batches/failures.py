@@ -87,8 +87,13 @@ HOPELESS = (
 
 UNADAPTED = "cannot adapt"  # psycopg's words for a Python value of a type that it does not know
 
-# Of a transform: a row, the code itself, or a service that did not answer.
-FAULTS = {"data": Verdict.DATA, "code": Verdict.STOP, "transient": Verdict.AGAIN}
+# Of a transform: a row, the code itself, a service that did not answer, or too late for so many.
+FAULTS = {
+    "data": Verdict.DATA,
+    "code": Verdict.STOP,
+    "transient": Verdict.AGAIN,
+    "slow": Verdict.FEWER,
+}
 
 # What to do before going on with a backfill that ended over an error of a class.
 NEXT = {

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
@@ -242,8 +243,14 @@ def _write(
     conn: Connection, one: Spec, aside: Aside, limits: Limits, code: Backfill | None, worker: str
 ) -> State | None:
     """Write one row and say so in the ledger; None when somebody else did meanwhile."""
-    kind = kinds.of(one)
-    prepared = kind.prepare(conn, one, None, None, code) if kind.prepares else None
+    write = partial(_written, conn, one, aside, limits, worker)
+    return kinds.of(one).patiently(conn, one, None, None, code, write)
+
+
+def _written(
+    conn: Connection, one: Spec, aside: Aside, limits: Limits, worker: str, prepared: Any
+) -> State | None:
+    """What `_write` does in one transaction."""
     with conn.transaction():
         conn.execute(
             "SELECT set_config('lock_timeout', %s, true),"
@@ -265,11 +272,10 @@ def _write(
         if conn.execute(HOLD, mine).fetchone() is None:
             return None
         there = conn.execute(statements.count(one, None, None)).fetchall()[0][0]
-        wrote = (
-            kind.write(conn, one, None, None, late=one.by_place, prepared=prepared).rows
-            if there
-            else 0
-        )
+        wrote = 0
+        if there:
+            kind, late = kinds.of(one), one.by_place
+            wrote = kind.write(conn, one, None, None, late=late, prepared=prepared).rows
         state: State = "written" if there else "gone"
         conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
         conn.execute(WRITTEN, {**named, "state": state, "rows": wrote, "worker": worker})

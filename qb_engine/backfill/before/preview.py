@@ -148,12 +148,14 @@ def _transform(conn: Connection, spec: Spec, rows: int, code: Backfill) -> Previ
     # another checksum makes another idempotency key: a trial is not taken for the real thing
     one = replace(spec, only=tuple(keys), checksum=uuid.uuid4().hex)
     kind = kinds.of(one)
-    prepared = kind.prepare(conn, one, None, None, code)
 
-    def run() -> None:
-        kind.write(conn, one, None, None, late=False, prepared=prepared)
+    def write(prepared: Any) -> list[Change]:
+        def run() -> None:
+            kind.write(conn, one, None, None, late=False, prepared=prepared)
 
-    changes = _around(conn, one, run)
+        return _around(conn, one, run)
+
+    changes = kind.patiently(conn, one, None, None, code, write)
     note = f"transform was called with {len(keys)} rows: what it does elsewhere was done"
     return _preview(spec, changes, (), len(keys), note)
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from qb_engine.errors import QbError
 
-Fault = Literal["data", "code", "transient"]
+Fault = Literal["data", "code", "transient", "slow"]
 
 
 class TransformFailed(QbError):
@@ -16,7 +16,8 @@ class TransformFailed(QbError):
 
     `fault` says whose it is: of rows (`data`: an exception, or a value that its column cannot
     take), of the code whatever the rows are (`code`: no DataFrame, a column that is not there), or
-    of something that was away (`transient`: the cause is an OSError, as those of the network are).
+    of something that was away (`transient`: the cause is an OSError, as those of the network are),
+    or that took longer than rows may be locked for it (`slow`).
     """
 
     default_code = "bad-backfill"

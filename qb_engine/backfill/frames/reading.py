@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ class Rows:
     frame: pd.DataFrame
     versions: list[Version]
 
-    def but(self, known: set[Version]) -> Rows:
+    def but(self, known: Set[Version]) -> Rows:
         """Those rows whose version is not known."""
         keep = [i for i, version in enumerate(self.versions) if version not in known]
         frame = self.frame.iloc[keep].reset_index(drop=True)

@@ -1,7 +1,8 @@
 """rows as a DataFrame through the user's Python: read, computed with nothing locked, written back
 
 A row is written only in the version that was read (its place and transaction): one that somebody
-else changed meanwhile is read and transformed again, so that a stale result overwrites nothing.
+else changed meanwhile is read and transformed again, so that a stale result overwrites nothing. The
+transaction ends before that; only rows that change each time are computed while they are locked.
 """
 
 from __future__ import annotations
@@ -10,21 +11,20 @@ import hashlib
 import inspect
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from psycopg import sql
 
 from qb_engine.backfill.frames.columns import Column, columns
-from qb_engine.backfill.frames.copying import binary
 from qb_engine.backfill.frames.failed import TransformFailed, place
 from qb_engine.backfill.frames.reading import Rows, Unreadable, Version, query, read
-from qb_engine.backfill.frames.result import Field, Result, marks, matched
-from qb_engine.backfill.kinds.kind import Kind, Wrote
+from qb_engine.backfill.frames.result import Result, marks, matched
+from qb_engine.backfill.frames.writing import Transformed, held, savepoint, written
+from qb_engine.backfill.kinds.kind import Kind, Stale, Wrote
 from qb_engine.backfill.walk import statements
+from qb_engine.report import format_seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,31 +41,24 @@ SELECT concat_ws(' ', current_database(), (SELECT extract(epoch FROM started_at)
     FROM qb.backfill WHERE id = %s))
 """
 
-STAYS = Column("", "boolean", "boolean", "bool")
 UNLOCKED = 2  # times that changed rows are transformed again before the range is locked for it
+LOCKED_S = 15.0  # a call that took longer is not made while others wait for its rows
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """Rows that were read and transformed. `result` is of some of them, `ms` what it took."""
+class Ready:
+    """What is to be written: of the rows as they were first, then of those that changed meanwhile.
+
+    `known` are the versions that were transformed, `seconds` what the last call took.
+    """
 
     seen: int
-    versions: list[Version]
-    result: Result
-    table: dict[str, Column]
+    parts: tuple[Transformed, ...]
+    known: frozenset[Version]
     code: Backfill
     run: str
-    ms: float = 0.0
-
-    @property
-    def only(self) -> set[Version]:
-        """The versions of the rows that are to be written."""
-        return {self.versions[place] for place in self.result.places}
-
-    def without(self, fresh: set[Version]) -> Prepared:
-        """The same, of the rows only that are still what they were."""
-        keep = [i for i, place in enumerate(self.result.places) if self.versions[place] in fresh]
-        return replace(self, result=self.result.of(keep))
+    seconds: float
+    again: int = 0  # times that rows were read anew because they had changed
 
 
 class Transform(Kind):
@@ -94,7 +87,8 @@ class Transform(Kind):
         code: Backfill | None,
         *,
         late: bool = False,
-    ) -> Prepared:
+        before: Ready | None = None,
+    ) -> Ready:
         if code is None:
             raise TransformFailed(
                 f"the backfill of {spec.id} needs its Python",
@@ -102,43 +96,93 @@ class Transform(Kind):
                 todo="run the worker in the project's folder: qb worker",
                 fault="code",
             )
-        started = time.monotonic()
+        if before is not None:
+            return _again(conn, spec, lo, hi, before)
+        began = time.monotonic()
         rows, table = rows_of(conn, spec, lo, hi)
-        done = transformed(spec, lo, hi, code, rows, table, run=_run(conn, spec), again=late)
-        return replace(done, ms=(time.monotonic() - started) * 1000)
+        run = _run(conn, spec)
+        part = transformed(spec, lo, hi, code, rows, table, run=run, again=late)
+        took, versions = time.monotonic() - began, rows.versions
+        return Ready(len(versions), (part,), frozenset(versions), code, run, took)
 
     def write(
-        self, conn: Connection, spec: Spec, lo: Key, hi: Key, *, late: bool, prepared: Prepared
+        self, conn: Connection, spec: Spec, lo: Key, hi: Key, *, late: bool, prepared: Ready
     ) -> Wrote:
         seen = None if spec.where else prepared.seen
-        if not prepared.result.fields or not prepared.result.places:
+        parts = [part for part in prepared.parts if part.writes]
+        if not parts:
             return Wrote(0, 0, seen)
-        parts = [prepared]
-        if not late:
-            with _savepoint(conn) as undo:
-                rows, again = _written(conn, spec, lo, hi, prepared, 0, late=False)
-                if rows == len(prepared.result.places):
+        if not late and not prepared.again:
+            with savepoint(conn) as undo:
+                rows, again = written(conn, spec, lo, hi, parts[0], 0, late=False)
+                if rows == len(parts[0].result.places):
                     return Wrote(rows, again, seen)
                 undo()
-        for attempt in range(UNLOCKED + 2):
-            with _savepoint(conn) as undo:
-                known: set[Version] = set()
-                fresh = []
-                for number, part in enumerate(parts):
-                    held = _held(conn, spec, lo, hi, part, number)
-                    fresh.append(part.without(held))
-                    known |= (set(part.versions) - part.only) | held
-                if all(len(f.only) == len(p.only) for f, p in zip(fresh, parts)):
-                    done = [
-                        _written(conn, spec, lo, hi, part, number, late=late, loaded=True)
-                        for number, part in enumerate(parts)
-                    ]
-                    return Wrote(sum(d[0] for d in done), sum(d[1] for d in done), seen)
-                undo()
-            lock = attempt >= UNLOCKED
-            more = _changed(conn, spec, lo, hi, prepared, known, lock=lock)
-            parts = [*(part for part in fresh if part.only), *([more] if more else [])]
-        raise psycopg.errors.SerializationFailure("rows changed faster than they were transformed")
+        with savepoint(conn) as undo:
+            there = [held(conn, spec, lo, hi, part, n) for n, part in enumerate(parts)]
+            if all(len(found) == len(part.result.places) for part, found in zip(parts, there)):
+                return _all(conn, spec, lo, hi, parts, seen, late=late, loaded=True)
+            undo()
+        fresh = tuple(part.still(found) for part, found in zip(parts, there))
+        ready = replace(prepared, parts=fresh)
+        if ready.again < UNLOCKED:
+            raise Stale(ready)
+        locked = _again(conn, spec, lo, hi, ready, lock=True)
+        return _all(conn, spec, lo, hi, locked.parts, seen, late=late)
+
+
+def _all(
+    conn: Connection,
+    spec: Spec,
+    lo: Key,
+    hi: Key,
+    parts: Sequence[Transformed],
+    seen: int | None,
+    *,
+    late: bool,
+    loaded: bool = False,
+) -> Wrote:
+    """Write the results of several calls, of rows that are held by now."""
+    done = [
+        written(conn, spec, lo, hi, part, n, late=late, loaded=loaded)
+        for n, part in enumerate(parts)
+        if part.writes
+    ]
+    return Wrote(sum(rows for rows, _ in done), sum(again for _, again in done), seen)
+
+
+def _again(
+    conn: Connection, spec: Spec, lo: Key, hi: Key, before: Ready, *, lock: bool = False
+) -> Ready:
+    """Read the rows of a range anew, and transform those that changed; with `lock` none can then.
+
+    Raise TransformFailed where that would hold the lock for too long: with fewer rows it may not.
+    """
+    if lock and before.seconds > LOCKED_S:
+        raise TransformFailed(
+            f"rows changed each of the {UNLOCKED + 1} times while transform computed them",
+            where=f"{place(before.code.transform)}, {_range(spec, lo, hi)}",
+            why=f"it took {format_seconds(before.seconds)}; others can be kept from the rows, so "
+            f"that they do not change, for {format_seconds(LOCKED_S)} at most",
+            todo="have it answer sooner, or leave out rows that are written all the time: where",
+            fault="slow",
+        )
+    began = time.monotonic()
+    rows, table = rows_of(conn, spec, lo, hi, lock=lock)
+    parts = before.parts
+    if lock:  # some may have changed until the lock was there
+        parts = tuple(part.still(set(rows.versions)) for part in parts)
+    rows = rows.but(before.known)
+    if rows.versions:
+        part = transformed(spec, lo, hi, before.code, rows, table, run=before.run, again=True)
+        parts = (*parts, part)
+    return replace(
+        before,
+        parts=parts,
+        known=before.known | set(rows.versions),
+        seconds=time.monotonic() - began,
+        again=before.again + 1,
+    )
 
 
 def rows_of(
@@ -176,7 +220,7 @@ def transformed(
     *,
     run: str = "",
     again: bool = False,
-) -> Prepared:
+) -> Transformed:
     """Have the user's code transform rows; `again` when others of the range were before."""
     key = [column.name for column in spec.key]
     transform: Callable[..., Any] = code.transform
@@ -188,7 +232,7 @@ def transformed(
         "migration": spec.id,
     }
     if not len(frame):
-        return Prepared(0, [], Result((), []), table, code, run)
+        return Transformed([], Result((), []))
 
     def where() -> str:
         return f"{place(transform)}, {_range(spec, lo, hi)}"
@@ -197,7 +241,7 @@ def transformed(
     returned = _called(transform, frame, spec, lo, hi)
     name = f"{spec.schema}.{spec.table}"
     result = matched(returned, rows.frame, marked, key, table, name, where)
-    return Prepared(len(rows.versions), rows.versions, result, table, code, run)
+    return Transformed(rows.versions, result)
 
 
 def idempotency_key(
@@ -265,170 +309,6 @@ def _range(spec: Spec, lo: Key, hi: Key) -> str:
         if bound is not None
     ]
     return f"rows of {name} {' '.join(ends)}" if ends else f"all rows of {name}"
-
-
-# -- writing ---------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _savepoint(conn: Connection) -> Iterator[Callable[[], None]]:
-    """A part of the open transaction that is undone, its locks with it, when that is called for."""
-    undone = []
-    with conn.transaction() as transaction:
-        yield lambda: undone.append(True)
-        if undone:
-            raise psycopg.Rollback(transaction)
-
-
-def _sent(result: Result) -> list[tuple[str, Column, list[Any]]]:
-    """The columns of the table that results travel in: values, and which of them stay."""
-    found: list[tuple[str, Column, list[Any]]] = []
-    for i, field in enumerate(result.fields):
-        found.append((f"qb_{i}", field.column, field.values))
-        if field.same is not None:
-            found.append((f"qb_{i}_same", STAYS, field.same))
-    return found
-
-
-def _value(spec: Spec, field: Field, number: int) -> sql.Composable:
-    """What a column is set to."""
-    value = field.column.written(sql.Identifier("qb_rows", f"qb_{number}"))
-    if field.same is None:
-        return value
-    return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(
-        sql.Identifier("qb_rows", f"qb_{number}_same"),
-        sql.Identifier(_called_as(spec), field.column.name),
-        value,
-    )
-
-
-def _loaded(conn: Connection, part: Prepared, number: int) -> sql.Composed:
-    """Send the results into a table that ends with the transaction; its name."""
-    name = sql.Composed([sql.Identifier("pg_temp", f"qb_rows_{number}")])
-    result = part.result
-    made = [
-        sql.SQL(", {} {}").format(sql.Identifier(name), sql.SQL(column.carried))
-        for name, column, _ in _sent(result)
-    ]
-    conn.execute(
-        sql.SQL(
-            "CREATE TEMP TABLE {} (qb_part oid, qb_at tid, qb_version xid{}) ON COMMIT DROP"
-        ).format(sql.Identifier(f"qb_rows_{number}"), sql.SQL("").join(made))
-    )
-    versions = [part.versions[place] for place in result.places]
-    with (
-        conn.cursor() as cursor,
-        cursor.copy(sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(name)) as copy,
-    ):
-        sent = _sent(result)
-        for chunk in binary(versions, [each[1] for each in sent], [each[2] for each in sent]):
-            copy.write(chunk)
-    return name
-
-
-def _written(
-    conn: Connection,
-    spec: Spec,
-    lo: Key,
-    hi: Key,
-    part: Prepared,
-    number: int,
-    *,
-    late: bool,
-    loaded: bool = False,
-) -> tuple[int, int]:
-    """Write results into the rows that are what they were; how many, and how many need it still.
-
-    With `late` rows that would not change are left out.
-    """
-    result = part.result
-    if not result.places or not result.fields:
-        return 0, 0
-    source = sql.Composed([sql.Identifier("pg_temp", f"qb_rows_{number}")])
-    if not loaded:
-        source = _loaded(conn, part, number)
-    values = [(field.column, _value(spec, field, i)) for i, field in enumerate(result.fields)]
-    update = sql.SQL("UPDATE {} AS {} SET {} FROM {} AS qb_rows WHERE {}").format(
-        statements.table(spec),
-        sql.Identifier(_called_as(spec)),
-        sql.SQL(", ").join(
-            sql.SQL("{} = {}").format(sql.Identifier(column.name), value)
-            for column, value in values
-        ),
-        source,
-        _same_version(spec, lo, hi),
-    )
-    if late:
-        differs = [
-            sql.SQL("{}::text IS DISTINCT FROM {}::{}::text").format(
-                sql.Identifier(_called_as(spec), column.name), value, sql.SQL(column.type)
-            )
-            for column, value in values
-        ]
-        update += sql.SQL(" AND ({})").format(sql.SQL(" OR ").join(differs))
-    if not spec.where:
-        return conn.execute(update).rowcount, 0
-    done = conn.execute(update + sql.SQL(" RETURNING ") + statements.expression(spec.where))
-    return done.rowcount, sum(bool(row[0]) for row in done)
-
-
-def _held(
-    conn: Connection, spec: Spec, lo: Key, hi: Key, part: Prepared, number: int
-) -> set[Version]:
-    """Send the results, and lock those rows that are still what they were; their versions."""
-    if not part.result.places:
-        return set()
-    source = _loaded(conn, part, number)
-    query = sql.SQL(
-        "SELECT qb_part, qb_at, qb_version FROM {} AS {} JOIN {} AS qb_rows ON {}"
-        " FOR NO KEY UPDATE OF {}"
-    ).format(
-        statements.table(spec),
-        sql.Identifier(_called_as(spec)),
-        source,
-        _same_version(spec, lo, hi),
-        sql.Identifier(_called_as(spec)),
-    )
-    with conn.cursor(binary=True) as cursor:
-        return set(cursor.execute(query).fetchall())
-
-
-def _changed(
-    conn: Connection,
-    spec: Spec,
-    lo: Key,
-    hi: Key,
-    before: Prepared,
-    known: set[Version],
-    *,
-    lock: bool,
-) -> Prepared | None:
-    """Read and transform the rows of a range whose version is not known; None without any."""
-    rows, table = rows_of(conn, spec, lo, hi, lock=lock)
-    rows = rows.but(known)
-    if not rows.versions:
-        return None
-    return transformed(spec, lo, hi, before.code, rows, table, run=before.run, again=True)
-
-
-def _called_as(spec: Spec) -> str:
-    """What the table is called in a statement, so that `where` may name it."""
-    return spec.whole[1] if spec.whole else spec.table
-
-
-def _same_version(spec: Spec, lo: Key, hi: Key) -> sql.Composed:
-    """The rows of the range that nobody changed since they were read.
-
-    The range is what finds them. An update makes another version at another place; a place that
-    was freed and taken again has another transaction; freezing keeps the transaction's number.
-    """
-    name = _called_as(spec)
-    return sql.SQL(
-        "{} AND {}.tableoid = qb_part AND {}.ctid = qb_at AND {}.xmin = qb_version"
-    ).format(
-        statements.within(replace(spec, called=name), lo, hi),
-        *[sql.Identifier(name)] * 3,
-    )
 
 
 KIND = Transform()
