@@ -240,8 +240,7 @@ def _write_down(
         fresh = now is None or restart or not _rows(db, spec.id)
         if not fresh and now is not None:
             checks.unedited(now, migration)
-            # sweeps that found no end are made anew; what the main pass wrote stays written
-            db.execute("DELETE FROM qb.segment WHERE backfill = %s AND pass > 0", [spec.id])
+            records.leave_sweeps(db, spec.id)  # they may have found no end
             _pace(db, project, migration, spec.id)
             records.want(db, spec.id, "run")
             records.move(db, spec.id, "running" if now.frozen else "pending")

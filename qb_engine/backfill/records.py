@@ -70,12 +70,19 @@ WHERE backfill = %s AND number = %s AND epoch = %s AND status = 'running'
 
 LEFT = "SELECT count(*) FROM qb.segment WHERE backfill = %s AND status <> 'done'"
 
-# An epoch that no segment of that number had before: where the segments were made anew (a restart,
-# another try of the sweeps), somebody may still hold a claim of the old ones.
+# An epoch that no segment of that number had before: where a restart made the segments anew,
+# somebody may still hold a claim of the old ones.
 ADD = """
 INSERT INTO qb.segment (backfill, number, pass, lo, hi, part_schema, part_table, node, epoch)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s,
     (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+"""
+
+# Sweeps of a try that ended count no more, but their batches stay; whoever still works is fenced.
+PAST = """
+UPDATE qb.segment SET pass = -pass, epoch = epoch + 1, status = 'done', lane = NULL, note = '',
+    held_since = NULL
+WHERE backfill = %s AND pass > 0
 """
 
 FREEZE = """
@@ -103,7 +110,7 @@ WHERE s.backfill = %s AND s.pass = %s AND s.node IS DISTINCT FROM pg_relation_fi
 
 PASSES = """
 SELECT pass, sum(rows_done)::bigint, sum(rows_again)::bigint, sum(quarantined)::bigint
-FROM qb.segment WHERE backfill = %s
+FROM qb.segment WHERE backfill = %s AND pass >= 0
 GROUP BY pass ORDER BY pass
 """
 
@@ -308,6 +315,11 @@ def add_segments(conn: Connection, backfill: str, number: int, ranges: Sequence[
             ADD,
             [backfill, place, number, _list(each.lo), _list(each.hi), *each.part, each.node],
         )
+
+
+def leave_sweeps(conn: Connection, backfill: str) -> None:
+    """Have the sweeps begin anew; what they did until now stays in the history."""
+    conn.execute(PAST, [backfill])
 
 
 def ranges(conn: Connection, backfill: str) -> tuple[Range, ...]:

@@ -54,7 +54,7 @@ CREATE TABLE qb.segment (
     part_schema text,                                   -- of a partition, where it is one's
     part_table text,
     node bigint,                                        -- the file that places on disk are in
-    pass integer NOT NULL DEFAULT 0,                    -- 0: every row; 1, 2, ...: sweeps of late rows
+    pass integer NOT NULL DEFAULT 0,                    -- 0: every row; 1, 2: sweeps; -1: of an earlier try
     lo text[],                                          -- rows after this key; null: from the first
     hi text[],                                          -- rows up to this key; null: to the last
     cursor text[],                                      -- done up to this key; null: nothing yet

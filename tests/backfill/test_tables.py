@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from qb_engine.backfill import records
 from qb_engine.backfill.spec import describe
 from qb_engine.errors import InputError, RefusedError
-from tests.backfill.conftest import Case
+from tests.backfill.conftest import ID, Case
 
 
 @pytest.mark.parametrize(
@@ -173,6 +174,28 @@ def test_rows_that_came_late_are_found_by_the_sweep(case: Case) -> None:
     assert (ended.state, ended.error, ended.rows_done) == ("completed", "", 182)
     assert case.writes() == {1: 182}
     assert {segment.sweep for segment in ended.segments} == {0, 1, 2}
+
+
+def test_what_sweeps_wrote_stays_in_the_history_when_it_is_started_again(case: Case) -> None:
+    case.counted(100)
+    case.sql(
+        "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF NEW.id = 50 THEN INSERT INTO t (id) VALUES (5000); END IF; RETURN NEW; END $$;"
+        "CREATE TRIGGER late BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION late();"
+        "CREATE TABLE missing AS SELECT 1 AS found"
+    )
+    migration = case.filling(where="v IS NULL", validate="SELECT 1 FROM missing")
+    assert case.driven_here(migration).state == "failed"
+    written = case.sql("SELECT segment, number, rows FROM qb.batch ORDER BY 1, 2")
+    case.sql("DELETE FROM missing")
+
+    records.leave_sweeps(case.conn, ID)  # as a start does
+    records.move(case.conn, ID, "running")
+    ended = case.driven_here(migration)
+    assert (ended.state, ended.rows_done, ended.sweeps) == ("completed", 101, 1)
+    kept = case.sql("SELECT segment, number, rows FROM qb.batch ORDER BY 1, 2")
+    assert kept[: len(written)] == written
+    assert case.writes() == {1: 101}
 
 
 def test_a_where_that_stays_true_writes_no_row_twice(case: Case) -> None:

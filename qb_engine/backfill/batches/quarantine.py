@@ -65,8 +65,7 @@ SELECT FROM qb.quarantine WHERE backfill = %s AND key = %s AND table_schema = %s
     AND table_name = %s AND state = 'open' FOR UPDATE
 """
 
-# A row that is written at last counts for the segment that passed it, with a batch of its own;
-# a sweep's segments may be gone by then.
+# A row that is written at last counts for the segment that passed it, with a batch of its own.
 WRITTEN = """
 WITH settled AS (
     UPDATE qb.quarantine SET state = %(state)s, at = clock_timestamp()
@@ -76,9 +75,7 @@ WITH settled AS (
 ), counted AS (
     UPDATE qb.segment SET rows_done = rows_done + %(rows)s, batches = batches + 1,
         quarantined = greatest(quarantined - 1, 0)
-    FROM settled WHERE backfill = %(backfill)s AND number = coalesce(
-        (SELECT s.number FROM qb.segment AS s
-            WHERE s.backfill = %(backfill)s AND s.number = settled.segment), 0)
+    FROM settled WHERE backfill = %(backfill)s AND number = settled.segment
     RETURNING number, batches
 )
 INSERT INTO qb.batch (backfill, segment, number, lo, hi, rows, seen, ms, size, worker)

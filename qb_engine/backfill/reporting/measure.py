@@ -31,6 +31,7 @@ QUERY = files(__package__).joinpath("measure.sql").read_text("utf-8")
 class SegmentProgress:
     """One key range: keys as text, an open end as None. `share` is what is done of it, 0 to 1.
 
+    `sweep` counts the looks for late rows; it is negative for those of a try that ended before.
     `held_s` is for how many seconds a signal has said stop.
     """
 

@@ -162,7 +162,7 @@ def _found(met: bool) -> str:
 
 def sweeps(segments: Sequence[SegmentProgress]) -> list[list[SegmentProgress]]:
     """The segments of each sweep, in order."""
-    numbers = sorted({s.sweep for s in segments if s.sweep})
+    numbers = sorted({s.sweep for s in segments if s.sweep > 0})
     return [[s for s in segments if s.sweep == number] for number in numbers]
 
 
