@@ -60,7 +60,7 @@ def advance(
                 _freeze(conn, row)
         elif (late := _due(conn, row)) is not None:
             if late > SWEEPS:
-                _fail(conn, row, _ENDLESS)
+                records.fail(conn, backfill, _ENDLESS)
             elif barrier.wait(
                 conn, row.spec.schema, row.spec.table, tell=tell, go_on=_wanted(conn, row, go_on)
             ):
@@ -198,16 +198,12 @@ def _validate(conn: Connection, row: Row, code: validate.Code | None) -> None:
     checked = validate.validate(conn, row, code)
     validate.keep(conn, row.spec.id, checked)
     if not checked.ok:
-        _fail(conn, row, "; ".join(checked.problems))
+        records.fail(conn, row.spec.id, "; ".join(checked.problems))
         return
     with conn.transaction():
         now = records.read(conn, row.spec.id, lock=True)
         if now is not None and now.wanted == "run":
             records.move(conn, row.spec.id, "completed")
-
-
-def _fail(conn: Connection, row: Row, error: str) -> None:
-    records.move(conn, row.spec.id, "failed", error)
 
 
 def _timed(conn: Connection, ms: int, ask: Callable[[], Any]) -> Any:

@@ -345,8 +345,13 @@ def tune(conn: Connection, backfill: str, spec: Spec) -> None:
 
 
 def fail(conn: Connection, backfill: str, error: str, sqlstate: str = "") -> None:
-    """End a backfill as failed, with the reason and its SQLSTATE."""
-    move(conn, backfill, "failed", error, sqlstate)
+    """End a backfill as failed, with the reason and its SQLSTATE; one that is cancelled as that."""
+    with conn.transaction():
+        now = read(conn, backfill, lock=True)
+        if now is not None and now.wanted != "cancel":
+            move(conn, backfill, "failed", error, sqlstate)
+        elif now is not None and now.state != "cancelled":
+            move(conn, backfill, "cancelled")
 
 
 def move(conn: Connection, backfill: str, state: State, error: str = "", code: str = "") -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
+import psycopg
 import pytest
 
-from qb_engine.backfill import records, validate
+from qb_engine.backfill import orders, records, validate
 from qb_engine.backfill.advance import advance
 from qb_engine.backfill.batches import segment
 from qb_engine.backfill.reporting.measure import Progress
@@ -91,6 +93,26 @@ def test_validate_in_python_reads_and_says(case: Case, body: str, problem: str) 
     assert ended.state == ("failed" if problem else "completed"), ended.error
     assert problem in ended.error
     assert case.one("SELECT count(*) FROM t") == 3000
+
+
+def test_one_that_is_cancelled_while_it_is_verified_ends_as_cancelled(case: Case) -> None:
+    migration = table(case)
+    file = migration.path / "backfill.py"
+    file.write_text(f"{file.read_text()}\n    def validate(self, q):\n        return self.look()\n")
+    migration = load_one(migration.path)
+    fill: Any = migration.backfill
+    with closing(psycopg.connect(case.target.conninfo, autocommit=True)) as operator:
+
+        def look() -> list[str]:
+            assert orders.halt(operator, ID, "cancel")
+            return ["it is not right"]
+
+        fill.look = look
+        case.written_down(migration)
+        ended = driven(case, migration)
+    assert (ended.state, ended.error) == ("cancelled", "")
+    records.fail(case.conn, ID, "a lane that heard of it late", "22012")
+    assert case.progress().state == "cancelled"
 
 
 def test_rows_in_quarantine_are_not_verified(case: Case) -> None:
