@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
+from qb_engine.backfill import records
 from qb_engine.backfill.reporting import telling
 from qb_engine.backfill.reporting.measure import Hold, Progress, SegmentProgress
 from qb_engine.backfill.reporting.totals import totals
@@ -121,6 +122,14 @@ def test_all_backfills_are_listed(case: Case) -> None:
     assert again is not None
     (one,) = json.loads(again.to_json())["backfills"]
     assert (one["migration"], one["state"], one["table"]) == (ID, "pending", "public.t")
+
+    error = 'new row for relation "t" violates check constraint "small" at row id = 7 of public.t'
+    records.fail(case.conn, ID, error)
+    failed = invoke(session, ["backfill", "list"])
+    assert failed is not None
+    assert len(failed.tables()[0].rows[0][-1]) <= 40
+    assert failed.notes() == [f"its whole note: qb backfill status {ID}"]
+    assert json.loads(failed.to_json())["backfills"][0]["note"] == error
 
 
 def test_the_keys_of_the_json_are_those_that_the_help_lists(case: Case) -> None:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from qb_engine.commands import Session, qb_command
+from qb_engine.commands._steps import short
 from qb_engine.report import Column, Report, Table, jsonable
 
 if TYPE_CHECKING:
     from qb_engine.backfill.reporting.listing import Listed
 
+NOTE = 40  # letters of a note that the table has room for
 COLUMNS = (
     Column("migration"), Column("table"), Column("kind"), Column("state"), Column("rows", "count"),
     Column("of", "count"), Column("done", "percent"), Column("started", "time"),
@@ -39,11 +41,15 @@ class ListReport(Report):
             (
                 *(each.migration, each.table, each.kind, each.state, each.rows_done),
                 *(each.rows_total, each.fraction * 100 if each.started_at else None),
-                *(each.started_at, each.seconds, each.quarantined, each.note or None),
+                *(each.started_at, each.seconds, each.quarantined, short(each.note, NOTE) or None),
             )
             for each in self.backfills
         )
         return (Table("backfills", COLUMNS, rows, empty="no migration has one"),)
+
+    def notes(self) -> Sequence[str]:
+        cut = [each for each in self.backfills if short(each.note, NOTE) != each.note]
+        return [f"its whole note: qb backfill status {each.migration}" for each in cut[:1]]
 
     def as_dict(self) -> dict[str, Any]:
         return {"target": self.target, "backfills": jsonable(self.backfills)}
