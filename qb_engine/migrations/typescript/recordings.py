@@ -1,0 +1,154 @@
+"""what migrations sent when they were run on a scratch database, kept beside them in one file
+
+`qb typeorm import --allow-execution` writes it. A recording stands for the bytes of one file: when
+these change it says nothing any more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qb_engine.errors import InputError
+from qb_engine.migrations.typescript.values import Query
+
+FILE = "qb-recorded.json"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What the methods of a migration class sent; None for one that was not recorded.
+
+    `raw` is the SHA-256 of the file's bytes. `irreversible` says why `down` was not recorded.
+    `notes` are the conditions under which it sent this: what it saw of the schema.
+    """
+
+    name: str
+    file: str  # from the folder of migrations
+    raw: str
+    up: tuple[Query, ...] | None
+    down: tuple[Query, ...] | None = None
+    irreversible: str = ""
+    typeorm: str = ""
+    notes: tuple[str, ...] = ()
+
+    def stale(self, path: Path) -> bool:
+        """True when the file is not the one that was recorded any more."""
+        return digest(path) != self.raw
+
+    @property
+    def said(self) -> str:
+        """How it came about, in a few words."""
+        by = f"recorded from TypeORM {self.typeorm}" if self.typeorm else "recorded"
+        return f"{by}: {'; '.join(self.notes)}" if self.notes else by
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file's bytes; empty when it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def recordings_of(folder: Path) -> Mapping[str, Recording]:
+    """The recordings of a folder of migrations, by class; none when there is no such file.
+
+    Raise InputError when the file is not what qb wrote.
+    """
+    path = folder / FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise _broken(path, str(error)) from None
+    try:
+        if data["version"] != VERSION:
+            raise _broken(path, f"it has version {data['version']}, and this qb knows {VERSION}")
+        return {name: _read(name, each) for name, each in data["migrations"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _broken(path, f"it lacks what belongs there: {error}") from None
+
+
+def write(folder: Path, recordings: Mapping[str, Recording]) -> Path:
+    """Keep recordings in place of those that are there; the file, whole or not at all."""
+    path = folder / FILE
+    data = {
+        "version": VERSION,
+        "migrations": {name: _written(recordings[name]) for name in sorted(recordings)},
+    }
+    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    new = path.with_name(f".{FILE}.{os.getpid()}")
+    try:
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise InputError(
+            "the recordings cannot be written",
+            where=str(path),
+            why=str(error),
+            todo="see that you may write in the folder of migrations",
+            code="bad-value",
+        ) from None
+    return path
+
+
+def _written(one: Recording) -> dict[str, Any]:
+    return {
+        "file": one.file,
+        "sha256": one.raw,
+        "typeorm": one.typeorm,
+        "notes": list(one.notes),
+        "up": _sent(one.up),
+        "down": _sent(one.down),
+        "irreversible": one.irreversible,
+    }
+
+
+def _sent(queries: tuple[Query, ...] | None) -> list[dict[str, Any]] | None:
+    if queries is None:
+        return None
+    return [
+        {"sql": q.sql} | ({} if q.parameters is None else {"parameters": list(q.parameters)})
+        for q in queries
+    ]
+
+
+def _read(name: str, data: dict[str, Any]) -> Recording:
+    return Recording(
+        name,
+        data["file"],
+        data["sha256"],
+        _queries(data["up"]),
+        _queries(data["down"]),
+        data["irreversible"],
+        data["typeorm"],
+        tuple(data["notes"]),
+    )
+
+
+def _queries(data: list[dict[str, Any]] | None) -> tuple[Query, ...] | None:
+    if data is None:
+        return None
+    return tuple(
+        Query(each["sql"], tuple(given) if (given := each.get("parameters")) is not None else None)
+        for each in data
+    )
+
+
+def _broken(path: Path, why: str) -> InputError:
+    return InputError(
+        f"{FILE} cannot be read",
+        where=str(path),
+        why=why,
+        todo="delete it, and record again: qb typeorm import --allow-execution",
+        code="broken-file",
+    )
