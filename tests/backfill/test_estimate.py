@@ -78,9 +78,20 @@ def test_times_are_a_range_from_the_fastest_to_the_slowest(case: Case) -> None:
     assert found.seconds_low is not None
     assert found.seconds_high is not None
     assert 5 <= found.seconds_low < 6
-    assert 100 <= found.seconds_high < 105
-    assert (found.batches_low, found.batches_high) == (40, 400)
+    assert 100 <= found.seconds_high < 110
+    assert (found.batches_low, found.batches_high) == (43, 401)  # the first ones are small
     assert (found.wal_bytes_low, found.wal_bytes_high) == (1_000_000, 2_000_000)
+
+
+def test_even_a_few_rows_take_a_start_and_an_end(case: Case) -> None:
+    case.counted(1)
+    spec = describe(case.conn, case.filling(where="v IS NULL"))
+    empty = estimate(case.conn, spec, sampling=False)
+    found = timed(replace(empty, rows=10, keys=10, samples=(Sampled("", 10, 10, 1, 9, 0),)), spec)
+    assert found.seconds_low is not None
+    assert found.seconds_high is not None
+    assert 0.2 <= found.seconds_low < 2 <= found.seconds_high < 5
+    assert (found.batches_low, found.batches_high) == (1, 1)
 
 
 def test_a_row_that_cannot_be_written_is_told_and_spoils_no_estimate(case: Case) -> None:

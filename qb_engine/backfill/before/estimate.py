@@ -17,6 +17,7 @@ from psycopg import sql
 
 from qb_engine.backfill import expressions, kinds, pace
 from qb_engine.backfill.before.surroundings import Surroundings, Trigger, surroundings
+from qb_engine.backfill.reporting.forecast import SWEEP
 from qb_engine.backfill.throttle import settings
 from qb_engine.backfill.throttle.look import Look
 from qb_engine.backfill.walk import split, statements
@@ -35,6 +36,8 @@ SAMPLE_MS = 5_000  # a sampled batch holds its locks for no longer
 LOCK_MS = 1_000
 COUNT_MS = 3_000  # an exact count is worth this long
 OVERHEAD_S = 0.004  # of a batch: its fence, its record, its commit
+START_S = (0.2, 3.0)  # until the first batch: where a worker polls, and where one is started
+END_S = (0.1, 0.6)  # the steps after the last one, however few rows there are
 ESTIMATED = "backfill estimated"  # of qb.event
 FULL_PAGES = 0.5  # fewer rows than this stayed on their page: worth a word
 
@@ -162,19 +165,23 @@ def timed(found: Estimate, spec: Spec) -> Estimate:
     """With the times that the samples lead to; pure.
 
     The low end has the fastest sample and lanes that do not hinder each other, the high end the
-    slowest one and lanes that gain nothing.
+    slowest one and lanes that gain nothing. Both have what even one row takes: the start, the first
+    batches, which are small, and the look for late rows with what verifies them.
     """
     told = [each for each in found.samples if each.ms > 0 and each.keys]
     if not told:
         return found
     rates = sorted(each.keys / (each.ms / 1000) for each in told)
     sizes = [min(spec.batch_limit, pace.bounded(r * spec.options.target_ms / 1000)) for r in rates]
-    batches = [max(1, -(-found.keys // max(1, size))) for size in (sizes[-1], sizes[0])]
+    batches = [batches_of(found.keys, size) for size in (sizes[-1], sizes[0])]
     low = (found.keys / rates[-1] + batches[0] * OVERHEAD_S) / max(1, spec.parallel)
     high = found.keys / rates[0] + batches[1] * OVERHEAD_S
     if spec.options.max_rate:
         least = found.rows / spec.options.max_rate
         low, high = max(low, least), max(high, least)
+    if spec.where and spec.kind != "sql":
+        high *= 1.0 + SWEEP
+    low, high = low + START_S[0] + END_S[0], high + START_S[1] + END_S[1]
     wal = sorted(each.wal_bytes / each.rows for each in told if each.rows)
     written = sum(each.rows for each in told)
     return replace(
@@ -189,6 +196,15 @@ def timed(found: Estimate, spec: Spec) -> Estimate:
         if written and found.verb == "update"
         else None,
     )
+
+
+def batches_of(keys: int, size: int) -> int:
+    """How many batches so many keys are: they grow up to that size, as nobody knows it yet."""
+    count, step = 0, float(min(pace.FIRST, size))
+    while step < size and keys > 0:
+        keys -= int(step)
+        count, step = count + 1, min(step * pace.GROWTH, size)
+    return max(1, count + max(0, -(-keys // max(1, size))))
 
 
 def keep(conn: Connection, found: Estimate) -> None:
