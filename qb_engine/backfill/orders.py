@@ -14,6 +14,7 @@ from qb_engine.errors import InputError, RefusedError
 
 SETTLE_MS = 5_000  # how long a pause waits for the batches in flight
 
+UPDATE = "the update `tune` of the workflow"
 TUNED = ("max_rate", "parallel", "target_ms", "batch_size", "window")
 
 Connection = psycopg.Connection[Any]
@@ -47,11 +48,12 @@ def _read(changes: Mapping[str, Any]) -> dict[str, Any]:
     if unknown:
         raise InputError(
             f"{unknown[0]!r} is nothing that can be tuned",
+            where=UPDATE,
             why=f"known are {', '.join(TUNED)}",
             todo="mend the name",
             code="bad-option",
         )
-    return tuning.changes(**changes)
+    return tuning.changes(**changes, where=UPDATE)
 
 
 def halt(conn: Connection, backfill: str, wanted: Literal["pause", "cancel"]) -> bool:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Connection = psycopg.Connection[Any]
 Changes = Mapping[str, Any]
 
-WHERE = "qb backfill tune"
 MOST_LANES = 256
 OFF = ("off", "none")
 EXAMPLES = {"--max-rate": 5000, "--target-ms": 250, "--parallel": 4, "--batch-size": 2000}
@@ -51,28 +50,30 @@ def changes(
     window: str | None = None,
     sets: Sequence[str] = (),
     off: Sequence[str] = (),
+    *,
+    where: str = "qb backfill tune",
 ) -> dict[str, Any]:
     """The changes that options of a command ask for; what is None is left as it is.
 
     `sets` are texts `SIGNAL.OPTION=VALUE`, or `SIGNAL=on`. Raise InputError for what makes no
-    sense, with all four parts.
+    sense, with all four parts; `where` says where they were written.
     """
     found: dict[str, Any] = {}
     if max_rate is not None:
-        found["max_rate"] = _number("--max-rate", max_rate, "rows per second, or off")
+        found["max_rate"] = _number(where, "--max-rate", max_rate, "rows per second, or off")
     if parallel is not None:
-        found["parallel"] = _whole("--parallel", parallel, most=MOST_LANES)
+        found["parallel"] = _whole(where, "--parallel", parallel, most=MOST_LANES)
     if target_ms is not None:
-        found["target_ms"] = _number("--target-ms", target_ms, "milliseconds", off=False)
+        found["target_ms"] = _number(where, "--target-ms", target_ms, "milliseconds", off=False)
     if batch_size is not None:
         size = str(batch_size).lower() in (*OFF, "auto")
-        found["batch_size"] = None if size else _whole("--batch-size", batch_size)
+        found["batch_size"] = None if size else _whole(where, "--batch-size", batch_size)
     if window is not None:
         found["window"] = "" if window.strip().lower() in OFF else window.strip()
-        settings.window(found["window"], f"{WHERE} --window", "bad-option")
+        settings.window(found["window"], f"{where} --window", "bad-option")
     throttle: dict[str, Any] = {}
     for each in sets:
-        name, option, value = _set(each)
+        name, option, value = _set(where, each)
         kept = throttle.get(name)
         if option:
             throttle[name] = {**(kept if isinstance(kept, dict) else {}), option: value}
@@ -80,9 +81,9 @@ def changes(
             throttle[name] = value
     throttle |= dict.fromkeys(off, False)
     if throttle:
-        settings.checked(throttle, WHERE, "bad-option")
-        for name, options in throttle.items():
-            _belongs(name, options)
+        settings.checked(throttle, where, "bad-option")
+        for name in throttle:
+            _belongs(where, name)
         found["throttle"] = throttle
     return found
 
@@ -165,7 +166,9 @@ def tune(conn: Connection, backfill: str, given: Changes) -> tuple[Change, ...]:
 # -- parts -------------------------------------------------------------------------------------
 
 
-def _number(name: str, value: str | float, what: str, *, off: bool = True) -> float | None:
+def _number(
+    where: str, name: str, value: str | float, what: str, *, off: bool = True
+) -> float | None:
     text = str(value).strip().lower().replace("_", "").replace(",", "")
     if off and text in OFF:
         return None
@@ -175,44 +178,44 @@ def _number(name: str, value: str | float, what: str, *, off: bool = True) -> fl
         found = 0.0
     if not 0 < found < float("inf"):
         example = f"{name} {EXAMPLES[name]}"
-        raise _bad(name, value, f"a positive number is expected: {what}", example)
+        raise _bad(where, name, value, f"a positive number is expected: {what}", example)
     return found
 
 
-def _whole(name: str, value: str | int, most: int = 2**31 - 1) -> int:
+def _whole(where: str, name: str, value: str | int, most: int = 2**31 - 1) -> int:
     text = str(value).strip().replace("_", "").replace(",", "")
     if not text.isdecimal() or not 0 < int(text) <= most:
         example = f"{name} {EXAMPLES[name]}"
-        raise _bad(name, value, f"a whole number from 1 to {most:,} is expected", example)
+        raise _bad(where, name, value, f"a whole number from 1 to {most:,} is expected", example)
     return int(text)
 
 
-def _set(text: str) -> tuple[str, str, Any]:
+def _set(where: str, text: str) -> tuple[str, str, Any]:
     """The signal, the option (empty: the signal itself) and the value."""
     left, sign, value = text.partition("=")
     name, _, option = left.strip().partition(".")
     value = value.strip()
     example = "--set replica_lag.stop=10s, or --set wal_rate=on"
     if not sign or not name:
-        raise _bad("--set", text, "SIGNAL.OPTION=VALUE is expected", example)
+        raise _bad(where, "--set", text, "SIGNAL.OPTION=VALUE is expected", example)
     if option:
         return name, option, value
     if value not in ("on", "off"):
-        raise _bad("--set", text, "a signal as a whole is on or off", example)
+        raise _bad(where, "--set", text, "a signal as a whole is on or off", example)
     return name, "", value == "on"
 
 
-def _belongs(name: str, options: Any) -> None:
+def _belongs(where: str, name: str) -> None:
     """Two signals have options of their own on the command."""
     own = {"window": "--window", "rate": "--max-rate"}
     if name in own:
-        raise _bad("--set", name, f"{name} is set with {own[name]}", f"{own[name]} off")
+        raise _bad(where, "--set", name, f"{name} is set with {own[name]}", f"{own[name]} off")
 
 
-def _bad(name: str, value: Any, why: str, example: str) -> InputError:
+def _bad(where: str, name: str, value: Any, why: str, example: str) -> InputError:
     return InputError(
         f"{name} cannot be {value!r}",
-        where=WHERE,
+        where=where,
         why=why,
         todo=f"write it as: {example}",
         code="bad-option",

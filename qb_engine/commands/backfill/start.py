@@ -31,7 +31,7 @@ def part(
     from qb_engine import backfill
 
     migration = find(session, name)
-    changes = asked(**tuning)
+    changes = asked("qb backfill start", **tuning)
     session.guard_production(f"backfill {migration.id}", confirm)
     with closing(session.connect(application_name="qb backfill")) as conn:
         done = backfill.start(

@@ -13,6 +13,7 @@ from qb_engine.errors import InputError
 from qb_engine.report import Report
 
 F = TypeVar("F", bound=Callable[..., Any])
+TYPED = "qb backfill tune"
 
 OPTIONS = (
     click.option("--max-rate", metavar="N|off", help="Rows per second of all lanes together."),
@@ -35,11 +36,11 @@ def tuning_options(command: F) -> F:
     return command
 
 
-def asked(**given: Any) -> dict[str, Any]:
-    """The changes that the options of `tuning_options` ask for."""
+def asked(where: str, **given: Any) -> dict[str, Any]:
+    """The changes that the options of `tuning_options` ask for; `where` is the command."""
     from qb_engine.backfill.throttle import tuning
 
-    return tuning.changes(**given)
+    return tuning.changes(**given, where=where)
 
 
 @qb_command("tune", short_help="Change its pace while it runs.")
@@ -52,11 +53,11 @@ def part(session: Session, name: str | None, **given: Any) -> Report:
     """
     from qb_engine import backfill
 
-    changes = asked(**given)
+    changes = asked(TYPED, **given)
     if not changes:
         raise InputError(
             "nothing is to be changed",
-            where="qb backfill tune",
+            where=TYPED,
             why="no option says what",
             todo="name at least one: qb backfill tune --max-rate 5000 --parallel 2",
             code="bad-option",

@@ -11,6 +11,7 @@ from qb_engine.backfill.options import Options
 from qb_engine.backfill.spec import Spec
 from qb_engine.backfill.throttle import settings, tuning
 from qb_engine.backfill.walk.keys import KeyColumn
+from qb_engine.commands import Session, invoke
 from qb_engine.errors import InputError, RefusedError
 from qb_engine.project import FILE, Project
 from tests.backfill.conftest import ID, Case
@@ -81,6 +82,14 @@ def test_what_makes_no_sense_is_refused_in_four_parts(given: dict[str, Any]) -> 
     assert error.why
     assert error.todo
     assert error.code == "bad-option"
+
+
+@pytest.mark.parametrize("word", ["start", "tune"])
+def test_a_refusal_names_the_command_that_was_typed(case: Case, word: str) -> None:
+    case.filling()
+    with pytest.raises(InputError, match="300") as raised:
+        invoke(Session(root=case.project.root), ["backfill", word, "fill", "--parallel", "300"])
+    assert raised.value.where == f"qb backfill {word}"
 
 
 def test_the_nearest_name_is_offered() -> None:
