@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from typing import Any
 
@@ -12,6 +13,7 @@ from qb_engine.backfill import code
 from qb_engine.backfill.advance import advance
 from qb_engine.backfill.batches import segment
 from qb_engine.backfill.batches.batch import Limits
+from qb_engine.backfill.before import checks
 from qb_engine.backfill.before.preview import preview
 from qb_engine.backfill.kinds.transform import KIND, TransformFailed, idempotency_key
 from qb_engine.backfill.spec import Spec, describe
@@ -141,6 +143,26 @@ def test_what_cannot_be_written_is_refused_with_its_place(case: Case) -> None:
         assert "backfill.py:1" in failed.value.where
         assert "rows of public.t after 0 up to 10" in failed.value.where
         assert (failed.value.cause is not None) == line.startswith("raise")
+
+
+def test_a_role_that_may_make_no_temporary_table_is_told_before_anything_starts(case: Case) -> None:
+    case.counted(3)
+    coded(case, 'table = "t"\n\ndef transform(self, rows):\n    return rows')
+    spec = describe(case.conn, load_one(case.project.migrations / ID))
+    role, database = f"filler_{os.getpid()}", case.one("SELECT current_database()")
+    case.sql(f"CREATE ROLE {role}; GRANT SELECT, UPDATE ON t TO {role};"
+             f'REVOKE TEMPORARY ON DATABASE "{database}" FROM PUBLIC')  # fmt: skip
+    try:
+        case.sql(f"SET ROLE {role}")
+        with pytest.raises(RefusedError, match="may not make a temporary table") as refused:
+            checks.writable(case.conn, spec)
+        assert refused.value.code == "missing-privilege"
+        case.sql("RESET ROLE")
+        case.sql(refused.value.todo)
+        case.sql(f"SET ROLE {role}")
+        checks.writable(case.conn, spec)
+    finally:
+        case.sql(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 STALE = """

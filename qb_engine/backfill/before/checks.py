@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 LOCK_MS = 2_000  # EXPLAIN takes the lock of the statement for a moment
 
+TEMP = """
+SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMPORARY'),
+    pg_catalog.quote_ident(pg_catalog.current_database()), pg_catalog.quote_ident(current_user)
+"""
+
 Connection = psycopg.Connection[Any]
 
 
@@ -51,8 +56,23 @@ def writable(db: Connection, spec: Spec) -> None:
             code="read-only",
         )
     sound(db, spec)  # first: what cannot be planned is said best there
+    if spec.kind == "transform":
+        sendable(db, spec)
     if spec.options.keep_in_sync:
         sync.settle(db, spec)
+
+
+def sendable(db: Connection, spec: Spec) -> None:
+    """Refuse a transform whose results have no way into the database."""
+    allowed, database, role = db.execute(TEMP).fetchall()[0]
+    if not allowed:
+        raise RefusedError(
+            f"this role may not make a temporary table in database {database}",
+            where=f"transform of the backfill of {spec.id}",
+            why="what transform returns is sent into one, and written into the rows from there",
+            todo=f"GRANT TEMPORARY ON DATABASE {database} TO {role};",
+            code="missing-privilege",
+        )
 
 
 def sound(db: Connection, spec: Spec) -> None:

@@ -142,6 +142,7 @@ def _sql(conn: Connection, spec: Spec, rows: int) -> Preview:
 
 def _transform(conn: Connection, spec: Spec, rows: int, code: Backfill) -> Preview:
     """Have the rows transformed, write them, and undo it."""
+    checks.sendable(conn, spec)
     keys = _keys(conn, spec, rows)
     if not keys:
         return _preview(spec, [], (), 0)
