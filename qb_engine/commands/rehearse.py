@@ -72,6 +72,8 @@ class RehearsalReport(Report):
                     for c in checks
                     if not c.ok
                 ]
+        if self._transformed:
+            found.append("transform was called with these rows: what it does elsewhere was done")
         if self.found.irreversible:
             found.append(f"no way back: {self.found.irreversible}")
         found += [f"the shadow lacks: {text}" for text in self.found.missing]
@@ -85,6 +87,13 @@ class RehearsalReport(Report):
         if self.recorded:
             found.append(self.recorded)
         return found
+
+    @property
+    def _transformed(self) -> bool:
+        """Whether the user's Python computed rows, and may have spoken to others."""
+        declared = self.found.migration.backfill
+        filled = [stage.progress for stage in self.found.stages if stage.progress is not None]
+        return bool(declared and declared.transform and any(each.batches for each in filled))
 
     def charts(self) -> Sequence[Chart]:
         up = [o for stage in self.found.stages[:1] for ran in stage.ran for o in ran.seen]
@@ -191,7 +200,8 @@ def command(
 
     On an empty copy of the target's schema with some of its rows, those that they reference with
     them: up, the backfill, down, and up again. That the way back works is seen, not believed, and
-    written into the target's ledger.
+    written into the target's ledger. The `transform` of a backfill is called with these rows, so
+    what it does elsewhere is done.
     """
     from qb_engine.commands._place import NothingPending, alone, next_pending, place_of
     from qb_engine.rehearsal import rehearse

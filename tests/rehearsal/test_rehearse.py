@@ -156,6 +156,7 @@ def test_every_kind_of_backfill_is_planned_and_rehearsed(
         found = qb("rehearse")
         assert found.ok, str(found)
         assert found.as_dict()["stages"][1]["backfill"] == {"state": "completed", "rows": 50}
+        assert any("what it does elsewhere was done" in note for note in found.notes())
 
 
 def test_without_a_way_back_it_goes_up_only(qb: Qb, write: Write, users: Connection) -> None:
