@@ -23,6 +23,7 @@ from qb_engine.backfill import expressions
 from qb_engine.backfill.walk.statements import expression
 from qb_engine.errors import InputError, RefusedError
 from qb_engine.ledger import in_sync
+from qb_engine.sql import ident
 
 if TYPE_CHECKING:
     from qb_engine.backfill.expressions import Read
@@ -153,6 +154,8 @@ def settle(conn: Connection, spec: Spec) -> Sync:
     columns = {row[0]: row[1:] for row in conn.execute(COLUMNS, [table]).fetchall()}
     _judge(spec, read, columns)
     _judge_defaults(conn, spec, columns)
+    if len(spec.set) > 1:
+        _judge_together(conn, spec, columns)
     targets = tuple(
         Target(c.name, c.type, c.sql, columns[c.name][3] or "NULL", bool(columns[c.name][1]))
         for c in spec.set
@@ -341,6 +344,39 @@ def _judge_defaults(conn: Connection, spec: Spec, columns: Mapping[str, Any]) ->
                 f"the default of {name} is not always the same ({defaults[name]}), so a value that "
                 "the application gave cannot be told from it",
                 "drop the default while the backfill runs",
+            )
+
+
+def _judge_together(conn: Connection, spec: Spec, columns: Mapping[str, Any]) -> None:
+    """Refuse a `where` under which a value that was given to one of several columns is lost.
+
+    Whether it can hold for a row that has a value is for the planner to disprove.
+    """
+    for column in spec.set:
+        name, default = sql.Identifier(column.name), columns[column.name][3]
+        has = sql.SQL("{} IS NOT NULL").format(name)
+        if default:
+            has = sql.SQL("{} <> {}::{}").format(name, expression(default), sql.SQL(column.type))
+        asked = sql.SQL("EXPLAIN (FORMAT JSON) SELECT FROM {} WHERE {} AND {}").format(
+            sql.Identifier(spec.schema, spec.table), expression(spec.where), has
+        )
+        with conn.transaction():
+            conn.execute(
+                "SELECT set_config('constraint_exclusion', 'on', true),"
+                " set_config('lock_timeout', %s, true)",
+                [str(LOCK_MS)],
+            )
+            plan = conn.execute(asked).fetchall()[0][0][0]["Plan"]
+        if plan.get("One-Time Filter") != "false":
+            empty = [
+                f"{ident(c.name)} {f'= {columns[c.name][3]}' if columns[c.name][3] else 'IS NULL'}"
+                for c in spec.set
+            ]
+            raise _cannot(
+                spec,
+                f"`where` may hold for a row in which {column.name} has a value: one that the "
+                "application has given it would be written over by a batch",
+                f'let `where` ask for all that are written: where = "{" AND ".join(empty)}"',
             )
 
 

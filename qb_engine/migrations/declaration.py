@@ -79,8 +79,8 @@ class Backfill:
     `keep_in_sync` has a trigger write the same into rows that are written meanwhile: on an insert
     where the writer leaves the column at its default, on an update when a column that `set` or
     `where` reads has changed; never a value that the writer gave. It needs a `where` that says
-    which rows are not filled (`"email IS NULL"`), and stays until what comes after the backfill
-    has run, or `qb backfill sync --drop`.
+    which rows are not filled (`"email IS NULL"`; where several columns are written, that none of
+    them is), and stays until what comes after the backfill has run, or `qb backfill sync --drop`.
     """
 
     table: ClassVar[str] = ""
