@@ -13,6 +13,7 @@ from qb_engine.errors import InputError, QbError
 from qb_engine.migrations import listing
 from qb_engine.migrations.listing import Entry, Look
 from qb_engine.migrations.model import LoadedMigration, Reader
+from qb_engine.project import Project
 
 Read = Callable[[Entry, Reader | None], LoadedMigration]
 """Reads one migration; raises QbError when it is broken."""
@@ -53,8 +54,10 @@ class Migrations:
         reading: Reading = nullcontext,
         format: str = "qb",
         notes: Sequence[str] = (),
+        project: Project | None = None,
     ) -> None:
         self.folder = folder
+        self._project = project
         self.format = format
         self.notes = tuple(notes)  # what stands in the folder and is not run, said
         self._reading = reading
@@ -91,6 +94,11 @@ class Migrations:
 
     def __repr__(self) -> str:
         return f"<{len(self.entries)} migrations in {self.folder}>"
+
+    @cached_property
+    def project(self) -> Project:
+        """The project that they belong to."""
+        return self._project or Project.find(self.folder)
 
     @cached_property
     def all(self) -> tuple[LoadedMigration, ...]:

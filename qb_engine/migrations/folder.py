@@ -12,10 +12,20 @@ from qb_engine.errors import InputError
 from qb_engine.migrations import filling, listing, python_file, sql_file, stamps
 from qb_engine.migrations.collection import Migrations, Reading
 from qb_engine.migrations.declaration import Backfill
-from qb_engine.migrations.model import LoadedMigration, Part, PartKind, Reader, checksum
+from qb_engine.migrations.listing import Entry
+from qb_engine.migrations.model import (
+    LoadedMigration,
+    Part,
+    PartKind,
+    Reader,
+    checksum,
+    read_text,
+)
+from qb_engine.project import Project
 
+FORMATS = {".py": "python", ".sql": "sql"}
 KINDS: tuple[PartKind, ...] = ("pre", "migration", "post")  # in the order they run
-_PART = re.compile(rf"({'|'.join(KINDS)})(?=[_.\-0-9]).*\.(py|sql)")
+_PART = re.compile(rf"({'|'.join(KINDS)})(?=[_.\-0-9]).*\.(py|sql|[mc]?[tj]s)")
 
 
 def load(
@@ -23,32 +33,45 @@ def load(
     reader: Reader | None = None,
     reading: Reading | None = None,
     format: str | None = None,
+    project: Project | None = None,
 ) -> Migrations:
     """Every migration of a folder. A folder that is not there holds none.
 
     What they read of the target they read by `reader`, or by what `reading` opens when it comes to
-    that. `format` names another tool's format; without it the folder's content tells.
+    that. `format` names another tool's format; without it the folder's content tells. What
+    `qb.toml` says of TypeORM is that of `project`, or of the one that the folder is in.
     """
     from qb_engine.migrations import formats  # they build on what is in here
 
-    if (foreign := formats.chosen(folder, format)) is not None:
-        return formats.migrations(folder, foreign)
+    project = project or Project.find(folder)
+    if (foreign := formats.chosen(folder, format, project)) is not None:
+        return formats.migrations(folder, foreign, project)
     return Migrations(
         folder,
         entries=listing.listing(folder),
-        read=lambda entry, opened: load_one(entry.path, opened),
+        read=lambda entry, opened: load_one(entry.path, opened, project),
         reading=reading or (lambda: nullcontext(reader)),
+        project=project,
     )
 
 
-def load_one(path: Path, reader: Reader | None = None) -> LoadedMigration:
-    """Load one migration: a `.py` file, a `.sql` file, or a folder of parts.
+def load_one(
+    path: Path, reader: Reader | None = None, project: Project | None = None
+) -> LoadedMigration:
+    """Load one migration: a `.py`, `.sql`, `.ts` or `.js` file, or a folder of parts.
 
     Raise InputError with file, line and reason when it is broken.
     """
-    entry = listing.entry(path)
+    return load_entry(listing.entry(path), reader, project)
+
+
+def load_entry(
+    entry: Entry, reader: Reader | None = None, project: Project | None = None, format: str = ""
+) -> LoadedMigration:
+    """Load the migration of an entry; of another tool's `format` it has the entry's own id."""
+    path = entry.path
     raw, stem = listing.look(entry).raw, entry.id
-    named = stamps.split(stem)
+    named = (entry.stamp, entry.name) if format else stamps.split(stem)
     if named is None:
         raise InputError(
             "the file name holds no timestamp",
@@ -63,15 +86,16 @@ def load_one(path: Path, reader: Reader | None = None) -> LoadedMigration:
     constraints: dict[str, Any] = {}
     if entry.folder:
         for file, kind in _parts(path):
-            part, found, text = load_part(file, kind, reader)
+            part, found, text = load_part(file, kind, reader, project)
             parts.append(part)
             constraints = _merged(constraints, found)
             texts.append(text)
-        if (path / "backfill.py").is_file():
-            backfill, text = python_file.load_backfill(path / "backfill.py")
+        _refuse_twice(path, parts)
+        if (filled := _backfill(path)) is not None:
+            backfill, text = filled
             texts.append(text)
     else:
-        part, constraints, text = load_part(path, "migration", reader)
+        part, constraints, text = load_part(path, "migration", reader, project)
         parts.append(part)
         texts.append(text)
     methods = [text for part, text in zip(parts, texts) if part.dynamic]
@@ -80,7 +104,7 @@ def load_one(path: Path, reader: Reader | None = None) -> LoadedMigration:
         stamp=named[0],
         name=named[1],
         path=path,
-        format="folder" if entry.folder else {".py": "python", ".sql": "sql"}[path.suffix],
+        format="folder" if entry.folder else format or FORMATS.get(path.suffix, "typescript"),
         parts=tuple(parts),
         constraints=constraints,
         backfill=backfill,
@@ -94,12 +118,60 @@ def load_one(path: Path, reader: Reader | None = None) -> LoadedMigration:
 
 
 def load_part(
-    path: Path, kind: PartKind, reader: Reader | None
+    path: Path, kind: PartKind, reader: Reader | None, project: Project | None = None
 ) -> tuple[Part, dict[str, Any], str]:
     """Load one file by the loader that its suffix names."""
+    if listing.is_script(path.name):
+        from qb_engine.migrations import typescript_file
+
+        return typescript_file.load(path, kind, project)
     if path.suffix == ".py":
         return python_file.load(path, kind, reader)
     return sql_file.load(path, kind)
+
+
+def _backfill(folder: Path) -> tuple[Backfill, str] | None:
+    """The backfill of a folder: that of backfill.py, else that of backfill.ts; and its text.
+
+    Raise InputError when both are there and do not say the same.
+    """
+    scripts = [folder / name for name in listing.BACKFILLS[1:] if (folder / name).is_file()]
+    declared: Backfill | None = None
+    text = ""
+    for path in scripts:
+        from qb_engine.migrations.typescript import constants
+        from qb_engine.migrations.typescript_backfill import backfill_of
+
+        text = read_text(path)
+        declared = backfill_of(constants(text), path)
+    python = folder / listing.BACKFILLS[0]
+    if not python.is_file():
+        return None if declared is None else (declared, text)
+    found, text = python_file.load_backfill(python)
+    if declared is not None and filling.checksum(declared) != filling.checksum(found):
+        raise InputError(
+            f"{python.name} and {scripts[-1].name} do not fill the same",
+            where=str(scripts[-1]),
+            why="whoever reads one of them expects what the other does not do",
+            todo="give both the same table, columns and values; or remove one of them",
+            code="bad-backfill",
+        )
+    return found, text
+
+
+def _refuse_twice(folder: Path, parts: list[Part]) -> None:
+    """Raise InputError for two parts of one name in TypeORM's history."""
+    first: dict[str, str] = {}
+    for part in parts:
+        other = first.setdefault(part.history_name, part.file)
+        if part.history_name and other != part.file:
+            raise InputError(
+                f"{other} and {part.file} have the same name, {part.history_name}",
+                where=str(folder / part.file),
+                why="TypeORM refuses to run anything: Duplicate migrations",
+                todo="give each class a name of its own, or remove what was compiled from it",
+                code="duplicate-migration",
+            )
 
 
 def _by_number(path: Path) -> list[tuple[int, str]]:
@@ -110,30 +182,32 @@ def _by_number(path: Path) -> list[tuple[int, str]]:
 def _parts(folder: Path) -> list[tuple[Path, PartKind]]:
     """The files of a folder migration in the order they run.
 
-    Raise InputError for an SQL or Python file that is none of them: it would never run.
+    Raise InputError for SQL, Python or TypeScript that is none of them: it would never run.
     """
     names: dict[str, list[Path]] = {kind: [] for kind in KINDS}
     for path in sorted(folder.iterdir(), key=_by_number):
-        skipped = path.name == "backfill.py" or path.name.startswith(("_", "."))
-        if skipped or path.suffix.lower() not in (".py", ".sql") or not path.is_file():
+        skipped = path.name in listing.BACKFILLS or path.name.startswith(("_", "."))
+        read = path.suffix.lower() in (".py", ".sql") or listing.is_script(path.name)
+        if skipped or not read or not path.is_file():
             continue
         named = _PART.fullmatch(path.name)
         if named is None:
             raise InputError(
                 f"{path.name} is no part of a migration",
                 where=str(path),
-                why="parts are migration.*, pre.* and post.* (.sql or .py; also post_index.sql,"
-                " pre_1.sql), and backfill.py",
+                why="parts are migration.*, pre.* and post.* (.sql, .py or .ts; also"
+                " post_index.sql, pre_1.sql), and backfill.py or backfill.ts",
                 todo="give it one of these names, or one that begins with _ to keep it out",
                 code="broken-file",
             )
         names[named[1]].append(path)
     found = [(path, kind) for kind in KINDS for path in names[kind]]
-    if not found and not (folder / "backfill.py").is_file():
+    if not found and not any((folder / name).is_file() for name in listing.BACKFILLS):
         raise InputError(
             "the folder holds no migration",
             where=str(folder),
-            why="none of migration.py, migration.sql, pre.*, post.*, backfill.py is in it",
+            why="none of migration.py, migration.sql, migration.ts, pre.*, post.*, backfill.* is"
+            " in it",
             todo="add migration.sql, or remove the folder",
             code="broken-file",
         )

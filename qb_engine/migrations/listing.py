@@ -12,9 +12,11 @@ from pathlib import Path
 from qb_engine.errors import QbError
 from qb_engine.migrations import stamps
 
-SUFFIXES = (".py", ".sql")
-BACKFILL = "backfill.py"
+SCRIPTS = (".ts", ".mts", ".cts", ".js", ".mjs", ".cjs")  # as TypeORM loads them
+SUFFIXES = (".py", ".sql", *SCRIPTS)
+BACKFILLS = ("backfill.py", *(f"backfill{suffix}" for suffix in SCRIPTS))
 
+_TYPES = re.compile(r"\.d\.[mc]?ts$")
 _NUMBERED = re.compile(r"\d+[_-]")
 
 # What a Python file can do is in the file alone as long as it reaches nothing but qb's own words.
@@ -24,6 +26,14 @@ _REACHING = re.compile(
     r"\b(?:__(?:import|builtins|loader|spec|file)__|open|exec|eval|compile|globals|getattr|vars"
     r"|sys|os)\b"
 )
+
+# A script is all there is as long as it reads no file, and imports nothing but types of TypeORM.
+_FROM = re.compile(r"\b(?:import|from|require)\b")
+_TYPEORM = re.compile(
+    r"(?m)^[ \t]*import\b[^;\"'()]*\bfrom\s*([\"'])typeorm\1"
+    r"|\brequire\s*\(\s*([\"'])typeorm\2\s*\)"
+)
+_ELSEWHERE = re.compile(r"\b(?:readFile|process|eval|globalThis|fs)\b")
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # there are thousands: one is only itself
@@ -95,13 +105,16 @@ def look(entry: Entry) -> Look:
     """Read the bytes of a migration, and what they and the names of its files tell."""
     try:
         if entry.files:
-            return Look(raw_checksum_of(entry.files), True)
+            plain = not any(is_script(file.name) for file in entry.files) or all(
+                _plain(file.name, _bytes(file)) for file in entry.files
+            )
+            return Look(raw_checksum_of(entry.files), plain)
         if entry.folder:
             return _look_into(entry.path)
         data = _bytes(entry.path)
     except OSError:
         return Look("", False)
-    plain = entry.path.suffix == ".sql" or self_contained(data)
+    plain = _plain(entry.path.name, data)
     return Look(hashlib.sha256(data).hexdigest(), plain)
 
 
@@ -123,17 +136,40 @@ def self_contained(data: bytes) -> bool:
     return len(_IMPORT.findall(text)) == len(_OURS.findall(text))
 
 
+def self_contained_script(data: bytes) -> bool:
+    """True for a script that takes nothing but types from TypeORM: no other import, no file."""
+    text = data.decode("utf-8", "replace")
+    if _ELSEWHERE.search(text):
+        return False
+    ours = sum(len(_FROM.findall(found[0])) for found in _TYPEORM.finditer(text))
+    return len(_FROM.findall(text)) == ours
+
+
+def is_script(name: str) -> bool:
+    """True for a file that TypeORM would load, by its name."""
+    return name.endswith(SCRIPTS) and not _TYPES.search(name)
+
+
 def _look_into(folder: Path) -> Look:
     """A folder's parts; README and what is kept out by its name do not count."""
     names = sorted(
         name
         for name in os.listdir(folder)
-        if name.lower().endswith(SUFFIXES) and not name.startswith(("_", "."))
+        if name.lower().endswith(SUFFIXES)
+        and not name.startswith(("_", "."))
+        and not _TYPES.search(name)
     )
     files: Sequence[tuple[str, bytes]] = [(name, _bytes(folder / name)) for name in names]
-    plain = all(name.endswith(".sql") or self_contained(data) for name, data in files)
+    plain = all(_plain(name, data) for name, data in files)
     post = any(name.startswith("post") for name in names)
-    return Look(_digest(files), plain, BACKFILL in names, post)
+    return Look(_digest(files), plain, any(name in BACKFILLS for name in names), post)
+
+
+def _plain(name: str, data: bytes) -> bool:
+    """True when nothing but these bytes decides what a file would run."""
+    if is_script(name):
+        return self_contained_script(data)
+    return not name.endswith(".py") or self_contained(data)
 
 
 def _digest(files: Iterable[tuple[str, bytes]]) -> str:
@@ -163,4 +199,6 @@ def _candidate(name: str, is_dir: bool) -> bool:
         is_dir
     ):  # one with another number is meant for a migration, and reading it says what is wrong
         return stamps.split(name) is not None or _NUMBERED.match(name) is not None
-    return name.endswith(SUFFIXES)
+    if is_script(name):  # others are what these import
+        return _NUMBERED.match(name) is not None
+    return name.endswith((".py", ".sql"))

@@ -17,6 +17,7 @@ SIGNS = {
     "goose": {"1_a.sql": "-- +goose Up\nSELECT 1;"},
     "flyway": {"V1__a.sql": "SELECT 1"},
     "sqitch": {"sqitch.plan": "a 2024-01-01T00:00:00Z A <a@example.com>\n"},
+    "typeorm": {"1710460800000-A.ts": "export class A1710460800000 { async up() {} }"},
     "alembic": {"env.py": "", "versions/.keep": "", "alembic.ini": "[alembic]\n"},
 }
 OWN = {

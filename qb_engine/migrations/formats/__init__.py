@@ -15,13 +15,15 @@ from qb_engine.errors import InputError
 from qb_engine.migrations import stamps
 from qb_engine.migrations.collection import Migrations
 from qb_engine.migrations.formats.format import Format, Found, New, Seen, is_sql
+from qb_engine.migrations.listing import is_script
 from qb_engine.migrations.model import LoadedMigration
+from qb_engine.project import Project
 
 __all__ = ["OWN", "Format", "Found", "New", "Seen", "at_path", "chosen", "known", "migrations"]
 
 OWN = "qb"
 _OWN_MARK = "-- qb:"
-_OWN_PARTS = ("migration.", "pre.", "post.", "backfill.py")
+_OWN_PARTS = ("migration.", "pre.", "post.", "backfill.")
 
 
 @cache
@@ -35,18 +37,20 @@ def known() -> dict[str, Format]:
     return {each.name: each for each in found}
 
 
-def chosen(folder: Path, named: str | None = None) -> Format | None:
+def chosen(folder: Path, named: str | None = None, project: Project | None = None) -> Format | None:
     """The format of a folder; None for qb's own.
 
     Raise InputError for a name that is none, and when the content speaks for several.
     """
     if named is not None:
         return _named(named)
+    if project is not None and project.config.typeorm.files:
+        return known()["typeorm"]
     seen = Seen.of(folder)
     said = {each.name: why for each in known().values() if (why := each.signs(seen))}
     if not said:
         return None
-    if own := _own(seen):
+    if own := _own(seen, scripts="typeorm" not in said):
         said[OWN] = own
     if len(said) > 1:
         raise InputError(
@@ -59,8 +63,9 @@ def chosen(folder: Path, named: str | None = None) -> Format | None:
     return known()[next(iter(said))]
 
 
-def migrations(folder: Path, format: Format) -> Migrations:
+def migrations(folder: Path, format: Format, project: Project | None = None) -> Migrations:
     """The migrations of a folder that is kept in another tool's format."""
+    format = _within(format, project)
     found = format.entries(folder)
     return Migrations(
         folder,
@@ -68,23 +73,31 @@ def migrations(folder: Path, format: Format) -> Migrations:
         read=lambda entry, reader: format.load(entry),
         format=format.name,
         notes=found.notes,
+        project=project,
     )
 
 
-def at_path(path: Path, folder: Path, named: str | None = None) -> LoadedMigration | None:
+def _within(format: Format, project: Project | None) -> Format:
+    return format if project is None or format.within is None else format.within(project)
+
+
+def at_path(
+    path: Path, folder: Path, named: str | None = None, project: Project | None = None
+) -> LoadedMigration | None:
     """The migration of a file or folder that another tool's format has; None when none has it.
 
     `folder` is the project's own; a path outside of it is told by its own name and text.
     """
     path, home = path.resolve(), folder.resolve()
     if path.is_relative_to(home):
-        format = chosen(home, named)
+        format = chosen(home, named, project)
     else:
         home, name = path.parent, (path.name,)
         alone = Seen(home, (), name) if path.is_dir() else Seen(home, name, ())
         format = next((each for each in known().values() if each.signs(alone)), None)
     if format is None:
         return None
+    format = _within(format, project)
     for entry in format.entries(home).entries:
         if path == entry.path or path in entry.files:
             return format.load(entry)
@@ -107,15 +120,17 @@ def _named(name: str) -> Format | None:
     )
 
 
-def _own(seen: Seen) -> str:
-    """What in a folder speaks for qb's own format."""
+def _own(seen: Seen, *, scripts: bool = True) -> str:
+    """What in a folder speaks for qb's own format; without `scripts` only what TypeORM has not."""
     for name in seen.folders:
         if stamps.split(name) is not None:
-            for path in sorted((seen.folder / name).iterdir()):
-                if path.name.startswith(_OWN_PARTS):
-                    return f"{name}/{path.name}"
+            parts = sorted(path.name for path in (seen.folder / name).iterdir())
+            parts = [part for part in parts if part.startswith(_OWN_PARTS)]
+            if parts and (scripts or not any(map(is_script, parts))):
+                return f"{name}/{parts[0]}"
     for name in seen.files:
-        if name.endswith(".py") and stamps.split(Path(name).stem) is not None:
+        suffixed = name.endswith(".py") or (scripts and is_script(name))
+        if suffixed and stamps.split(Path(name).stem) is not None:
             return name
         if is_sql(name) and _OWN_MARK in seen.texts.get(name, ""):
             return f"{name} holds {_OWN_MARK.strip()}"

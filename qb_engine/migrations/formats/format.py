@@ -13,6 +13,7 @@ from typing import Any
 from qb_engine.errors import InputError
 from qb_engine.migrations.listing import Entry, raw_checksum_of
 from qb_engine.migrations.model import LoadedMigration, Part, checksum
+from qb_engine.project import Project
 
 SAMPLED = 24  # files whose text is looked at to tell a format; each loader looks at its own
 
@@ -80,6 +81,8 @@ class Format:
     `signs` says what in a folder speaks for the format (empty: nothing). `entries` lists the
     migrations without reading them, `read` gives the parts of one. `table` is the tool's own
     record in the database. `write` gives the files of a new migration by name, where qb can.
+    `whole` reads one in place of `read`, where a migration is more than its parts; `within` gives
+    the format as a project's settings have it.
     """
 
     name: str
@@ -89,11 +92,15 @@ class Format:
     read: Callable[[Entry], tuple[Part, ...]]
     table: str = ""
     write: Callable[[Path, New], Mapping[str, str]] | None = field(default=None)
+    whole: Callable[[Entry], LoadedMigration] | None = None
+    within: Callable[[Project], Format] | None = None
 
     def load(self, entry: Entry) -> LoadedMigration:
         """Read a migration. Raise InputError with file and line when it is none."""
         if entry.problem is not None:
             raise entry.problem
+        if self.whole is not None:
+            return self.whole(entry)
         raw = raw_checksum_of(entry.files)
         parts = self.read(entry)
         return LoadedMigration(

@@ -1,0 +1,124 @@
+"""what a driver for JavaScript sends, as statements: parameters written out, each in its line"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from qb_engine.migrations.model import refuse_nul
+from qb_engine.migrations.typescript.values import Query
+from qb_engine.sql import Source, SqlError, Statement, literal, read
+from qb_engine.sql.parameters import placed
+
+_PLAIN = re.compile(r"[^`\\${}'\"]{3,40}")  # of a line: what no language writes in another way
+_EXPONENT = re.compile(r"e([+-])0*(\d)")
+_FURTHER = 400  # lines that a text may be longer in its file than it is for the server
+
+
+def statements_of(query: Query, path: Path, text: str = "") -> tuple[Statement, ...]:
+    """The statements of one call. `text` is that of the file in which the SQL stands.
+
+    Raise SqlError with the line, as for any other SQL.
+    """
+    file = query.file or str(path)
+    source = Source(file, query.line)
+    refuse_nul(query.sql, source)
+    sql = query.sql
+    if query.parameters:
+        values = [sql_of(value) for value in query.parameters]
+        sql = placed(query.sql, values, source)
+    found = read(sql, source)
+    if query.parameters and len(found) > 1:
+        raise SqlError(
+            f"{len(found)} statements are sent together with parameters",
+            where=str(source),
+            why="PostgreSQL refuses that (42601: cannot insert multiple commands into a prepared "
+            "statement), so TypeORM could not run it either",
+            todo="send each statement with a call of its own",
+        )
+    lines = (_text(Path(query.file)) if query.file else text).split("\n")
+    return tuple(_in_lines(found, query.line, lines))
+
+
+def sql_of(value: Any) -> str:
+    """A JSON value as the driver sends it: a text whose type the server finds out."""
+    return "NULL" if value is None else literal(_sent(value))
+
+
+def _sent(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return _number(value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _array(value)
+
+
+def _array(values: Sequence[Any]) -> str:
+    """An array as the driver writes it: every element in quotes."""
+    found = []
+    for value in values:
+        if value is None:
+            found.append("NULL")
+        elif isinstance(value, list | tuple):
+            found.append(_array(value))
+        else:
+            text = _sent(value).replace("\\", "\\\\").replace('"', '\\"')
+            found.append(f'"{text}"')
+    return "{" + ",".join(found) + "}"
+
+
+def _number(value: int | float) -> str:
+    """A number as JavaScript prints it."""
+    number = float(value)
+    if isinstance(value, int) and abs(value) <= 2**53:
+        return str(value)
+    if math.isnan(number) or math.isinf(number):
+        return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
+    if number.is_integer() and abs(number) < 1e21:
+        return str(int(number))
+    text = repr(number)
+    if "e" in text and 1e-6 <= abs(number) < 1:
+        text = f"{number:.20f}".rstrip("0")
+    return _EXPONENT.sub(r"e\1\2", text)
+
+
+def _in_lines(found: Sequence[Statement], first: int, lines: Sequence[str]) -> list[Statement]:
+    """Statements with the lines on which they stand in the file.
+
+    A string may have its line ends elsewhere than the text that it means (`\\n`, a line that goes
+    on), so each is looked for by its first words, from where the one before it was found.
+    """
+    placed_at: list[Statement] = []
+    at = first
+    for statement in found:
+        words = _PLAIN.search(statement.sql.split("\n", 1)[0])
+        wanted = words[0].strip() if words else ""
+        line = statement.source.line
+        if wanted and not _stands(lines, line, wanted):
+            behind = range(at, min(at + _FURTHER, len(lines) + 1))
+            line = next((n for n in behind if _stands(lines, n, wanted)), at)
+        at = max(at, line)
+        source = Source(statement.source.file, line)
+        placed_at.append(replace(statement, source=source) if source != statement.source
+                         else statement)  # fmt: skip
+    return placed_at
+
+
+def _stands(lines: Sequence[str], line: int, wanted: str) -> bool:
+    return 0 < line <= len(lines) and wanted in lines[line - 1]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig", errors="replace")
+    except OSError:
+        return ""
