@@ -1,0 +1,293 @@
+"""running migrations that cannot be read on a scratch database, to hear what they send
+
+Never on the target: the project's code gets a database on the server of shadows, made for it and
+dropped afterwards, and it can reach no other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from qb_engine.migrations.typescript.recordings import Recording, digest
+from qb_engine.migrations.typescript.values import Query
+from qb_engine.typeorm import node as running
+from qb_engine.typeorm.judging import judged
+
+if TYPE_CHECKING:
+    from qb_engine.shadow import Shadow
+
+MIGRATION_S = 60.0  # one migration on an empty database; what takes longer waits for something
+
+# what TypeORM's driver makes when it connects, by what the SQL of migrations says
+EXTENSIONS = {
+    "uuid-ossp": re.compile(r"(?i)\buuid_generate_v\d"),
+    "citext": re.compile(r"(?i)\bcitext\b"),
+    "hstore": re.compile(r"(?i)\bhstore\b"),
+    "ltree": re.compile(r"(?i)\bltree\b"),
+    "pgcrypto": re.compile(r"(?i)\b(?:gen_salt|crypt|pgp_sym_\w+)\s*\("),
+    "pg_trgm": re.compile(r"(?i)\bgin_trgm_ops|gist_trgm_ops"),
+    "btree_gist": re.compile(r"(?i)\busing\s+gist\b.*\bwith\s+="),
+    "postgis": re.compile(r"(?i)\b(?:geometry|geography)\s*\("),
+    "vector": re.compile(r"(?i)\b(?:vector|halfvec)\s*\(\d+\)"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A migration on the way: `queries` where it is read, `record` what of it has to be run."""
+
+    name: str
+    path: Path
+    class_name: str
+    queries: tuple[Query, ...] = ()
+    record: Literal["", "both", "down"] = ""
+    transaction: bool | None = None
+    applied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What came of it: recordings, and why there is none for the others, by class.
+
+    `stopped` is the migration at which the way ended, and `why`; empty when it was gone to the end.
+    """
+
+    recordings: Mapping[str, Recording]
+    refused: Mapping[str, str]
+    stopped: str = ""
+    why: str = ""
+    notes: tuple[str, ...] = ()
+
+
+Making = Callable[[], AbstractContextManager["Shadow"]]
+
+
+def record(
+    root: Path,
+    folder: Path,
+    steps: Sequence[Step],
+    empty: Making,
+    full: Making | None = None,
+    *,
+    data_source: Path | None = None,
+    each_s: float = MIGRATION_S,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Recorded:
+    """Record the steps that ask for it: all in order on an empty database; where that ends early,
+    those that are pending on one with the target's schema (`full`).
+
+    Raise InputError where no code of the project can be run at all.
+    """
+    ways = running.found(root)
+    first = _recorded(ways, root, folder, steps, empty, data_source, each_s, tell)
+    if not first.stopped or full is None:
+        return _with_rest(first, steps)
+    pending = [step for step in steps if not step.applied]
+    if not any(step.record and step.name not in first.recordings for step in pending):
+        return _with_rest(first, steps)
+    tell(f"{first.stopped} fails on an empty database; trying on one with the target's schema")
+    second = _recorded(ways, root, folder, pending, full, data_source, each_s, tell)
+    note = f"on an empty database {first.stopped} fails: {first.why}"
+    both = Recorded(
+        {**second.recordings, **first.recordings},
+        {**first.refused, **second.refused},
+        second.stopped,
+        second.why,
+        (*first.notes, *(n for n in second.notes if n not in first.notes), note),
+    )
+    return _with_rest(both, steps if second.stopped else pending, first)
+
+
+def extensions(sql: Sequence[str]) -> tuple[str, ...]:
+    """The extensions that TypeORM would make when it connects, as far as the SQL tells."""
+    made = {name for text in sql for name in _made(text)}
+    text = "\n".join(sql)
+    return tuple(n for n, sign in EXTENSIONS.items() if n not in made and sign.search(text))
+
+
+def _made(text: str) -> list[str]:
+    return re.findall(r'(?i)create\s+extension\s+(?:if\s+not\s+exists\s+)?"?([\w-]+)', text)
+
+
+def _recorded(
+    ways: Sequence[running.Node],
+    root: Path,
+    folder: Path,
+    steps: Sequence[Step],
+    making: Making,
+    data_source: Path | None,
+    each_s: float,
+    tell: Callable[[str], None],
+) -> Recorded:
+    """One way through the steps, with the first loader that can load what there is to load."""
+    last = max((n for n, step in enumerate(steps) if step.record), default=-1)
+    steps = steps[: last + 1]
+    first: Recorded | None = None
+    for way in ways:
+        with making() as shadow:
+            found = _run(way, root, folder, steps, shadow, data_source, each_s, tell)
+        if found.stopped != LOADING:
+            return found
+        first = first or found
+    assert first is not None, "there is always a way"
+    return first
+
+
+LOADING = "loading"
+
+
+def _run(
+    way: running.Node,
+    root: Path,
+    folder: Path,
+    steps: Sequence[Step],
+    shadow: Shadow,
+    data_source: Path | None,
+    each_s: float,
+    tell: Callable[[str], None],
+) -> Recorded:
+    plan = {
+        "connection": connection(shadow),
+        "dataSource": None if data_source is None else str(_loadable(way, root, data_source)),
+        "steps": [_planned(way, root, step) for step in steps],
+    }
+    by_name = {step.name: step for step in steps}
+    recordings: dict[str, Recording] = {}
+    refused: dict[str, str] = {}
+    notes: list[str] = []
+    at, version = LOADING, running.version_of(root)
+    try:
+        for event in running.events(way, "recorder.cjs", root, plan, each_s=each_s):
+            kind = event["event"]
+            if kind == "without":
+                notes.append(f"the data source could not be loaded: {event['message']}")
+            elif kind == "begin":
+                at = event["name"]
+                if by_name[at].record:
+                    tell(f"recording {at}")
+            elif kind == "recorded":
+                step = by_name[event["name"]]
+                made = _made_of(step, event, folder, version)
+                if isinstance(made, str):
+                    refused[step.name] = made
+                else:
+                    recordings[step.name] = made
+            elif kind == "failed":
+                name = event["name"] or LOADING
+                return Recorded(recordings, refused, name, event["message"], tuple(notes))
+    except running.Ended as ended:
+        why = f"{ended.why}; it printed: {ended.printed}" if ended.printed else ended.why
+        return Recorded(recordings, refused, at, why, tuple(notes))
+    return Recorded(recordings, refused, notes=tuple(notes))
+
+
+def _made_of(step: Step, event: Mapping[str, Any], folder: Path, version: str) -> Recording | str:
+    """The recording that an event tells of; why there is none."""
+    notes: list[str] = []
+    up: tuple[Query, ...] | None = None
+    if step.record == "both":
+        way = judged(event)
+        if way.refused:
+            return way.refused
+        up = way.queries
+        notes += way.looks
+    down: tuple[Query, ...] | None = None
+    why = event.get("downFailed", "")
+    if event.get("down"):
+        back = judged(event, "down")
+        why = back.refused
+        if not why:
+            down = back.queries
+            notes += [f"down: {look}" for look in back.looks]
+            why = "" if down else "down does nothing"
+            down = down or None
+    if up is None and down is None:
+        return f"its down: {why}"
+    return Recording(
+        step.name,
+        _below(folder, step.path),
+        digest(step.path),
+        up,
+        down,
+        why if down is None else "",
+        version,
+        tuple(dict.fromkeys(notes)),
+    )
+
+
+def _with_rest(found: Recorded, steps: Sequence[Step], first: Recorded | None = None) -> Recorded:
+    """The same, with a reason for each that was to be recorded and was not reached."""
+    refused = dict(found.refused)
+    stopped, why = (found.stopped, found.why) if found.stopped else ("", "")
+    if not stopped and first is not None:
+        stopped, why = first.stopped, first.why
+    for step in steps:
+        if not step.record or step.name in found.recordings or step.name in refused:
+            continue
+        if step.name == stopped:
+            refused[step.name] = f"it fails when it is run on a scratch database: {why}"
+        elif stopped == LOADING:
+            refused[step.name] = f"the project's code cannot be loaded: {why}"
+        elif stopped:
+            refused[step.name] = f"{stopped} before it fails on a scratch database: {why}"
+        else:
+            refused[step.name] = "it was not reached"
+    return replace(found, refused=refused)
+
+
+def connection(shadow: Shadow) -> dict[str, Any]:
+    """How node reaches a scratch database: what our own connection found out."""
+    from qb_engine.database.connect import connect
+
+    with connect(shadow.target, application_name="qb recording") as conn:
+        info = conn.info
+        told = info.get_parameters()
+        mode = told.get("sslmode", "")
+        ssl: bool | dict[str, Any] = False
+        if mode.startswith(("require", "verify")):
+            ssl = {"rejectUnauthorized": mode.startswith("verify")}
+            if (file := told.get("sslrootcert")) and Path(file).is_file():
+                ssl["ca"] = Path(file).read_text(encoding="utf-8")
+        return {
+            "host": info.host,
+            "port": info.port,
+            "user": info.user,
+            "password": info.password or None,
+            "database": info.dbname,
+            "ssl": ssl,
+        }
+
+
+def _planned(way: running.Node, root: Path, step: Step) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "file": str(_loadable(way, root, step.path)),
+        "class": step.class_name,
+        "record": step.record,
+        "transaction": step.transaction,
+        "queries": [
+            {"sql": q.sql, "parameters": None if q.parameters is None else list(q.parameters)}
+            for q in step.queries
+        ]
+        if step.record != "both"
+        else [],
+    }
+
+
+def _loadable(way: running.Node, root: Path, path: Path) -> Path:
+    """The file that node can load: what the compiler made of it, where there is no loader."""
+    from qb_engine.typeorm.finding import compiled_of
+
+    return compiled_of(root, path) if way.loader == "compiled" else path
+
+
+def _below(folder: Path, path: Path) -> str:
+    try:
+        return path.resolve().relative_to(folder.resolve()).as_posix()
+    except ValueError:
+        return path.name
