@@ -43,7 +43,7 @@ def signs(seen: Seen) -> str:
             return f"{name} implements MigrationInterface"
     below = [name for name in seen.folders if stamps.split(name) is None]
     for name in below[:SAMPLED]:
-        for path in _walked(seen.folder / name):
+        for path in walked(seen.folder / name):
             if _NAMED.match(path.name) or _says(path):
                 return str(path.relative_to(seen.folder))
     return ""
@@ -63,7 +63,7 @@ def entries(folder: Path, project: Project | None = None) -> Found:
     """The classes in the order of the stamps that their names end in, each with its name as id."""
     project = project or Project.find(folder)
     globs = project.config.typeorm.files
-    paths = _matched(project.root, globs) if globs else _walked(folder)
+    paths = matched(project.root, globs) if globs else walked(folder)
     found: list[Listed] = []
     strange: list[Entry] = []
     notes: list[str] = []
@@ -167,7 +167,7 @@ def _ties(found: Sequence[Listed]) -> Iterator[str]:
             )
 
 
-def _walked(folder: Path) -> Iterator[Path]:
+def walked(folder: Path) -> Iterator[Path]:
     """Every script below a folder, in the order of their paths."""
     for place, below, files in os.walk(folder):
         below[:] = sorted(
@@ -181,7 +181,7 @@ def _walked(folder: Path) -> Iterator[Path]:
             below[:] = []
 
 
-def _matched(root: Path, globs: Sequence[str]) -> list[Path]:
+def matched(root: Path, globs: Sequence[str]) -> list[Path]:
     """The scripts that globs name, from the project's folder; one that begins with ! takes back."""
     found: dict[Path, None] = {}
     for said in globs:
