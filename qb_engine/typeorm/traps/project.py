@@ -9,21 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from qb_engine.ledger.typeorm import Row
 from qb_engine.migrations.typescript import Method, Methods, MigrationClass, Query, Script
 
 if TYPE_CHECKING:
     from qb_engine.sql import Statement
 
+__all__ = ["File", "HistoryTable", "Migration", "Mode", "Options", "Project", "Row", "Sent"]
+
 Mode = Literal["all", "each", "none"]
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of TypeORM's history. Its order is that of `id`."""
-
-    id: int
-    stamp: int
-    name: str
 
 
 @dataclass(frozen=True)
@@ -69,7 +63,7 @@ class File:
     """A file that the data source's globs match.
 
     `form` is `folder` for the parts of a migration that has a folder of its own: its stamp is the
-    folder's. `failed` says why its methods could not be read at all.
+    folder's.
     """
 
     script: Script
