@@ -65,15 +65,19 @@ class GenerateReport(Report):
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["python", "sql"]),
+    type=click.Choice(["python", "sql", "typeorm"]),
     default="python",
-    show_default=True,
-    help="The kind of file to write.",
+    show_default="python; in a folder of another tool, as that has it",
+    help="The kind of file to write. typeorm: a TypeScript class that TypeORM runs, too.",
 )
 def command(
     session: Session, name: str | None, file: str | None, models: str | None, kind: str
 ) -> Report:
-    """Write migrations/<stamp>_NAME from draft NAME (default: the last one), SQL, or models."""
+    """Write migrations/<stamp>_NAME from draft NAME (default: the last one), SQL, or models.
+
+    In a TypeORM project it becomes <milliseconds>-Name.ts beside the others (a folder when it has
+    more parts than one), later than every class there and every row of TypeORM's history.
+    """
     from qb_engine import drafting
     from qb_engine.database.connect import server_errors
     from qb_engine.migrations import load
@@ -85,23 +89,39 @@ def command(
         (session.project.root / session.project.config.migrations).mkdir(
             parents=True, exist_ok=True
         )
-        existing = load(session.project.migrations, format=session.project.config.format)
-        stamp = drafting.next_stamp(existing)
-        if models:
-            with scratch_of(session) as scratch:
+        load(session.project.migrations, format=session.project.config.format)
+        later_than = latest_stamp(session, conn, kind)
+        with scratch_of(session) as scratch:
+            if models:
                 return GenerateReport(
                     drafting.from_models(
                         session.project, session.target, name, models, conn=conn,
-                        scratch=scratch, kind=kind, stamp=stamp,
+                        scratch=scratch, kind=kind, later_than=later_than,
                     )
                 )  # fmt: skip
-        with scratch_of(session) as scratch:
             return GenerateReport(
                 drafting.generate(
                     session.project, name, sql=read_text(file), conn=conn, scratch=scratch,
-                    kind=kind, stamp=stamp,
+                    kind=kind, later_than=later_than,
                 )
             )  # fmt: skip
+
+
+def latest_stamp(session: Session, conn: Connection, kind: str) -> int:
+    """The latest stamp in TypeORM's history; 0 where nothing of TypeORM's is to be written."""
+    from qb_engine.drafting.foreign import format_of
+    from qb_engine.drafting.typescript_files import NAME
+    from qb_engine.ledger import typeorm
+    from qb_engine.migrations.stamps import LAST_MS
+
+    format = format_of(session.project, kind)
+    if kind != NAME and (format is None or format.name != NAME):
+        return 0
+    history = typeorm.history_of(conn, session.project.config.typeorm)
+    named = (row.name[-13:] for row in typeorm.rows(conn, history))
+    # as TypeORM orders what is in the source: not by what the row says
+    found = [int(digits) for digits in named if len(digits) == 13 and digits.isdecimal()]
+    return max((ms for ms in found if ms < LAST_MS), default=0)
 
 
 @contextmanager

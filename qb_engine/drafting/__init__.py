@@ -7,8 +7,9 @@ A draft is what a user wrote in a cell: SQL or Python, in parts (`migration`, `p
 from __future__ import annotations
 
 from qb_engine.drafting.derive import Derived, WayBack, derive
-from qb_engine.drafting.generate import Generated, generate, next_stamp
+from qb_engine.drafting.generate import generate, next_stamp
 from qb_engine.drafting.models import from_models
+from qb_engine.drafting.outcome import Generated
 from qb_engine.drafting.store import Draft, DraftPart, discard, drafts, get, last, save
 
 __all__ = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qb_engine.drafting.typescript_files import NAME
 from qb_engine.errors import InputError
 from qb_engine.migrations import LoadedMigration, formats
 from qb_engine.migrations.formats import Format, New
@@ -14,14 +15,28 @@ if TYPE_CHECKING:
     from qb_engine.project import Project
 
 
-def format_of(project: Project) -> Format | None:
+def format_of(project: Project, kind: str = "") -> Format | None:
     """The format that a new migration has to be in; None for qb's own.
 
-    Raise InputError for one that qb only reads.
+    Raise InputError for one that qb only reads, and where `kind` asks for TypeORM's in a folder of
+    some other tool.
     """
-    found = formats.chosen(project.migrations, project.config.format)
+    found = formats.chosen(project.migrations, project.config.format, project)
+    if found is not None and found.name == NAME:
+        return found
+    if found is not None and kind == NAME:
+        raise InputError(
+            f"the folder is kept for {found.name}, which does not run TypeScript",
+            where=str(project.migrations),
+            why=f"{found.name} would leave the file out, and so would qb, which reads the folder"
+            f" as {found.name} does",
+            todo="leave --format out; or keep TypeORM's migrations in a folder of their own"
+            ' (migrations = "..." in qb.toml)',
+            code="not-supported",
+        )
     if found is not None and found.write is None:
         writing = [each.name for each in formats.known().values() if each.write is not None]
+        writing.append(NAME)
         raise InputError(
             f"qb does not write migrations of {found.name}",
             where=str(project.migrations),

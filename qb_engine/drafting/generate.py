@@ -3,79 +3,47 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import psycopg
-
 from qb_engine.constraints import infer
-from qb_engine.database.connect import server_error
-from qb_engine.drafting import cell, foreign, python_text, sql_text
+from qb_engine.drafting import foreign, pieces, python_text, sql_text, typeorm_names
 from qb_engine.drafting.derive import Derived, WayBack, derive
-from qb_engine.drafting.store import Draft, PartName, checked_name, get, last
+from qb_engine.drafting.outcome import Generated, compare, notes
+from qb_engine.drafting.pieces import Piece
+from qb_engine.drafting.store import checked_name, get, last
+from qb_engine.drafting.typescript_files import NAME, Place, plain_name
 from qb_engine.errors import InputError
-from qb_engine.migrations import LoadedMigration, Migrations, load_one, stamps
-from qb_engine.migrations.filling import amounts_to
-from qb_engine.migrations.folder import load_part
-from qb_engine.migrations.python_file import load_backfill
+from qb_engine.migrations import Migrations, load_one, stamps
 from qb_engine.schema import Snapshot, snapshot
-from qb_engine.sql import Source, SqlError, Statement, qualified, read
-from qb_engine.sql.tree import equal
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
-    from qb_engine.migrations import Backfill, Reader
     from qb_engine.migrations.formats import Format
     from qb_engine.project import Project
 
-Kind = Literal["python", "sql"]
-ORDER: tuple[PartName, ...] = ("pre", "migration", "post")
-
-
-@dataclass(frozen=True)
-class Generated:
-    """A migration that was written: its file (or folder and files), and what was inferred."""
-
-    id: str
-    paths: tuple[Path, ...]
-    text: str
-    constraints: Mapping[str, Any]
-    down: tuple[str, ...] = ()
-    irreversible: str = ""
-    loses: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    proven: bool = False  # the way back ran on a scratch and left the schema as it was
-
-
-@dataclass(frozen=True)
-class Piece:
-    """One part on its way into a file: its statements, and what the user said of it."""
-
-    part: PartName
-    up: tuple[Statement, ...]
-    text: str = ""
-    cell: cell.Cell | None = None
-    way: WayBack | None = None  # None: to be derived
-    transaction: bool = True
-    constraints: Mapping[str, Any] | None = None  # None: to be inferred
+Kind = Literal["python", "sql", "typeorm"]
 
 
 def generate(
     project: Project, name: str | None = None, *, sql: str | None = None, conn: Connection,
     scratch: Connection | None = None, kind: str = "python", stamp: str | None = None,
+    later_than: int = 0,
 ) -> Generated:  # fmt: skip
     """Write a draft (the last one when no name is given), or SQL, as a migration of the project.
 
     `conn` is an idle autocommit connection to the target, which is only read. `scratch` is one to
     a throw-away database with the target's schema: the statements run there, and back.
-    In a folder of another tool's format it is written in that format, where qb can.
+    In a folder of another tool's format it is written in that format, where qb can. For TypeORM
+    (`kind` "typeorm", or a folder of its) `later_than` is the latest stamp of its own history.
     Raise InputError for what cannot become a migration; no file is left then.
     """
-    format = foreign.format_of(project)
+    format = foreign.format_of(project, kind)
+    typeorm = kind == NAME or (format is not None and format.name == NAME)
+    place = Place.of(project, format) if typeorm else None
     if sql is not None:
         if name is None:
             raise InputError(
@@ -83,32 +51,43 @@ def generate(
                 todo="write: qb generate add_user_email --sql FILE",
                 code="bad-draft",
             )
-        pieces, backfill_text = _of_sql(checked_name(name), sql), ""
+        name = plain_name(name) if typeorm else checked_name(name)
+        parts, backfill_text = pieces.of_sql(name, sql), ""
     else:
         draft = get(project, name) if name is not None else last(project)
         name = draft.name
-        pieces, backfill_text = _of_draft(draft, _reader(conn))
-    stamp = stamp or next_stamp(project.migrations)
+        parts, backfill_text = pieces.of_draft(draft, pieces.reader(conn))
     if format is None:
         _refuse_taken(project, name)
-    else:
-        parts = [str(piece.part) for piece in pieces]
-        foreign.refuse_parts(format, [*parts, *["backfill"] * bool(backfill_text)])
+    elif not typeorm:
+        foreign.refuse_parts(
+            format, [*(str(each.part) for each in parts), *["backfill"] * bool(backfill_text)]
+        )
     start = snapshot(conn)
-    derived = derive([piece.up for piece in pieces], start, scratch)
-    ways = [piece.way or way for piece, way in zip(pieces, derived.parts)]
-    constraints = infer(_in_order(pieces, _backfill(backfill_text), start), start, derived.uses)
-    given = next((p.constraints for p in pieces if p.constraints is not None), None)
+    said: tuple[str, ...] = ()
+    if typeorm and typeorm_names.follows(start, project.config.typeorm.naming):
+        parts, said = _named(parts, start)
+    derived = derive([piece.up for piece in parts], start, scratch)
+    ways = [piece.way or way for piece, way in zip(parts, derived.parts)]
+    backfill = pieces.backfill(backfill_text)
+    constraints = infer(pieces.in_order(parts, backfill, start), start, derived.uses)
+    given = next((p.constraints for p in parts if p.constraints is not None), None)
     constraints = constraints if given is None else dict(given)
+    if place is not None:
+        from qb_engine.drafting.for_typeorm import Whole, write
+
+        whole = Whole(name, parts, ways, constraints, backfill_text, backfill)
+        return write(project, place, whole, derived, conn, stamp, later_than, said)
     if format is not None:
-        return _in_format(project, format, name, pieces[0], ways[0], derived)
-    files = _files(name, pieces, ways, constraints, kind)
+        return _in_format(project, format, name, parts[0], ways[0], derived)
+    files = _files(name, parts, ways, constraints, kind)
     if backfill_text:
-        files["backfill.py"] = _backfill_file(backfill_text)
+        files["backfill.py"] = pieces.backfill_file(backfill_text)
+    stamp = stamp or next_stamp(project.migrations)
     paths = _write(project.migrations, f"{stamp}_{name}", files, bool(backfill_text))
     try:
-        loaded = load_one(paths[0], _reader(conn))
-        _compare(pieces, loaded)
+        loaded = load_one(paths[0], pieces.reader(conn))
+        compare(parts, loaded)
     except BaseException:
         _remove(paths[0])
         raise
@@ -120,9 +99,18 @@ def generate(
         down=tuple(s.sql for s in loaded.down) if not loaded.irreversible else (),
         irreversible=loaded.irreversible,
         loses=tuple(dict.fromkeys(each for way in ways for each in way.loses)),
-        notes=_notes(derived, ways),
+        notes=notes(derived, ways),
         proven=derived.proven,
     )
+
+
+def _named(parts: Sequence[Piece], start: Snapshot) -> tuple[list[Piece], tuple[str, ...]]:
+    """The parts with TypeORM's names for what they leave unnamed, and what is to be said of it."""
+    ups = [statement for piece in parts for statement in piece.up]
+    ways = [sql for piece in parts if piece.way is not None for sql in piece.way.down]
+    found = typeorm_names.named(ups, start, ways)
+    rest = iter(found.statements)
+    return [replace(p, up=tuple(islice(rest, len(p.up)))) for p in parts], found.notes
 
 
 def _in_format(
@@ -133,7 +121,7 @@ def _in_format(
     sql = text or python_text.joined(statement.sql for statement in piece.up)
     paths, loaded = foreign.write(project, format, name, sql, way, transaction=piece.transaction)
     try:
-        _compare([piece], loaded)
+        compare([piece], loaded)
     except BaseException:
         foreign.remove(paths)
         raise
@@ -146,7 +134,7 @@ def _in_format(
         down=tuple(s.sql for s in loaded.down),
         irreversible=way.irreversible or loaded.irreversible,
         loses=way.loses,
-        notes=(said, *_notes(derived, [way])),
+        notes=(said, *notes(derived, [way])),
         proven=derived.proven,
     )
 
@@ -159,104 +147,17 @@ def next_stamp(existing: Migrations | Path) -> str:
     return stamps.new(after=max(found, default=None))
 
 
-# -- what the parts hold ---------------------------------------------------------------------------
-
-
-def _of_sql(name: str, text: str) -> list[Piece]:
-    if not read(text):
-        raise SqlError(
-            f"there is no statement for {name}", todo="give it some SQL", code="bad-draft"
-        )
-    return [_sql_piece("migration", text)]
-
-
-def _of_draft(draft: Draft, reader: Reader) -> tuple[list[Piece], str]:
-    pieces: list[Piece] = []
-    for part in ORDER:
-        if (kept := draft.cells.get(part)) is None:
-            continue
-        if kept.python:
-            pieces.append(_python_piece(draft.name, part, kept.text, reader))
-        else:
-            pieces.append(_sql_piece(part, kept.text))
-    backfill = draft.cells.get("backfill")
-    if not pieces and backfill is None:
-        raise InputError(
-            f"the draft {draft.name} is empty", todo="write SQL into its cell", code="bad-draft"
-        )
-    return pieces, backfill.text if backfill else ""
-
-
-def _sql_piece(part: PartName, text: str) -> Piece:
-    """A part in SQL; sections (`-- qb:down`) say what is not to be derived."""
-    if "-- qb:" not in text:
-        return Piece(part, read(text), text)
-    with _file(f"{part}.sql", text) as path:
-        loaded, constraints, _ = load_part(path, "migration", None)
-    way = None
-    if loaded.down or loaded.irreversible:
-        way = WayBack(tuple(s.sql for s in loaded.down), irreversible=loaded.irreversible)
-    return Piece(
-        part, loaded.up, python_text.joined(s.sql for s in loaded.up), way=way,
-        transaction=loaded.transaction, constraints=constraints or None,
-    )  # fmt: skip
-
-
-def _python_piece(name: str, part: PartName, text: str, reader: Reader) -> Piece:
-    found = cell.run(text)
-    with _file("draft.py", python_text.from_cell(name, found, None, None)) as path:
-        loaded, constraints, _ = load_part(path, "migration", reader)
-    own = found.declares("down") or found.declares("irreversible")
-    way = WayBack(tuple(s.sql for s in loaded.down), irreversible=loaded.irreversible)
-    return Piece(
-        part, loaded.up, cell=found, way=way if own else None,
-        constraints=constraints if found.declares("constraints") else None,
-    )  # fmt: skip
-
-
-def _backfill(text: str) -> Backfill | None:
-    if not text:
-        return None
-    with _file("backfill.py", _backfill_file(text)) as path:
-        return load_backfill(path)[0]
-
-
-def _backfill_file(text: str) -> str:
-    lines = cell.imports(text, ())
-    return ("\n".join(lines) + "\n\n\n" if lines else "") + text.strip("\n") + "\n"
-
-
-def _in_order(
-    pieces: Sequence[Piece], backfill: Backfill | None, schema: Snapshot
-) -> Iterator[Statement]:
-    """The statements in the order they run, a backfill as the statement that it amounts to."""
-    for piece in pieces:
-        if piece.part == "post" and backfill is not None:
-            yield from _at_once(backfill, schema)
-            backfill = None
-        yield from piece.up
-    if backfill is not None:
-        yield from _at_once(backfill, schema)
-
-
-def _at_once(backfill: Backfill, schema: Snapshot) -> tuple[Statement, ...]:
-    found = schema.table(backfill.table)
-    name = qualified(found.schema, found.name) if found else backfill.table
-    return read(amounts_to(backfill, name), Source("backfill.py"))
-
-
 # -- the files -------------------------------------------------------------------------------------
 
 
 def _files(
-    name: str, pieces: Sequence[Piece], ways: Sequence[WayBack], constraints: dict[str, Any],
+    name: str, parts: Sequence[Piece], ways: Sequence[WayBack], constraints: dict[str, Any],
     kind: str,
 ) -> dict[str, str]:  # fmt: skip
     """The text of each file; the constraints stand in the migration itself, or in the first."""
-    parts = [piece.part for piece in pieces]
-    home = "migration" if "migration" in parts else parts[0] if parts else ""
+    home = pieces.home(parts)
     files: dict[str, str] = {}
-    for piece, way in zip(pieces, ways):
+    for piece, way in zip(parts, ways):
         own = constraints if piece.part == home else {}
         if piece.cell is not None:
             files[f"{piece.part}.py"] = python_text.from_cell(name, piece.cell, own, way)
@@ -319,50 +220,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _compare(pieces: Sequence[Piece], loaded: LoadedMigration) -> None:
-    """Raise InputError when the file says other statements than the draft."""
-    written = {part.kind: part for part in loaded.parts}
-    for piece in pieces:
-        up = written[piece.part].up if piece.part in written else ()
-        if len(up) != len(piece.up) or not all(
-            equal(one.node, other.node) for one, other in zip(up, piece.up)
-        ):
-            raise InputError(
-                f"the {piece.part} of {loaded.id} does not read back as it was drafted",
-                where=str(loaded.path),
-                why="the written file would run other statements than the draft",
-                todo="write the migration by hand",
-                code="bad-draft",
-            )
-
-
-def _notes(derived: Derived, ways: Iterable[WayBack]) -> tuple[str, ...]:
-    lost = [f"down does not bring back {each}" for way in ways for each in way.loses]
-    return (*derived.notes, *dict.fromkeys(lost))
-
-
-# -- reading ---------------------------------------------------------------------------------------
-
-
-def _reader(conn: Connection) -> Reader:
-    """Runs a query of `up(self, q)` on the target, in a read-only transaction."""
-
-    def rows(sql: str) -> list[tuple[Any, ...]]:
-        try:
-            with conn.transaction(force_rollback=True):
-                conn.execute("SET TRANSACTION READ ONLY")
-                return conn.execute(sql.encode()).fetchall()
-        except psycopg.Error as error:
-            raise server_error("reading for the migration", error) from error
-
-    return rows
-
-
-@contextmanager
-def _file(name: str, text: str) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="qb-draft-") as folder:
-        path = Path(folder) / name
-        path.write_text(text, encoding="utf-8", newline="")
-        yield path

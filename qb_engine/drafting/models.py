@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from qb_engine.database.engine import engine_of
-from qb_engine.drafting.generate import Generated, generate
+from qb_engine.drafting.generate import generate
+from qb_engine.drafting.outcome import Generated
 from qb_engine.errors import InputError
 from qb_engine.migrations import formats
 from qb_engine.schema import snapshot
@@ -28,6 +29,7 @@ OURS = "qb"  # the schema of qb's own tables, which are nobody's model
 def from_models(
     project: Project, target: Target, name: str | None, models: str, *, conn: Connection,
     scratch: Connection | None = None, kind: str = "python", stamp: str | None = None,
+    later_than: int = 0,
 ) -> Generated:  # fmt: skip
     """Write what leads from the target's schema to `package.module:Base` as a migration.
 
@@ -44,7 +46,10 @@ def from_models(
             code="bad-models",
         )
     name = name or models.partition(":")[2].lower() + "_models"
-    return generate(project, name, sql=sql, conn=conn, scratch=scratch, kind=kind, stamp=stamp)
+    return generate(
+        project, name, sql=sql, conn=conn, scratch=scratch, kind=kind, stamp=stamp,
+        later_than=later_than,
+    )  # fmt: skip
 
 
 def load_metadata(project: Project, models: str) -> MetaData:
