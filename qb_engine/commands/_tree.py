@@ -49,6 +49,7 @@ ORDER = [
     "repair",
     "baseline",
     "import-history",
+    "typeorm",
     "checksum",
     "locks",
     "error",
