@@ -53,6 +53,29 @@ INSERT INTO qb.event (host, what, run, reason, detail)
 SELECT %(host)s, 'baseline', pg_catalog.max(run), %(reason)s, %(detail)s FROM qb.history
 """
 
+# applied by another tool since it was taken over: what comes after the baseline, in its order
+TAKEN = "taken over"
+REVERTED = "taken back"
+BACK = """
+WITH made AS (
+    INSERT INTO qb.history (migration, name, checksum, direction, status, who, host, qb_version,
+                            finished_at, seconds)
+    SELECT DISTINCT ON (h.migration) h.migration, h.name, h.checksum, 'down', 'rolled back',
+           %(who)s, %(host)s, %(version)s, pg_catalog.clock_timestamp(), 0
+      FROM qb.history h WHERE h.migration = ANY (%(ids)s) ORDER BY h.migration, h.run DESC
+    RETURNING run, migration
+)
+INSERT INTO qb.event (host, what, migration, run, detail)
+SELECT %(host)s, %(what)s, migration, run, %(detail)s FROM made
+"""
+
+# whether anything that the ledger knows stands, or stood, in the other tool's history
+SHARED = """
+SELECT EXISTS (SELECT FROM qb.history WHERE migration = ANY (%s) AND status <> 'running')
+    OR EXISTS (SELECT FROM qb.event
+                WHERE what IN ('adopted', 'imported') AND detail ->> 'from' = 'typeorm')
+"""
+
 # of every run since the last way back, so that neither direction is taken for edited
 ACCEPT = """
 WITH since AS (
@@ -140,6 +163,42 @@ def adopt(
                 [last, schema.fingerprint, schema.to_json()],
             )
     return last
+
+
+def take_over(conn: Connection, rows: Sequence[Adoption], detail: dict[str, Any]) -> None:
+    """Record migrations as applied that another tool has applied after what stands in the ledger.
+
+    They are replayed like those that qb ran: the baseline stays where it is.
+    """
+    given = json.dumps([{**asdict(each), "n": n} for n, each in enumerate(rows)], default=str)
+    told = {"host": platform.node(), "reason": "", "detail": json.dumps(detail)}
+    with durably(conn):
+        conn.execute(
+            ADOPT, {"rows": given, "version": qb_engine.__version__, "what": TAKEN, **told}
+        )
+
+
+def take_back(conn: Connection, ids: Sequence[str], detail: dict[str, Any]) -> None:
+    """Record migrations as rolled back that another tool has reverted."""
+    given = {
+        "ids": list(ids), "who": f"reverted by {detail.get('from', 'another tool')}",
+        "host": platform.node(), "version": qb_engine.__version__, "what": REVERTED,
+        "detail": json.dumps(detail),
+    }  # fmt: skip
+    with durably(conn):
+        conn.execute(BACK, given)
+
+
+def taken_over(conn: Connection) -> frozenset[int]:
+    """The runs that only say that another tool has applied a migration."""
+    found = conn.execute("SELECT run FROM qb.event WHERE what = %s", [TAKEN]).fetchall()
+    return frozenset(run for (run,) in found)
+
+
+def shared(conn: Connection, ids: Iterable[str]) -> bool:
+    """True when the ledger knows of TypeORM's history: it took it over, or qb has written to it."""
+    row = conn.execute(SHARED, [list(ids)]).fetchone()
+    return bool(row and row[0])
 
 
 def inherited(conn: Connection) -> Inherited:

@@ -144,7 +144,7 @@ TOOLS = {
             "typeorm",
             "migrations",
             ("timestamp", "name"),
-            'SELECT "timestamp", name FROM {} ORDER BY "timestamp"',
+            'SELECT "timestamp", name FROM {} ORDER BY id',
             _typeorm,
         ),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,6 +64,7 @@ class Migrations:
         self._reader = read
         self._known: dict[Entry, LoadedMigration | Broken] = {}
         self._looks: dict[Entry, Look] = {}
+        self._names: dict[Entry, Mapping[str, str]] = {}
         if entries is None:
             entries = [*map(self._keep, all), *map(self._keep, broken)]
         self.entries = tuple(entries)
@@ -156,6 +157,22 @@ class Migrations:
         found = self._looks.get(entry)
         if found is None:
             found = self._looks[entry] = listing.look(entry)
+        return found
+
+    def names_in_history(self, entry: Entry) -> Mapping[str, str]:
+        """What TypeORM calls the files of a migration, by their names; told without reading it."""
+        found = self._names.get(entry)
+        if found is None:
+            one = self._known.get(entry)
+            if isinstance(one, LoadedMigration):
+                found = {p.file: p.history_name for p in one.parts if p.history_name}
+            elif self.format == "typeorm" and not entry.folder:
+                found = {entry.path.name: entry.id} if entry.stamp else {}
+            else:
+                from qb_engine.migrations.typescript_file import names_in_history
+
+                found = names_in_history(entry.path, folder=entry.folder)
+            self._names[entry] = found
         return found
 
     def get(self, id: str) -> LoadedMigration:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qb_engine.errors import InputError
+from qb_engine.errors import InputError, QbError
 from qb_engine.migrations.listing import is_script
 from qb_engine.migrations.model import Part, PartKind, read_text
 from qb_engine.migrations.sent import statements_of
@@ -249,22 +250,27 @@ def _example(name: str) -> str:
     return f"{bare}{stamps.to_ms(stamps.new())}"
 
 
-def history_names(path: Path) -> tuple[str, ...]:
-    """What TypeORM calls the migrations of a file, or of the parts in a folder.
+def names_in_history(path: Path, *, folder: bool) -> dict[str, str]:
+    """What TypeORM calls the migrations of a file, or of the parts in a folder, by their files.
 
-    Those that cannot be read have none.
+    What cannot be read has none: reading it as a migration says what is wrong.
     """
-    from qb_engine.errors import QbError
-
-    files = [path] if path.is_file() else sorted(f for f in path.iterdir() if is_part(f.name))
-    found = []
+    if not folder:
+        files = [path] if is_script(path.name) else []
+    else:
+        files = [path / name for name in sorted(os.listdir(path)) if is_part(name)]
+    found = {}
     for file in files:
-        if is_script(file.name):
-            try:
-                found.append(history_name(file))
-            except QbError:
-                continue  # reading it as a migration says what is wrong
-    return tuple(found)
+        try:
+            found[file.name] = history_name(file)
+        except QbError:
+            continue
+    return found
+
+
+def history_names(path: Path) -> tuple[str, ...]:
+    """What TypeORM calls the migrations of a file, or of the parts in a folder."""
+    return tuple(names_in_history(path, folder=path.is_dir()).values())
 
 
 def history_name(file: Path) -> str:

@@ -11,7 +11,8 @@ from qb_engine.errors import QbError, RefusedError
 from qb_engine.execution import StepFailed, blocks
 from qb_engine.ledger.adopt import Adoption, What, adopt, own_runs
 from qb_engine.ledger.foreign import TOOLS
-from qb_engine.migrations import Broken
+from qb_engine.migrations import Broken, LoadedMigration
+from qb_engine.runner import beside
 from qb_engine.runner.crew import at_work
 from qb_engine.runner.validate import IGNORED, replay
 from qb_engine.schema import diff, snapshot
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.execution.place import Place
     from qb_engine.migrations import Entry
+    from qb_engine.runner.crew import Crew
     from qb_engine.schema import Difference, ObjectId
 
 SHOWN = 20  # differences that an error lists
@@ -116,8 +118,22 @@ def record(
                 code="cannot-adopt",
             )
         ledger.ensure(crew.control, place.target)
+        if what == "adopted":
+            _tell_typeorm(crew, rows)
         adopt(crew.control, place.target, rows, what, reason=reason, detail=detail)
     return len(rows)
+
+
+def _tell_typeorm(crew: Crew, rows: Sequence[Adoption]) -> None:
+    """Have TypeORM's own history say that these are applied, too; what it says already stays."""
+    migrations = crew.place.migrations
+    entries = {entry.id: entry for entry in migrations.entries}
+    found = [m for row in rows if isinstance(m := migrations.loaded(entries[row.migration]),
+                                             LoadedMigration)]  # fmt: skip
+    parts = [part for migration in found for part in migration.parts]
+    history = crew.history(parts)
+    if history is not None:
+        beside.rewrite(crew.control, history, parts, applied=True)
 
 
 def refuse_problems(entries: Sequence[Entry]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from qb_engine.database.message import ask
 from qb_engine.database.pooler import DIRECT, Sessions, as_found, sessions
 from qb_engine.execution import Executor, Policy, observer
 from qb_engine.ledger.install import reading
+from qb_engine.ledger.typeorm import History, appending, create, history_of, there
 from qb_engine.runner.lock import Held, marked_working, only_runner, working
 from qb_engine.schema import probe, snapshot
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from qb_engine.execution.executor import Retry
     from qb_engine.execution.place import Place
     from qb_engine.execution.sample import Sample
-    from qb_engine.migrations import LoadedMigration
+    from qb_engine.migrations import LoadedMigration, Part
     from qb_engine.runner.events import Kind
     from qb_engine.schema import Snapshot
 
@@ -41,6 +42,8 @@ PREPARING = ("prepare", "discard", "deallocate")  # words of who may touch prepa
 # the ledger's own commits need not be waited for.
 CONTROL = "SET synchronous_commit = off"
 NOT_WAITED_FOR = "SET LOCAL synchronous_commit = off"
+
+WHOLE = ("applied", "expanded", "contracted")  # of what is applied as far as it goes now
 
 
 class Baseline:
@@ -94,6 +97,7 @@ class Crew:
         self._numbers: list[int] = []  # of runs that are reserved, the next one last
         self._flushed = True
         self._prepares = False
+        self._history: History | None = None
         self._ledger = False
         self._baseline: Baseline | None = None
         self._acting: Connection | None = None
@@ -135,6 +139,37 @@ class Crew:
             known = self._baseline.sql if self._baseline is not None else None
             ledger.ensure(self.control, self.place.target, known)
             self._ledger = True
+
+    def history(self, parts: Iterable[Part]) -> History | None:
+        """TypeORM's table, made if it is not there, for parts that are recorded in it; else None.
+
+        A new one begins with what the ledger has as applied.
+        """
+        if not any(part.history_name for part in parts):
+            return None
+        if self._history is None:
+            found = history_of(self.control, self.place.project.config.typeorm)
+            if not there(self.control, found):
+                create(self.control, found)
+                self._fill(found)
+                self._schema = self._fingerprint = None
+            self._history = found
+        return self._history
+
+    def _fill(self, history: History) -> None:
+        """Tell a history that was just made of the migrations that are applied."""
+        known = ledger.standing(self.control) if ledger.exists(self.control) else {}
+        applied = sorted(
+            (s for s in known.values() if s.status in WHOLE), key=lambda each: each.last.run
+        )
+        entries = {entry.id: entry for entry in self.place.migrations.entries}
+        for each in applied:
+            if each.migration not in entries:
+                continue
+            names = self.place.migrations.names_in_history(entries[each.migration])
+            for file, name in names.items():
+                if each.status != "expanded" or not file.startswith("post"):
+                    self.control.execute(appending(history, name).encode())
 
     def begin(self, migration: LoadedMigration) -> int:
         """Record that a run starts, committed before its first statement; its number.

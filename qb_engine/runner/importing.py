@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from qb_engine.errors import InputError, RefusedError
@@ -66,24 +67,43 @@ def proposed(
 
     Raise RefusedError for a migration that did not end well.
     """
+    if tool.name == "typeorm" and table is None:
+        settings = migrations.project.config.typeorm
+        table = ".".join(filter(None, [settings.in_schema, settings.table]))
     records = read(conn, tool, table)
     for record in records:
         if not record.whole:
             raise _dirty(tool, record)
-    return matched(tool.name, table or tool.table, records, migrations.entries)
+    names: dict[str, Entry] = {}
+    if tool.name == "typeorm":
+        for entry in migrations.entries:
+            names |= dict.fromkeys(migrations.names_in_history(entry).values(), entry)
+    return matched(tool.name, table or tool.table, records, migrations.entries, names)
 
 
-def matched(tool: str, table: str, records: Sequence[Record], entries: Sequence[Entry]) -> Import:
-    """Records as entries; pure but for the bytes that Flyway's checksums are of."""
+def matched(
+    tool: str,
+    table: str,
+    records: Sequence[Record],
+    entries: Sequence[Entry],
+    names: Mapping[str, Entry] = MappingProxyType({}),
+) -> Import:
+    """Records as entries; pure but for the bytes that Flyway's checksums are of.
+
+    `names` are what the tool itself calls migrations, where that is all it goes by: another one
+    with the same version is not the same migration.
+    """
     stands = [entry for entry in entries if entry.stamp or entry.repeatable]
     by_key: dict[object, Entry] = {}
+    called = set(names.values())
     for entry in reversed(stands):
-        by_key[_of_entry(tool, entry)] = entry
+        if entry not in called:
+            by_key[_of_entry(tool, entry)] = entry
     found: dict[str, Taken] = {}
     unknown: list[str] = []
     edited: list[str] = []
     for record in records:
-        named = by_key.get(_of_record(tool, record))
+        named = names.get(record.name) or by_key.get(_of_record(tool, record))
         if named is not None:
             changed = _changed(tool, named, record)
             if changed and named.repeatable:

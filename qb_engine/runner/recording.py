@@ -20,7 +20,7 @@ from qb_engine.execution.executor import Unit
 from qb_engine.execution.failure import server_gone
 from qb_engine.execution.pooled import refuse_settings
 from qb_engine.ledger import PartRow, in_sync
-from qb_engine.runner import evidence
+from qb_engine.runner import beside, evidence
 from qb_engine.runner.crew import NOT_WAITED_FOR
 from qb_engine.runner.resume import settings_of
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from qb_engine.execution import Step
     from qb_engine.execution.sample import Sample
     from qb_engine.migrations import LoadedMigration, Part
+    from qb_engine.runner.beside import Keeping
     from qb_engine.runner.crew import Crew
 
 ENDED = ("applied", "expanded", "contracted", "rolled back")
@@ -82,6 +83,8 @@ class Recording:
         self.seen: list[Observation] = []
         self.samples: tuple[Sample, ...] = ()
         self._arranged: Sequence[Block] = ()
+        self._keeping: Keeping | None = None  # TypeORM's own history
+        self._names: tuple[str, ...] = ()  # in it, of what runs
         self._since = 0.0  # on the executor's clock
         self.seconds = 0.0  # of the whole run, once it has ended
 
@@ -101,6 +104,7 @@ class Recording:
         crew.take_up(self._migration, self.number)
         self._arranged = arranged
         self._begins = not kept
+        self._keep_history(arranged, parts)
         self._since = crew.executor.clock()
         whole = whole_parts(arranged, parts, down=self._status == "rolled back", kept=kept)
         with self.recorded():
@@ -113,15 +117,35 @@ class Recording:
                 self._block(block, whole[block.number])
             if not arranged:
                 self._insist(crew.acting, kept=NOT_ROLLED_BACK)
-                self._end((), (), last=True)
+                self._end((), (), last=True, told=self._told(None))
             crew.tidy()
         return tuple(self.seen)
 
     def units(self, arranged: Sequence[Block], parts: Sequence[Part]) -> list[Unit]:
         """The same blocks as part of a transaction that holds more than this run."""
         self._arranged = arranged
+        self._keep_history(arranged, parts)
         whole = whole_parts(arranged, parts, down=False)
         return [self._unit(block, whole[block.number]) for block in arranged]
+
+    def _keep_history(self, arranged: Sequence[Block], parts: Sequence[Part]) -> None:
+        """Have TypeORM's own history kept true, where it knows the migration."""
+        history = self._crew.history(parts)
+        if history is not None:
+            down = self._status == "rolled back"
+            self._keeping = beside.keeping(history, arranged, parts, down=down)
+            self._names = () if down else beside.names_of(parts)
+
+    def _shut_out(self, block: Block) -> None:
+        """Keep TypeORM's own runner out for the length of a transaction."""
+        if self._keeping is not None:
+            first = self._begins and block is self._arranged[0]
+            history, names = self._keeping.history, self._names
+            beside.shut_out(self._crew.acting, history, block, names, self._migration, first=first)
+
+    def _told(self, block: Block | None) -> tuple[str, ...]:
+        """What TypeORM's history is told with a block; None is the end of a run without any."""
+        return self._keeping.statements(block.number if block else 0) if self._keeping else ()
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
@@ -172,6 +196,7 @@ class Recording:
         def first() -> None:
             self._since = self._since or crew.executor.clock()
             del self.seen[before:]  # an earlier try was rolled back
+            self._shut_out(block)
             if block is self._arranged[0]:
                 self._remember(crew.acting)
 
@@ -189,7 +214,7 @@ class Recording:
             keep = ledger.keeping(
                 self._control, self.number, seen, parts, status, prepared=crew.prepared
             )
-            return (*ends, keep)
+            return (*ends, *self._told(block), keep)
 
         def closed(seen: tuple[Observation, ...], answers: Sequence[PGresult]) -> None:
             self.seen[before:] = seen
@@ -211,6 +236,9 @@ class Recording:
                 step.number, step.statement.sql, str(step.statement.source), step.part, None
             )
             if block is self._arranged[0]:
+                if self._keeping is not None and self._begins:
+                    history, names = self._keeping.history, self._names
+                    beside.refuse_applied(self._control, history, names, self._migration)
                 self._remember(self._crew.acting)
             there = evidence.before(self._crew.acting, step.statement)
             ledger.record_steps(self._control, self.number, [blank], "running", there)
@@ -221,7 +249,7 @@ class Recording:
                 ledger.record_steps(self._control, self.number, [blank], "failed")
                 raise
             self.seen += seen
-            self._end(seen, parts, last=False)
+            self._end(seen, parts, last=False, told=self._told(block))
             if last:
                 self._insist(self._crew.acting, kept=NOT_ROLLED_BACK)
                 self._end((), (), last=True)
@@ -259,9 +287,21 @@ class Recording:
         if samples and not self._control.closed:
             ledger.record_samples(self._control, self.number, samples, self._since)
 
-    def _end(self, seen: Sequence[Observation], parts: Sequence[PartRow], *, last: bool) -> None:
-        """Record what ran outside a transaction, and the end of the run with the last of it."""
+    def _end(
+        self,
+        seen: Sequence[Observation],
+        parts: Sequence[PartRow],
+        *,
+        last: bool,
+        told: Sequence[str] = (),
+    ) -> None:
+        """Record what ran outside a transaction, and the end of the run with the last of it.
+
+        `told` is SQL for TypeORM's own history.
+        """
         with _durably(self._control):
+            for sql in told:
+                self._control.execute(sql.encode())
             status = self._status if last else ""
             seconds = ledger.keep(self._control, self.number, seen, parts, status)
             if last and self._also is not None:

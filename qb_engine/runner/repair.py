@@ -11,7 +11,7 @@ from qb_engine import ledger
 from qb_engine.errors import QbError, RefusedError
 from qb_engine.ledger import PartRow
 from qb_engine.ledger.decisions import decide, disown, settle, settle_parts
-from qb_engine.runner import lock
+from qb_engine.runner import beside, lock
 from qb_engine.runner.crew import at_work
 from qb_engine.runner.leftovers import (
     HalfDetached,
@@ -199,6 +199,7 @@ def accept(place: Place, case: Case, reason: str, *, outcome: Outcome = "") -> R
         status = _accepted(case, back=back)
         rows = [PartRow(p.file, p.kind, "undone" if back else "applied", "mixed")
                 for p in (case.migration.parts if case.migration else ())]  # fmt: skip
+        history = crew.history(case.migration.parts) if case.migration else None
         sums = None
         if case.migration is not None and not case.undoing:
             sums = {
@@ -214,6 +215,9 @@ def accept(place: Place, case: Case, reason: str, *, outcome: Outcome = "") -> R
                 settle_parts(crew.control, case.run.run, rows)
             if back and case.migration is not None:
                 forget_backfill(crew.control, case.migration)
+            if case.migration is not None and history is not None:
+                parts = case.migration.parts if back or status != "expanded" else case.parts
+                beside.rewrite(crew.control, history, parts, applied=not back)
             told: dict[str, Any] = {
                 "as": status,
                 "not_run": [s.sql for s in case.steps if not s.stands],

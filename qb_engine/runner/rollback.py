@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from qb_engine import ledger
 from qb_engine.errors import InputError, QbError, RefusedError
 from qb_engine.ledger.decisions import last_detail
+from qb_engine.runner import beside
 from qb_engine.runner.crew import at_work
 from qb_engine.runner.ran import Ran
 from qb_engine.runner.run import arranged
@@ -44,6 +45,7 @@ def roll_back(
     when later ones are applied that may stand on it (unless `out_of_order`).
     """
     with at_work(place, patience) as crew:
+        beside.settle(crew)
         names = [only] if only else _chosen(place, crew.control, to, steps)
         migrations = [file_of(place, name) for name in names]
         if len(migrations) > 1:

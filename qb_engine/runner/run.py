@@ -13,7 +13,7 @@ from qb_engine.constraints.rules import rules_of
 from qb_engine.errors import QbError, RefusedError
 from qb_engine.execution import StepFailed, blocks
 from qb_engine.execution.blocks import without_effect
-from qb_engine.runner import agreed, contracted
+from qb_engine.runner import agreed, beside, contracted
 from qb_engine.runner.crew import at_work
 from qb_engine.runner.ran import Ran
 from qb_engine.runner.recording import Recording, forget_backfill, wants_to_be_alone
@@ -58,6 +58,7 @@ def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
     crew.terminate = request.terminate or 0.0
     if place.migrations.entries:
         crew.expect_ledger()  # while the migrations are read
+    beside.settle(crew)
     states = status(control, place.migrations)
     todo = _selected(states, place.migrations, request)
     loaded = {s.migration: place.migrations.get(s.migration) for s in todo}  # a broken one raises
@@ -69,7 +70,16 @@ def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
     together = _together(todo, loaded) if request.atomic == "all" else []
     try:
         if together:
-            done += run_together(crew, together, verify_first=request.verify_first)
+            try:
+                done += run_together(crew, together, verify_first=request.verify_first)
+            except beside.Meanwhile as error:
+                beside.settle(crew)
+                rest = [s for s in todo if s.migration != error.migration]
+                note = "TypeORM has applied it meanwhile"
+                done.append(Ran(error.migration, "applied", 0.0, note=note))
+                if rest:
+                    again = replace(request, to=rest[-1].migration, steps=None, only=None)
+                    done += run_with(crew, again)
             return tuple(done)
         for ahead, state in zip(reversed(range(len(todo))), todo):
             crew.ahead = ahead
@@ -78,7 +88,11 @@ def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
             if waits and fills.get(migration.id) != "completed":
                 done.append(Ran(migration.id, "expanded", 0.0, note=state.note))
                 break
-            ran = _one(crew, migration, state, request)
+            try:
+                ran = _one(crew, migration, state, request)
+            except beside.Meanwhile:
+                beside.settle(crew)
+                ran = Ran(migration.id, "applied", 0.0, note="TypeORM has applied it meanwhile")
             done.append(ran)
             if ran.status in ("expanded", "not met"):
                 break
@@ -214,6 +228,7 @@ def _apply(
     """Run the parts of one migration; record its run whatever happens."""
     rules = rules_of(migration, crew.place.project.root, parts)  # a broken one raises
     crew.ensure_ledger()
+    crew.history(parts)
     status = becomes(migration, parts)
     if status == "contracted":
         _insist_on_backfill(crew.control, migration)

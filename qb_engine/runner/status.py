@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.ledger import Standing
     from qb_engine.migrations import Entry, LoadedMigration, Migrations
+    from qb_engine.runner.beside import Beside
 
 State = Literal[
     "pending", "applied", "expanded", "backfilling", "contracted", "partial", "edited", "broken",
@@ -47,6 +48,7 @@ class Status:
     down: bool = False  # a partial one that stopped on its way back
     down_edited: bool = False  # its way back is not the one that was there when it was applied
     repeatable: bool = False  # runs again whenever it changes, in no order
+    beside: str = ""  # TypeORM's history says otherwise: since, gone, partly
 
 
 class Shape(NamedTuple):
@@ -63,8 +65,30 @@ def status(conn: Connection, migrations: Migrations) -> tuple[Status, ...]:
 
     Only what is not applied, or is not what was applied, is read; see `states`.
     """
+    from qb_engine.runner.beside import compare  # where a project has migrations of TypeORM
+
     known = ledger.standing(conn) if ledger.exists(conn) else {}
-    return states(migrations, known, backfill_states(conn), backfill_checksums(conn))
+    found = states(migrations, known, backfill_states(conn), backfill_checksums(conn))
+    besides = compare(conn, migrations, known)
+    return found if besides is None else tuple(_beside(each, besides) for each in found)
+
+
+def _beside(status: Status, found: Beside) -> Status:
+    """How a migration stands that TypeORM's history and the ledger do not agree on."""
+    if status.migration in found.since:
+        todo = "qb run takes it over" if found.shared else "take it over: qb typeorm adopt"
+        state: State = "broken" if status.state == "broken" else "applied"
+        note = f"applied by TypeORM; {todo}"
+        if state == "broken":
+            note = f"{status.note}; {note}"
+        return replace(status, state=state, who="TypeORM", note=note, beside="since")
+    if status.migration in found.gone:
+        note = "TypeORM's history has it no more"
+        return replace(status, note="; ".join(filter(None, [status.note, note])), beside="gone")
+    if status.migration in found.partly:
+        note = "TypeORM has applied a part of it"
+        return replace(status, note="; ".join(filter(None, [status.note, note])), beside="partly")
+    return status
 
 
 def states(

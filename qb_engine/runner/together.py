@@ -53,6 +53,7 @@ def run_together(
     root = crew.place.project.root
     held = [rules_of(m, root, m.before_backfill()) for m in migrations]  # a broken one raises
     crew.ensure_ledger()
+    crew.history(part for migration in migrations for part in migration.parts)
     started = crew.fingerprint()
     numbers = [ledger.begin(crew.control, m, "up", started) for m in migrations]
     recordings: list[Recording] = []
@@ -120,7 +121,7 @@ def _refuse(
         raise RefusedError(
             f"{migration.id} has no statement to run in a transaction",
             where=str(migration.path),
-            why="it is a backfill alone",
+            why="it is a backfill alone" if migration.backfill else "its up does nothing",
             todo="run it by itself: qb run",
             code="not-together",
         )

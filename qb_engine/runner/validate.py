@@ -10,7 +10,8 @@ from qb_engine import ledger
 from qb_engine.errors import InputError
 from qb_engine.execution import Executor, blocks, steps_where
 from qb_engine.execution.failure import StepFailed
-from qb_engine.ledger.adopt import inherited
+from qb_engine.ledger.adopt import inherited, taken_over
+from qb_engine.runner import beside
 from qb_engine.runner.rollback import file_of
 from qb_engine.runner.status import WHOLE
 from qb_engine.schema import diff, snapshot
@@ -61,7 +62,12 @@ def validate(place: Place) -> Validation:
                 code="not-applied",
             )
         base = ledger.baseline(conn).sql
-        ran = [(m, applied_blocks(conn, m, run)) for m, run in standing_runs(place, conn)]
+        taken = taken_over(conn)
+        ran = [
+            (m, applied_blocks(conn, m, run, taken=run.run in taken))
+            for m, run in standing_runs(place, conn)
+        ]
+        besides = beside.compare(conn, place.migrations)
         adopted = adopted_ids(conn)
         now = snapshot(conn)
     server = scratch(place.project, place.scratch_url, place.opened)
@@ -81,6 +87,9 @@ def validate(place: Place) -> Validation:
         finally:
             left.close()
             right.close()
+    if besides is not None:
+        history = besides.history
+        differences = tuple(d for d in differences if not beside.of_history(d.id, history))
     order = tuple(each for each in differences if each.of_order)
     rest = tuple(each for each in differences if not each.of_order)
     return Validation(names, rest, (*replayed.missing, *found.missing), order=order)
@@ -122,8 +131,15 @@ def adopted_ids(conn: Connection) -> tuple[str, ...]:
     return tuple(names[run] for run in runs)
 
 
-def applied_blocks(conn: Connection, migration: LoadedMigration, run: Run) -> tuple[Block, ...]:
-    """The blocks of one run that are committed on the target; all of them when it is whole."""
+def applied_blocks(
+    conn: Connection, migration: LoadedMigration, run: Run, *, taken: bool = False
+) -> tuple[Block, ...]:
+    """The blocks of one run that are committed on the target; all of them when it is whole.
+
+    Of one that another tool ran, and that was `taken` over, no step is recorded.
+    """
+    if taken:
+        return blocks(migration.parts if run.status == "applied" else migration.before_backfill())
     steps = ledger.steps(conn, run.run)
     files = {step.part for step in steps}
     done = {step.number for step in steps if step.status == "done"}
