@@ -15,7 +15,7 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.service import RPCError
 
 from qb_engine import backfill
-from qb_engine.backfill.driving import loop, names, resources, temporal
+from qb_engine.backfill.driving import loop, names, temporal
 from qb_engine.backfill.driving.metrics import Meter, exporting, page
 from qb_engine.database import Target
 from qb_engine.database.pool import Pool
@@ -201,7 +201,7 @@ def test_what_a_worker_takes_is_in_the_ledger(driven: Case) -> None:
     driven.counted(2_000)
     migration = driven.filling(slow=0.002, batch_size=50)
     driven.start(migration)
-    (usage,) = until("it is written down", lambda: resources.workers(driven.conn))
+    (usage,) = until("it is written down", lambda: driven.progress().workers)
     assert usage.lanes == 1
     assert usage.rss_bytes > 10_000_000
     assert usage.cpu_share >= 0

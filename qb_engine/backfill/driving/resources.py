@@ -8,10 +8,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from qb_engine.database.pool import Pool
 
 PULSE_S = 2.0
-LATE_S = 30  # a worker that has not written for this long is not shown
 
 WRITE = """
 INSERT INTO qb.worker (id, lanes, concurrency, rss_bytes, cpu_share, server_cpu_share)
@@ -32,30 +29,8 @@ ON CONFLICT (id) DO UPDATE SET (lanes, rss_bytes, cpu_share, server_cpu_share, s
        pg_catalog.clock_timestamp())
 """
 FORGET = "DELETE FROM qb.worker WHERE seen_at < clock_timestamp() - interval '1 day'"
-READ = """
-SELECT id, lanes, concurrency, rss_bytes, cpu_share, server_cpu_share, seen_at FROM qb.worker
-WHERE seen_at > clock_timestamp() - make_interval(secs => %s) ORDER BY id
-"""
 
 log = logging.getLogger("qb.worker")
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What a worker took lately. A share of 1.0 is one core; None: not to be seen from there."""
-
-    worker: str
-    lanes: int
-    concurrency: int
-    rss_bytes: int
-    cpu_share: float
-    server_cpu_share: float | None
-    seen_at: datetime
-
-
-def workers(conn: psycopg.Connection[Any]) -> tuple[Usage, ...]:
-    """The workers that were busy in the last half minute, on whatever machine, by the ledger."""
-    return tuple(Usage(*row) for row in conn.execute(READ, [LATE_S]))
 
 
 def rss(pid: int | None = None) -> int:

@@ -15,6 +15,7 @@ from qb_engine.backfill.advance import advance
 from qb_engine.backfill.batches import segment
 from qb_engine.backfill.throttle import holds, tuning
 from tests.backfill.conftest import ID, Case, until
+from tests.backfill.throttle import spans
 
 GATE = {"sql": {"query": "SELECT says, 'because', 'the gate opens' FROM gate"}}
 
@@ -62,7 +63,7 @@ def running(case: Case, lanes: int = 1) -> Iterator[Lane]:
 
 
 def held(case: Case) -> Any:
-    return until("a signal holds it", lambda: holds.current(case.conn, ID))[0]
+    return until("a signal holds it", lambda: spans.current(case.conn, ID))[0]
 
 
 def gate(case: Case, says: str) -> None:
@@ -96,8 +97,8 @@ def test_a_lane_that_is_held_says_why_and_goes_on_when_let_go(case: Case) -> Non
         until("the lane ends", lambda: lane.ended)
         assert lane.ended == "done"
     assert case.writes() == {1: 3_000}
-    assert holds.current(case.conn, ID) == ()
-    (past,) = holds.past(case.conn, ID)
+    assert spans.current(case.conn, ID) == ()
+    (past,) = spans.past(case.conn, ID)
     assert past.until is not None
     assert past.until > past.since
     assert case.sql("SELECT held_by FROM qb.batch WHERE waited_ms > 10 ORDER BY at") == [("sql",)]
@@ -113,7 +114,7 @@ def test_a_lane_that_is_held_hears_what_is_wanted(case: Case, wanted: Any) -> No
         until("the lane ends", lambda: lane.ended, 10)
         assert lane.ended == wanted
     assert case.writes() == {0: 3_000}
-    assert holds.past(case.conn, ID)[0].until is not None
+    assert spans.past(case.conn, ID)[0].until is not None
 
 
 def test_a_lane_that_is_held_is_let_go_by_a_tune(case: Case) -> None:
@@ -152,16 +153,16 @@ def test_a_lane_that_starts_over_is_held_since_its_former_self_was(case: Case) -
     gated(case)
     with running(case):
         before = held(case)
-    assert holds.current(case.conn, ID) == (before,)
+    assert spans.current(case.conn, ID) == (before,)
     epoch = case.one("SELECT epoch FROM qb.segment")
     with running(case) as lane:
         until("it is claimed again", lambda: case.one("SELECT epoch FROM qb.segment") == epoch + 1)
         until("it is told again", lambda: lane.throttled)
-        assert holds.current(case.conn, ID) == (before,)
+        assert spans.current(case.conn, ID) == (before,)
         assert case.one("SELECT held_since FROM qb.segment") == before.since
         gate(case, "go")
         until("the lane ends", lambda: lane.ended)
-    assert len(holds.past(case.conn, ID)) == 1
+    assert len(spans.past(case.conn, ID)) == 1
 
 
 def test_slow_is_slower_and_recorded_once(case: Case) -> None:
@@ -169,7 +170,7 @@ def test_slow_is_slower_and_recorded_once(case: Case) -> None:
     with running(case) as lane:
         until("the lane ends", lambda: lane.ended, 30)
     assert case.writes() == {1: 1_000}
-    (past,) = holds.past(case.conn, ID)
+    (past,) = spans.past(case.conn, ID)
     assert (past.says, past.signal) == ("slow", "sql")
     assert past.until is not None
     assert case.one("SELECT count(*) FROM qb.batch WHERE held_by = 'sql' AND waited_ms >= 40") >= 10
@@ -238,7 +239,7 @@ def test_time_that_is_waited_is_written_down(case: Case) -> None:
         held(case)
         gate(case, "go")
         until("the lane ends", lambda: lane.ended)
-    (past,) = holds.past(case.conn, ID)
+    (past,) = spans.past(case.conn, ID)
     assert past.until is not None
     lasted = (past.until - past.since).total_seconds()
     waited = case.one("SELECT waited_ms FROM qb.batch WHERE held_by = 'sql'")

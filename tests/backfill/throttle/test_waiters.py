@@ -10,8 +10,9 @@ import psycopg
 import pytest
 
 from qb_engine.backfill.advance import advance
-from qb_engine.backfill.throttle import holds, watcher
+from qb_engine.backfill.throttle import watcher
 from tests.backfill.conftest import ID, Case, until
+from tests.backfill.throttle import spans
 from tests.backfill.throttle.test_holding import running
 
 
@@ -51,7 +52,7 @@ def test_a_batch_that_somebody_waits_for_is_cancelled_and_made_smaller(blocking:
         application.start()
         until("the application goes on", lambda: application.done, 8)
         until("a smaller batch is written", lambda: case.one("SELECT count(*) FROM qb.batch"))
-        (found,) = holds.current(case.conn, ID)
+        (found,) = spans.current(case.conn, ID)
     assert found.signal == "lock_waiters"
     assert "1 session waited" in found.reason
     assert "cancelled" in found.reason
