@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 
 from qb_engine.backfill import finish, kinds, records, sync, validate
 from qb_engine.backfill.driving.payloads import ENDED, Next
+from qb_engine.backfill.limits import limit
 from qb_engine.backfill.records import Pass, Row
 from qb_engine.backfill.walk import barrier, split, statements
 from qb_engine.ledger import in_sync
@@ -89,8 +90,7 @@ def _due(conn: Connection, row: Row) -> int | None:
     if unseen is None or any(each.quarantined for each in done):
         return None
     with conn.transaction():
-        _set(conn, "lock_timeout", LOCK_MS)
-        _set(conn, "statement_timeout", LOOK_MS)
+        limit(conn, LOCK_MS, LOOK_MS)
         return last + 1 if _one(conn, unseen) else None
 
 
@@ -162,7 +162,7 @@ def _freeze(conn: Connection, row: Row) -> None:
         now = records.read(conn, spec.id, lock=True)
         if now is None or now.frozen:
             return
-        _set(conn, "lock_timeout", LOCK_MS)
+        limit(conn, LOCK_MS)
         guess = split.estimate(conn, spec)
         counted = _timed(conn, COUNT_MS, lambda: _one(conn, statements.needing(spec)))
         total = guess if counted is None else counted
@@ -210,16 +210,12 @@ def _timed(conn: Connection, ms: int, ask: Callable[[], Any]) -> Any:
     """The answer, or None when it takes longer than `ms`; inside a transaction."""
     try:
         with conn.transaction():
-            _set(conn, "statement_timeout", ms)
+            limit(conn, LOCK_MS, ms)
             answer = ask()
     except psycopg.errors.QueryCanceled:
         return None
-    _set(conn, "statement_timeout", 0)
+    limit(conn, LOCK_MS, 0)
     return answer
-
-
-def _set(conn: Connection, name: LiteralString, ms: int) -> None:
-    conn.execute("SELECT set_config(%s, %s, true)", [name, str(ms)])
 
 
 def _one(conn: Connection, query: psycopg.sql.Composed) -> Any:

@@ -15,6 +15,7 @@ from qb_engine.backfill.before import checks, estimate
 from qb_engine.backfill.driving import loop, names, temporal, worker_process
 from qb_engine.backfill.driving.payloads import ENDED, Job
 from qb_engine.backfill.driving.temporal import Place
+from qb_engine.backfill.limits import limit
 from qb_engine.backfill.options import declared_options
 from qb_engine.backfill.records import Row
 from qb_engine.backfill.reporting.measure import Progress, progress
@@ -250,7 +251,7 @@ def _write_down(
             )
             return f"it goes on from where it was {now.state}"
         if now is not None:
-            db.execute("SELECT set_config('lock_timeout', %s, true)", [str(orders.SETTLE_MS)])
+            limit(db, orders.SETTLE_MS)
             in_sync.drop(db, spec.id)
             db.execute("DELETE FROM qb.backfill WHERE id = %s", [spec.id])
         records.make(db, spec, split.estimate(db, spec), queue, workflow)

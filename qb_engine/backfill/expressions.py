@@ -11,6 +11,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg import sql
 
+from qb_engine.backfill.limits import limit
 from qb_engine.backfill.walk.statements import expression
 
 Connection = psycopg.Connection[Any]
@@ -40,7 +41,6 @@ _CALLS = re.compile(r":(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)")
 _WHOLE_ROW = re.compile(r":varattno 0\b")
 _SYSTEM_COLUMN = re.compile(r":varattno -\d")
 _OF_NOW = ("SQLVALUEFUNCTION", "CURRENTOFEXPR")
-_VOLATILITY: dict[str, Volatility] = {"i": "immutable", "s": "stable", "v": "volatile"}
 
 # Built-in functions that are only stable because of the session's settings: the same settings, the
 # same result. A worker's sessions all have the same.
@@ -82,7 +82,7 @@ def read(conn: Connection, schema: str, table: str, texts: Mapping[str, str]) ->
     """
     found = {}
     with conn.transaction(force_rollback=True):
-        conn.execute("SELECT set_config('lock_timeout', %s, true)", [str(LOCK_MS)])
+        limit(conn, LOCK_MS)
         for name, text in texts.items():
             found[name] = _one(conn, schema, table, text)
     return found

@@ -9,6 +9,7 @@ import psycopg
 
 from qb_engine.backfill import records
 from qb_engine.backfill.driving.payloads import ENDED
+from qb_engine.backfill.limits import limit
 from qb_engine.backfill.throttle import tuning
 from qb_engine.errors import InputError, RefusedError
 
@@ -74,7 +75,7 @@ def settled(conn: Connection, backfill: str, state: records.State) -> bool:
     """Wait for the batches in flight, then write the state down; False when they take too long."""
     try:
         with conn.transaction():
-            conn.execute("SELECT set_config('lock_timeout', %s, true)", [str(SETTLE_MS)])
+            limit(conn, SETTLE_MS)
             conn.execute(
                 "SELECT FROM qb.segment WHERE backfill = %s ORDER BY number FOR UPDATE", [backfill]
             )

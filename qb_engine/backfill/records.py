@@ -11,6 +11,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from qb_engine.backfill.batches.batch import Held
+from qb_engine.backfill.limits import limit
 from qb_engine.backfill.options import Options
 from qb_engine.backfill.spec import SetColumn, Spec
 from qb_engine.backfill.walk.keys import KeyColumn
@@ -263,7 +264,7 @@ def reclaim(
     `done` when its last batch was committed after all; `fenced` when somebody else has it.
     """
     with conn.transaction():  # what is left of that connection may hold the row for a while
-        conn.execute("SELECT set_config('lock_timeout', %s, true)", [str(lock_ms)])
+        limit(conn, lock_ms)
         found = conn.execute(
             "UPDATE qb.segment SET epoch = epoch + 1, worker = %s"
             " WHERE backfill = %s AND number = %s AND epoch = %s AND status <> 'open'"

@@ -20,6 +20,7 @@ import psycopg
 from psycopg import sql
 
 from qb_engine.backfill import expressions
+from qb_engine.backfill.limits import limit
 from qb_engine.backfill.walk.statements import expression
 from qb_engine.errors import InputError, RefusedError
 from qb_engine.ledger import in_sync
@@ -268,7 +269,7 @@ def function(sync: Sync, name: str, path: sql.Composable) -> sql.Composed:
 def _install(conn: Connection, spec: Spec) -> None:
     sync = settle(conn, spec)
     with conn.transaction():
-        conn.execute("SELECT set_config('lock_timeout', %s, true)", [str(LOCK_MS)])
+        limit(conn, LOCK_MS)
         schemas = conn.execute("SELECT pg_catalog.current_schemas(false)::text[]").fetchall()[0][0]
         path = _commas(map(sql.Identifier, (*schemas, "pg_temp")))
         conn.execute(function(sync, spec.table, path))
@@ -361,11 +362,8 @@ def _judge_together(conn: Connection, spec: Spec, columns: Mapping[str, Any]) ->
             sql.Identifier(spec.schema, spec.table), expression(spec.where), has
         )
         with conn.transaction():
-            conn.execute(
-                "SELECT set_config('constraint_exclusion', 'on', true),"
-                " set_config('lock_timeout', %s, true)",
-                [str(LOCK_MS)],
-            )
+            limit(conn, LOCK_MS)
+            conn.execute("SET LOCAL constraint_exclusion = on")
             plan = conn.execute(asked).fetchall()[0][0][0]["Plan"]
         if plan.get("One-Time Filter") != "false":
             empty = [

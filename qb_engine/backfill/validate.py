@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 
 from qb_engine.backfill import expressions
 from qb_engine.backfill.batches import quarantine
+from qb_engine.backfill.limits import limit
 from qb_engine.backfill.records import Row
 from qb_engine.backfill.walk import statements
 from qb_engine.errors import QbError
@@ -249,12 +250,6 @@ def _comparable(conn: Connection, spec: Spec) -> tuple[tuple[Any, ...], tuple[st
 
 def _compare(spec: Spec, lo: Any, hi: Any, xid: str, most: int, skip: int) -> sql.Composed:
     """How many rows of a range hold what a batch wrote, were written since, and are wrong."""
-    wrong = sql.SQL(" OR ").join(
-        sql.SQL("{}::text IS DISTINCT FROM {}::{}::text").format(
-            sql.Identifier(c.name), statements.expression(c.sql), sql.SQL(c.type)
-        )
-        for c in spec.set
-    )
     return sql.SQL(
         "SELECT count(*) FILTER (WHERE mine), count(*) FILTER (WHERE NOT mine),"
         " count(*) FILTER (WHERE wrong), (array_agg(key) FILTER (WHERE wrong))[1:{shown}]"
@@ -265,7 +260,7 @@ def _compare(spec: Spec, lo: Any, hi: Any, xid: str, most: int, skip: int) -> sq
         shown=sql.Literal(SHOWN),
         key=statements.key_text(spec),
         xid=sql.Literal(xid),
-        wrong=wrong,
+        wrong=statements.changes(spec),
         table=statements.named(spec),
         within=statements.within(spec, lo, hi),
         order=statements.key_order(spec),
@@ -278,9 +273,6 @@ def _compare(spec: Spec, lo: Any, hi: Any, xid: str, most: int, skip: int) -> sq
 def _reading(conn: Connection, ms: int) -> Iterator[None]:
     """A transaction that may only read, and that no statement of it may hold open for long."""
     with conn.transaction():
-        conn.execute(
-            "SELECT set_config('transaction_read_only', 'on', true),"
-            " set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
-            [str(LOCK_MS), str(ms)],
-        )
+        conn.execute("SET TRANSACTION READ ONLY")
+        limit(conn, LOCK_MS, ms)
         yield

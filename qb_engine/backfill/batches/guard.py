@@ -16,6 +16,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from qb_engine.backfill import kinds
+from qb_engine.backfill.limits import limit
 from qb_engine.backfill.walk import statements
 from qb_engine.errors import RefusedError
 from qb_engine.secrets import mask
@@ -113,11 +114,7 @@ def look(conn: Connection, spec: Spec, lo: Key, hi: Key, keys: int) -> Explained
     """
     try:
         with conn.transaction():
-            conn.execute(
-                "SELECT set_config('lock_timeout', %(ms)s, true),"
-                " set_config('statement_timeout', %(ms)s, true)",
-                {"ms": str(LOOK_MS)},
-            )
+            limit(conn, LOOK_MS, LOOK_MS)
             edge = conn.execute(statements.boundary(spec, lo, hi, keys)).fetchone()
             end = edge[0] if edge else hi
             if lo is None and end is None:

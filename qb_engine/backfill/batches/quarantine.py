@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 from qb_engine.backfill import kinds
 from qb_engine.backfill.batches import batch, failures, recovery
 from qb_engine.backfill.batches.batch import Held, Limits
+from qb_engine.backfill.limits import limit
 from qb_engine.backfill.spec import Spec
 from qb_engine.backfill.walk import statements
 from qb_engine.errors import QbError, RefusedError
@@ -249,11 +250,7 @@ def _written(
 ) -> State | None:
     """What `_write` does in one transaction."""
     with conn.transaction():
-        conn.execute(
-            "SELECT set_config('lock_timeout', %s, true),"
-            " set_config('statement_timeout', %s, true)",
-            [str(limits.lock_ms), str(limits.statement_ms)],
-        )
+        limit(conn, limits.lock_ms, limits.statement_ms)
         stands = conn.execute(
             "SELECT state FROM qb.backfill WHERE id = %s FOR SHARE", [one.id]
         ).fetchone()

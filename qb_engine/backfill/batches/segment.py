@@ -14,6 +14,7 @@ from qb_engine.backfill.batches import batch, quarantine
 from qb_engine.backfill.batches.batch import Around, Fenced, Halted, Limits
 from qb_engine.backfill.batches.guard import Guard
 from qb_engine.backfill.batches.mending import ERRORS, Link, Mending, Stopped
+from qb_engine.backfill.limits import limit
 from qb_engine.backfill.spec import Spec
 from qb_engine.backfill.throttle import Throttle
 
@@ -138,7 +139,7 @@ def _claim(
     conn: Connection, backfill: str, lane: int, means: Means
 ) -> tuple[batch.Held, int] | None:
     with conn.transaction():  # a zombie's batch may hold the row: it is waited for, not for ever
-        conn.execute("SELECT set_config('lock_timeout', %s, true)", [str(means.limits.lock_ms)])
+        limit(conn, means.limits.lock_ms)
         return records.claim(conn, backfill, lane, means.worker)
 
 

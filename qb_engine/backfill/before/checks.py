@@ -9,6 +9,7 @@ from psycopg import sql
 
 from qb_engine.backfill import kinds, records, sync
 from qb_engine.backfill.batches import failures
+from qb_engine.backfill.limits import limit
 from qb_engine.backfill.records import Row
 from qb_engine.backfill.spec import Spec, checksum
 from qb_engine.backfill.walk import statements
@@ -83,7 +84,7 @@ def sound(db: Connection, spec: Spec) -> None:
     for part, query in checks:
         try:
             with db.transaction():
-                db.execute("SELECT set_config('lock_timeout', %s, true)", [str(LOCK_MS)])
+                limit(db, LOCK_MS)
                 db.execute(sql.SQL("EXPLAIN ") + query)
         except psycopg.errors.InsufficientPrivilege as error:
             raise server_error(f"checking the backfill of {spec.id}", error) from None

@@ -17,6 +17,7 @@ from psycopg import sql
 
 from qb_engine.backfill import expressions, kinds, pace
 from qb_engine.backfill.before.surroundings import Surroundings, Trigger, surroundings
+from qb_engine.backfill.limits import limit
 from qb_engine.backfill.reporting.forecast import SWEEP
 from qb_engine.backfill.throttle import settings
 from qb_engine.backfill.throttle.look import Look
@@ -257,11 +258,7 @@ def _sample(conn: Connection, spec: Spec, lo: Key, hi: Key, keys: int) -> Sample
     explain = sql.SQL("EXPLAIN (ANALYZE, WAL, TIMING OFF, FORMAT JSON) ")
     try:
         with conn.transaction(force_rollback=True):
-            conn.execute(
-                "SELECT set_config('lock_timeout', %s, true),"
-                " set_config('statement_timeout', %s, true)",
-                [str(LOCK_MS), str(SAMPLE_MS)],
-            )
+            limit(conn, LOCK_MS, SAMPLE_MS)
             edge = conn.execute(statements.boundary(spec, lo, hi, keys)).fetchone()
             end = edge[0] if edge else hi
             seen = keys if edge else conn.execute(statements.count(spec, lo, end)).fetchall()[0][0]
@@ -381,11 +378,7 @@ def _quickly(conn: Connection, ms: int, ask: Callable[[], Any]) -> Any:
     """The answer, or None when it takes longer than `ms`."""
     try:
         with conn.transaction():
-            conn.execute(
-                "SELECT set_config('lock_timeout', %s, true),"
-                " set_config('statement_timeout', %s, true)",
-                [str(LOCK_MS), str(ms)],
-            )
+            limit(conn, LOCK_MS, ms)
             return ask()
     except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
         return None

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from qb_engine.backfill import kinds
 from qb_engine.backfill.before import checks
+from qb_engine.backfill.limits import limit
 from qb_engine.backfill.spec import Spec, describe
 from qb_engine.backfill.walk import statements
 from qb_engine.errors import StatementError
@@ -231,11 +232,7 @@ def _undone(conn: Connection, *, read_only: bool = False) -> Iterator[None]:
     with conn.transaction(force_rollback=True):
         if read_only:
             conn.execute("SET TRANSACTION READ ONLY")
-        conn.execute(
-            "SELECT set_config('lock_timeout', %s, true),"
-            " set_config('statement_timeout', %s, true)",
-            [str(LOCK_MS), str(STATEMENT_MS)],
-        )
+        limit(conn, LOCK_MS, STATEMENT_MS)
         yield
 
 

@@ -292,7 +292,10 @@ def _awaited(coroutine: Any) -> object:
 
     try:
         asyncio.get_running_loop()
-    except RuntimeError:
+        outside = False
+    except RuntimeError:  # so it says that there is none
+        outside = True
+    if outside:
         return asyncio.run(wait())
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, wait()).result()

@@ -226,11 +226,11 @@ def write(spec: Spec, lo: Key, hi: Key, *, late: bool = False) -> sql.Composed:
         return update
     update += sql.SQL(" AND ") + expression(spec.where)
     if late:
-        update += sql.SQL(" AND ") + _changes(spec)
+        update += sql.SQL(" AND ") + changes(spec)
     return sql.SQL(
         "WITH written AS ({} RETURNING CASE WHEN {} THEN {} ELSE false END AS again)"
         " SELECT count(*), count(*) FILTER (WHERE again) FROM written"
-    ).format(update, expression(spec.where), _changes(spec))
+    ).format(update, expression(spec.where), changes(spec))
 
 
 def needing(spec: Spec) -> sql.Composed:
@@ -244,7 +244,7 @@ def unwritten(spec: Spec) -> sql.Composed | None:
     if spec.kind != "set" or not spec.where:
         return None
     return sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} AND {})").format(
-        named(spec), expression(spec.where), _changes(spec)
+        named(spec), expression(spec.where), changes(spec)
     )
 
 
@@ -267,7 +267,7 @@ def _assignment(column: SetColumn) -> sql.Composed:
     return sql.SQL("{} = {}").format(sql.Identifier(column.name), expression(column.sql))
 
 
-def _changes(spec: Spec) -> sql.Composed:
+def changes(spec: Spec) -> sql.Composed:
     """Whether writing the row would change it. As text: json and xml know no equality."""
     parts = [
         sql.SQL("{}::text IS DISTINCT FROM {}::{}::text").format(

@@ -14,7 +14,7 @@ from qb_engine.commands.backfill.found import CONFIRM, NAME, find
 from qb_engine.errors import RefusedError
 from qb_engine.report import Report
 
-LOCK = "2s"
+LOCK_MS = 2_000
 MOVING = ("pending", "running", "paused", "verifying")
 
 
@@ -48,6 +48,7 @@ class SyncReport(Report):
 def part(session: Session, name: str | None, drop: bool, confirm: str) -> Report:
     """Tell which trigger keeps rows of NAME right that are written meanwhile (keep_in_sync)."""
     from qb_engine.backfill import records
+    from qb_engine.backfill.limits import limit
     from qb_engine.database.connect import server_errors
     from qb_engine.ledger import in_sync
 
@@ -70,6 +71,6 @@ def part(session: Session, name: str | None, drop: bool, confirm: str) -> Report
                 code="backfill-state",
             )
         with conn.transaction():
-            conn.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK])
+            limit(conn, LOCK_MS)
             in_sync.drop(conn, migration.id)
     return SyncReport(migration.id, trigger, True)

@@ -1,0 +1,21 @@
+"""how long a transaction may wait for each lock, and how long each of its statements may run"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+LOCKS = "SELECT set_config('lock_timeout', %s, true)"
+BOTH = f"{LOCKS}, set_config('statement_timeout', %s, true)"
+
+
+def limit(conn: psycopg.Connection[Any], lock_ms: int, statement_ms: int | None = None) -> None:
+    """Limit what is left of the open transaction: others queue behind whoever waits for a lock.
+
+    Nothing of it stays with the session, which a pooler may hand to somebody else.
+    """
+    if statement_ms is None:
+        conn.execute(LOCKS, [str(lock_ms)])
+    else:
+        conn.execute(BOTH, [str(lock_ms), str(statement_ms)])
