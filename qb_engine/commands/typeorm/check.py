@@ -62,8 +62,8 @@ class CheckReport(Report):
             )
         if self.findings:
             why = {f.trap: f.why for f in self.findings}
-            rows = tuple((trap, why[trap]) for trap in sorted(why))
-            found.append(Table("why", (Column("trap"), Column("what it means")), rows))
+            meant = tuple((trap, why[trap]) for trap in sorted(why))
+            found.append(Table("why", (Column("trap"), Column("what it means")), meant))
         return found
 
     def notes(self) -> Sequence[str]:
@@ -141,7 +141,7 @@ def part(session: Session) -> Report:
             "no migration of TypeORM was found",
             where=str(session.project.root),
             why="; ".join(notes) or "the folder of migrations holds no script",
-            todo="run it in the project's folder; or say where they are: [typeorm] files in qb.toml",
+            todo="run it in the project's folder, or say where they are: [typeorm] files",
             code="data-source",
         )
     project, told = _with_history(session, project)
@@ -182,6 +182,7 @@ def _nobody_named_one(session: Session) -> bool:
     """True when the target would be an embedded server that was never used here."""
     from qb_engine.database.target import ENVIRONMENT, LIBPQ
 
-    named = session.option or session.project.config.default
-    named = named or any(os.environ.get(variable) for variable in (*ENVIRONMENT, *LIBPQ))
-    return not named and not (session.project.root / ".qb").is_dir()
+    if session.option or session._connected is not None or session.project.config.default:
+        return False
+    told = any(os.environ.get(variable) for variable in (*ENVIRONMENT, *LIBPQ))
+    return not told and not (session.project.root / ".qb").is_dir()

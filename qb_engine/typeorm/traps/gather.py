@@ -7,24 +7,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qb_engine.errors import InputError, QbError
+from qb_engine.errors import QbError
 from qb_engine.migrations import stamps
 from qb_engine.migrations.model import read_text
-from qb_engine.typeorm.finding import compiled_to, data_source_file
+from qb_engine.typeorm import sources
+from qb_engine.typeorm.finding import data_source_file
 from qb_engine.typeorm.traps.project import File, Mode, Options, Project
 
 if TYPE_CHECKING:
     from qb_engine.project import Project as QbProject
+    from qb_engine.typeorm.sources import Said
 
 MODES: Mapping[str, Mode] = {"all": "all", "each": "each", "none": "none"}
-SOURCES = {".js": ".ts", ".mjs": ".mts", ".cjs": ".cts"}
+DECLARED = (".d.ts", ".d.mts", ".d.cts")
 
 
 def project_of(project: QbProject) -> tuple[Project, tuple[str, ...]]:
     """The files and the data source of a project, and what was not found of it."""
     notes: list[str] = []
-    options, globs = _data_source(project, notes)
-    paths = _paths(project, globs, notes)
+    options, paths = _data_source(project, notes)
+    if not paths:
+        paths = _files(project.root, project.config.typeorm.files, project.migrations)
     named = project.config.typeorm.sql
     files = tuple(read(path, helpers=named, root=project.root) for path in paths)
     return Project(files, options, recorded=_recorded(project, files)), tuple(notes)
@@ -51,78 +54,53 @@ def read(
     return File(script, text, found, "folder" if folder else "file")
 
 
-def options_of(path: Path, text: str) -> tuple[Options, tuple[str, ...]]:
-    """What a data source says of how migrations run, and the globs of its migrations."""
-    from qb_engine.migrations.typescript import data_source
-
-    said = data_source(path)
+def options_of(path: Path, text: str, said: Said) -> Options:
+    """What a data source says of how migrations run."""
     lines = {}
     for option in ("synchronize", "migrationsRun", "migrationsTransactionMode", "schema"):
         if found := re.search(rf"^[^\n/*]*\b{option}\b", text, re.M):
             lines[option] = text.count("\n", 0, found.end()) + 1
-    options = Options(
+    unread = (said.unread or {}).items()
+    return Options(
         file=str(path),
-        line=said.line,
-        mode=MODES.get(said.transaction_mode or "all", "all"),
-        schema=said.schema,
+        mode=MODES.get(said.mode, "all"),
+        schema=said.schema or None,
         synchronize=_is_true(text, "synchronize"),
         migrations_run=_is_true(text, "migrationsRun"),
         lines=lines,
-        unread=said.unread,
+        unread=tuple((option, reason, line) for option, (reason, line) in unread),
     )
-    return options, said.migrations
 
 
 def _is_true(text: str, option: str) -> bool:
     return re.search(rf"^[^\n/*]*\b{option}\b[\"']?\s*:\s*true\b", text, re.M) is not None
 
 
-def _data_source(project: QbProject, notes: list[str]) -> tuple[Options | None, tuple[str, ...]]:
+def _data_source(project: QbProject, notes: list[str]) -> tuple[Options | None, tuple[Path, ...]]:
+    """The options of the data source, and the files that its globs match."""
     named = project.config.typeorm.data_source
+    root, options = project.root, None
     try:
-        path = data_source_file(project.root, Path(named) if named else None).path
-        if path.suffix == ".json":
-            notes.append(f"{path.name} is not read: its options are taken for the usual ones")
-            return None, ()
-        return options_of(path, read_text(path))
+        path = data_source_file(root, Path(named) if named else None).path
+        said = sources.read(path)
+        options = options_of(path, read_text(path), said)
+        if not said.migrations:
+            return options, ()
+        settings, told = sources.settings_of(root, said, path, sources.home_of(root, path))
     except QbError as error:
-        notes.append(f"{error.what}: its options are taken for TypeORM's own defaults")
-        return None, ()
+        notes.append(f"{error.what}: {error.why}")
+        return options, ()
+    notes += told
+    return options, _files(root, settings.files, root / settings.migrations)
 
 
-def _paths(project: QbProject, globs: Sequence[str], notes: list[str]) -> tuple[Path, ...]:
-    """What TypeORM would load: by the data source, by qb.toml, or by the folder."""
+def _files(root: Path, globs: Sequence[str], folder: Path) -> tuple[Path, ...]:
     from qb_engine.migrations.formats.typeorm import matched, walked
 
-    told = project.config.typeorm.files
-    for patterns in (_sources(project.root, globs), told):
-        if not patterns:
-            continue
-        try:
-            found = matched(project.root, patterns)
-        except InputError as error:
-            notes.append(f"{error.what}: {error.why}")
-            continue
-        if found:
-            return tuple(path for path in found if not path.name.endswith(".d.ts"))
-    if globs and not told:
-        notes.append(f"no file is matched by {', '.join(globs)}: looked in {project.migrations}")
-    return tuple(walked(project.migrations)) if project.migrations.is_dir() else ()
-
-
-def _sources(root: Path, globs: Iterable[str]) -> tuple[str, ...]:
-    """Globs of compiled files as those of the sources, where these are there."""
-    out, source = compiled_to(root)
-    found = []
-    for pattern in globs:
-        parts = Path(pattern.removeprefix("./")).parts
-        if parts[: len(out)] == out and root.joinpath(*source).is_dir():
-            moved = Path(*source, *parts[len(out) :]).as_posix()
-            for compiled, suffix in SOURCES.items():
-                moved = moved.replace(compiled, suffix) if compiled in moved else moved
-            pattern = moved
-        found.append(pattern)
-    return tuple(found)
+    if not globs and not folder.is_dir():
+        return ()
+    found = matched(root, globs) if globs else walked(folder)
+    return tuple(path for path in found if not path.name.endswith(DECLARED))
 
 
 def _recorded(project: QbProject, files: Iterable[File]) -> frozenset[str]:

@@ -1,0 +1,88 @@
+"""every trap's own examples: the bad one has it, the good one does not"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qb_engine.typeorm.traps import Example, File, Project, Severity, Trap, all_traps, judge
+from qb_engine.typeorm.traps.gather import read
+from qb_engine.typeorm.traps.names import better, reading, stamp_of
+
+TRAPS = [record for record, _ in all_traps()]
+
+
+def made(example: Example) -> Project:
+    """The example as a project; its files are nowhere on the disk."""
+    files: list[File] = [read(Path("/shop") / name, text) for name, text in example.files.items()]
+    return Project(tuple(files), example.options, example.history, example.edited)
+
+
+@pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.id)
+def test_the_bad_example_has_it(trap: Trap) -> None:
+    found = [finding for finding in judge(made(trap.bad)) if finding.trap == trap.id]
+    assert found
+    for each in found:
+        assert each.message
+        assert each.fix
+        assert "{" not in each.message
+        assert not each.file or each.line <= len(trap.bad.files[_below(each.file)].splitlines())
+
+
+@pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.id)
+def test_the_good_example_has_nothing_wrong(trap: Trap) -> None:
+    """Neither this trap, nor any other that would end a check with 1."""
+    found = judge(made(trap.good))
+    assert trap.id not in {finding.trap for finding in found}
+    assert not [finding for finding in found if finding.severity is not Severity.NOTICE]
+
+
+@pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.id)
+def test_it_says_what_it_means_and_what_to_do(trap: Trap) -> None:
+    assert all([trap.title, trap.fix])
+    assert trap.meaning.endswith(".")
+
+
+def test_their_ids_are_those_of_their_files() -> None:
+    """So that a trap is found by the name that a report shows."""
+    import qb_engine.typeorm.traps as room
+
+    files = {path.stem.replace("_", "-") for path in Path(room.__path__[0]).glob("*.py")}
+    assert {trap.id for trap in TRAPS} <= files
+
+
+@pytest.mark.parametrize(
+    ("name", "stamp", "how"),
+    [
+        ("AddUserEmail1710460800000", 1710460800000, "good"),
+        ("AddUserEmail20240315", None, "date"),
+        ("X20240315", None, "date"),
+        ("1710460800000-add-status", None, "in-front"),
+        ("20240315_add_user_emails", None, "date-in-front"),
+        ("20240315_add_status", 15, "date-in-front"),
+        ("20240315", 20240315, "small"),
+        ("AddStatus0000020240315", 20240315, "small"),
+        ("AddStatus20240315120000", 240315120000, "fourteen"),
+        ("Foo1710460800000abc", 460800000, "text-after"),
+        ("Foo1710460800000123", 460800000123, "long"),
+        ("Foo-171046080000", -171046080000, "negative"),
+        ("Foo0000000000000", None, "zeros"),
+        ("Add notes 1710460800000", 1710460800000, "unusual"),
+        ("AddNotes", None, "no-stamp"),
+        ("AddNotes1710460800", None, "short"),
+    ],
+)
+def test_names_are_read_as_typeorm_reads_them(name: str, stamp: int | None, how: str) -> None:
+    assert stamp_of(name) == stamp
+    assert reading(name) == how
+
+
+def test_a_date_is_written_as_milliseconds() -> None:
+    assert better("AddNotes20240315") == "AddNotes1710460800000"
+    assert better("AddNotes20240315120000") == "AddNotes1710504000000"
+    assert reading(better("AddNotes99999999")) == "good"
+
+
+def _below(file: str) -> str:
+    return Path(file).relative_to("/shop").as_posix()
