@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qb_engine.constraints import infer
-from qb_engine.drafting import foreign, pieces, python_text, sql_text, typeorm_names
+from qb_engine.drafting import foreign, naming, pieces, python_text, sql_text
 from qb_engine.drafting.derive import Derived, WayBack, derive
 from qb_engine.drafting.outcome import Generated, compare, notes
 from qb_engine.drafting.pieces import Piece
 from qb_engine.drafting.store import checked_name, get, last
+from qb_engine.drafting.typeorm_names import Names, follows, names_in
 from qb_engine.drafting.typescript_files import NAME, Place, plain_name
 from qb_engine.errors import InputError
 from qb_engine.migrations import Migrations, load_one, stamps
@@ -65,8 +66,8 @@ def generate(
         )
     start = snapshot(conn)
     said: tuple[str, ...] = ()
-    if typeorm and typeorm_names.follows(start, project.config.typeorm.naming):
-        parts, said = _named(parts, start)
+    if typeorm and follows(start, project.config.typeorm.naming):
+        parts, said = _named(parts, start, names_in(project.root))
     derived = derive([piece.up for piece in parts], start, scratch)
     ways = [piece.way or way for piece, way in zip(parts, derived.parts)]
     backfill = pieces.backfill(backfill_text)
@@ -104,11 +105,13 @@ def generate(
     )
 
 
-def _named(parts: Sequence[Piece], start: Snapshot) -> tuple[list[Piece], tuple[str, ...]]:
+def _named(
+    parts: Sequence[Piece], start: Snapshot, names: Names
+) -> tuple[list[Piece], tuple[str, ...]]:
     """The parts with TypeORM's names for what they leave unnamed, and what is to be said of it."""
     ups = [statement for piece in parts for statement in piece.up]
     ways = [sql for piece in parts if piece.way is not None for sql in piece.way.down]
-    found = typeorm_names.named(ups, start, ways)
+    found = naming.named(ups, start, ways, names)
     rest = iter(found.statements)
     return [replace(p, up=tuple(islice(rest, len(p.up)))) for p in parts], found.notes
 
