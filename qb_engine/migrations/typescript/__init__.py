@@ -6,7 +6,23 @@ What a method sends is told from its text where that can be done for certain; an
 
 from __future__ import annotations
 
+from qb_engine.migrations.typescript import (  # noqa: F401 - they name what they understand
+    arrays,
+    calls,
+    classes,
+    expressions,
+    files,
+    module,
+    standard,
+    statements,
+    strings,
+)
+from qb_engine.migrations.typescript.description import constants, describe
+from qb_engine.migrations.typescript.grammar import EXTENSIONS, is_script
+from qb_engine.migrations.typescript.reading import methods
+from qb_engine.migrations.typescript.sending import sent
 from qb_engine.migrations.typescript.values import (
+    DataSourceOptions,
     Export,
     Method,
     Methods,
@@ -16,4 +32,19 @@ from qb_engine.migrations.typescript.values import (
     Unread,
 )
 
-__all__ = ["Export", "Method", "Methods", "MigrationClass", "Query", "Script", "Unread"]
+__all__ = [
+    "EXTENSIONS",
+    "DataSourceOptions",
+    "Export",
+    "Method",
+    "Methods",
+    "MigrationClass",
+    "Query",
+    "Script",
+    "Unread",
+    "constants",
+    "describe",
+    "is_script",
+    "methods",
+    "sent",
+]

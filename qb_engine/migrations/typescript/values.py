@@ -88,6 +88,7 @@ class MigrationClass:
     name_unread: str = ""
     transaction: bool | None = None
     transaction_line: int = 0
+    transaction_unread: str = ""
     static_transaction: int = 0  # its line; 0: none
     constraints: Mapping[str, Any] = field(default_factory=dict)
     constraints_line: int = 0
@@ -134,3 +135,20 @@ class Methods:
 
     up: Method
     down: Method | None
+
+
+@dataclass(frozen=True, slots=True)
+class DataSourceOptions:
+    """What a data source says about migrations, as far as its text tells.
+
+    `migrations` are globs, relative to the folder of the nearest package.json where they lie below
+    it. `unread` has the options that cannot be told: name, reason, line.
+    """
+
+    migrations: tuple[str, ...] = ()
+    table: str | None = None
+    schema: str | None = None
+    transaction_mode: str | None = None
+    type: str | None = None
+    line: int = 1
+    unread: tuple[tuple[str, str, int], ...] = ()

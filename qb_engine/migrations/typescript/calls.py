@@ -1,0 +1,163 @@
+"""calls: of functions, methods, the query runner, and those that say something to a log"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tree_sitter import Node
+
+from qb_engine.migrations.typescript import cooking, files, functions, members
+from qb_engine.migrations.typescript import operators as op
+from qb_engine.migrations.typescript.expressions import acts, template, told
+from qb_engine.migrations.typescript.grammar import bare, children, field
+from qb_engine.migrations.typescript.machine import ITEMS, Machine, expression
+from qb_engine.migrations.typescript.refusal import Thrown
+from qb_engine.migrations.typescript.runner import ask
+from qb_engine.migrations.typescript.scope import Scope
+from qb_engine.migrations.typescript.statements import message
+from qb_engine.migrations.typescript.things import (
+    UNDEFINED,
+    Connection,
+    Namespace,
+    Promise,
+    Runner,
+    Undefined,
+    Unknown,
+)
+
+_LOG = re.compile(r"(?:.*[._])?(?:console|_?logger|log)", re.IGNORECASE)
+_SAYS = frozenset(
+    ("log", "info", "warn", "warning", "error", "debug", "verbose", "trace", "table", "group",
+     "groupEnd", "time", "timeEnd", "timeLog", "dir", "success", "notice", "silly")
+)  # fmt: skip
+
+
+def is_log(machine: Machine, call: Node) -> bool:
+    """True for `console.log(...)`, `this.logger.warn(...)` and the like."""
+    callee = bare(field(call, "function"))
+    if callee.type != "member_expression":
+        return False
+    if machine.source.of(field(callee, "property")) not in _SAYS:
+        return False
+    owner = bare(field(callee, "object"))
+    if owner.type not in ("identifier", "member_expression"):
+        return False
+    return _LOG.fullmatch(machine.source.of(owner)) is not None
+
+
+@expression("call_expression")
+def _call(machine: Machine, node: Node, scope: Scope) -> Any:
+    callee = bare(field(node, "function"))
+    arguments = field(node, "arguments")
+    if arguments.type == "template_string":
+        return _tagged(machine, callee, arguments, scope)
+    if is_log(machine, node):
+        for argument in children(arguments):
+            if acts(argument):
+                machine.value(argument, scope)
+        return UNDEFINED
+    optional = any(child.type in ("?.", "optional_chain") for child in node.children)
+    if callee.type in ("member_expression", "subscript_expression"):
+        return _of_member(machine, node, callee, scope, optional)
+    if callee.type == "import":
+        machine.refuse("code", f"`{machine.source.brief(node)}` runs code that stands elsewhere",
+                       node)  # fmt: skip
+    if callee.type == "super":
+        return _super(machine, node, arguments, scope)
+    if callee.type == "identifier" and machine.source.of(callee) in machine.helpers:
+        given = args(machine, arguments, scope)
+        return files.helper(machine, machine.source.of(callee), given, node)
+    function = machine.value(callee, scope)
+    if optional and (function is None or isinstance(function, Undefined)):
+        return UNDEFINED
+    return functions.call(machine, function, None, args(machine, arguments, scope), node)
+
+
+def args(machine: Machine, node: Node, scope: Scope) -> list[Any]:
+    """The values that a call gives."""
+    given: list[Any] = []
+    for child in children(node):
+        if child.type == "spread_element":
+            through = machine.value(children(child)[0], scope)
+            given += members.items(machine, through, child)
+        else:
+            given.append(machine.value(child, scope))
+    machine.bounded(len(given), ITEMS, node)
+    return given
+
+
+def _of_member(machine: Machine, node: Node, callee: Node, scope: Scope, optional: bool) -> Any:
+    owner = machine.value(field(callee, "object"), scope)
+    if owner is None or isinstance(owner, Undefined):
+        if optional or callee.child_by_field_name("optional_chain") is not None:
+            return UNDEFINED
+        machine.refuse("value", f"`{machine.source.brief(callee)}` has no value to call", node)
+    if callee.type == "member_expression":
+        name: Any = machine.source.of(field(callee, "property"))
+    else:
+        name = machine.value(field(callee, "index"), scope)
+        if isinstance(name, Unknown):
+            machine.refuse_unknown(name, "it decides what is called")
+        name = told(machine, op.key_of, callee, name)
+    given_node = field(node, "arguments")
+    if name in machine.helpers:
+        return files.helper(machine, name, args(machine, given_node, scope), node)
+    if isinstance(owner, (Runner, Connection)):
+        return ask(machine, owner, name, node, lambda: args(machine, given_node, scope))
+    if isinstance(owner, Namespace) and (owner.name, name) == ("Promise", "reject"):
+        first = children(given_node)[:1]
+        raise Thrown(
+            message(machine, bare(first[0]), scope) if first else "", node.start_point.row + 1
+        )
+    own = members.METHODS.get(kind_of(owner), {}).get(name)
+    if own is not None and not (isinstance(owner, dict) and name in owner):
+        given = args(machine, given_node, scope)
+        if name in members.CHANGING:
+            machine.affect()
+        machine.method = name
+        return own(machine, owner, given, node)
+    if isinstance(owner, Promise):
+        cause: Any = "swallowed" if name == "catch" else "value"
+        machine.refuse(cause, f"what `.{name}(...)` does after a query is not understood", node)
+    if callee.child_by_field_name("object").type == "super":  # type: ignore[union-attr]
+        this = scope.holder("this")
+        function = members.get(machine, owner, name, callee)
+        given = args(machine, given_node, scope)
+        return functions.call(machine, function, this and this.names["this"], given, node)
+    function = members.get(machine, owner, name, callee)
+    if optional and (function is None or isinstance(function, Undefined)):
+        return UNDEFINED
+    if isinstance(function, Unknown):  # what it is given may be a query, but it is refused anyway
+        return functions.call(machine, function, owner, [], node)
+    return functions.call(machine, function, owner, args(machine, given_node, scope), node)
+
+
+def kind_of(value: Any) -> type:
+    """The type whose methods a value has."""
+    if isinstance(value, str):
+        return str
+    return type(value)
+
+
+def _tagged(machine: Machine, tag: Node, text: Node, scope: Scope) -> Any:
+    if machine.source.of(tag) != "String.raw":
+        machine.refuse(
+            "value", f"the tagged template `{machine.source.of(tag)}` is not understood", tag
+        )
+    machine.climb(2)
+    made: list[str] = []
+    for index, part in enumerate(template(machine, text, scope)):
+        if isinstance(part, Unknown):
+            return part
+        made.append(cooking.raw(part) if index % 2 == 0 else told(machine, op.string, text, part))
+    from qb_engine.migrations.typescript.things import Text
+
+    return Text.at(cooking.joined("".join(made)), text.start_point.row + 1)
+
+
+def _super(machine: Machine, node: Node, arguments: Node, scope: Scope) -> Any:
+    parent = members.named(machine, "super", node, scope)
+    if isinstance(parent, Unknown):
+        machine.refuse_unknown(parent, "the class is made of it")
+    machine.refuse("value", "`super(...)` is not understood", node)

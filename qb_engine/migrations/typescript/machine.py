@@ -1,0 +1,206 @@
+"""what runs through a tree: the limits, the queries sent so far, what waits for an await"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tree_sitter import Node
+
+from qb_engine.migrations.typescript.grammar import Source, line_of
+from qb_engine.migrations.typescript.refusal import Refused
+from qb_engine.migrations.typescript.scope import Scope
+from qb_engine.migrations.typescript.things import Promise, Unknown
+from qb_engine.migrations.typescript.values import Cause
+
+DEPTH = 150  # three frames of Python each: well below its limit of 1000
+TURNS = 20_000  # iterations and calls of one method, together
+LENGTH = 50_000_000  # characters of one string
+ITEMS = 1_000_000  # of one array
+
+Expression = Callable[["Machine", Node, Scope], Any]
+Statement = Callable[["Machine", Node, Scope], Any]
+EXPRESSIONS: dict[str, Expression] = {}
+STATEMENTS: dict[str, Statement] = {}
+
+WHY: dict[Cause, str] = {
+    "rows": "is known only from rows that it reads",
+    "schema": "is known only from the schema of the database",
+    "manager": "comes from the entity manager",
+    "code": "comes from code that stands elsewhere",
+    "environment": "is known only when it runs",
+    "swallowed": "depends on what fails",
+    "value": "cannot be told from the text",
+}
+
+
+def expression(*kinds: str) -> Callable[[Expression], Expression]:
+    """Name the nodes whose value a function tells."""
+
+    def named(function: Expression) -> Expression:
+        EXPRESSIONS.update(dict.fromkeys(kinds, function))
+        return function
+
+    return named
+
+
+def statement(*kinds: str) -> Callable[[Statement], Statement]:
+    """Name the nodes that a function carries out; it returns None, or what ends the block."""
+
+    def named(function: Statement) -> Statement:
+        STATEMENTS.update(dict.fromkeys(kinds, function))
+        return function
+
+    return named
+
+
+class Frame:
+    """An asynchronous function that runs."""
+
+    __slots__ = ("late", "suspended")
+
+    def __init__(self) -> None:
+        self.suspended = False  # it has awaited something
+        self.late = False  # and did something after that
+
+
+class Sent:
+    """A call of query, while the method is being read."""
+
+    __slots__ = ("awaited", "called", "file", "line", "parameters", "sql")
+
+    def __init__(
+        self, sql: str, parameters: tuple[Any, ...] | None, line: int, file: str, called: int
+    ) -> None:
+        self.sql = sql
+        self.parameters = parameters
+        self.line = line
+        self.file = file
+        self.called = called
+        self.awaited = False
+
+
+class Machine:
+    """Tells values of expressions and carries out statements, as far as the text tells them.
+
+    Raise Refused for everything else. One machine reads one method: what it changes in constants
+    of the file is gone with it.
+    """
+
+    def __init__(self, source: Source, helpers: Mapping[str, str], root: Path | None) -> None:
+        self.source = source
+        self.helpers = helpers
+        self.root = root
+        self.sent: list[Sent] = []
+        self.rung = 1
+        self.module = Scope(whole=True)  # the names of the file
+        self.loaded = False  # it is carried out when a name is looked up that no function has
+        self.stirred: dict[str, Refused] = {}  # names of the file that unclear code may change
+        self.frames = [Frame()]
+        self.loose: list[Promise] = []  # not awaited, and late
+        self.method = ""  # of a string or an array, that is being called
+        self._depth = 0
+        self._turns = 0
+
+    # -- going down ------------------------------------------------------------------------------
+
+    def value(self, node: Node, scope: Scope) -> Any:
+        """The value of an expression."""
+        told = EXPRESSIONS.get(node.type)
+        if told is None:
+            self.refuse("value", f"`{self.source.brief(node)}` is not understood", node)
+        self._depth += 1
+        if self._depth > DEPTH:
+            self._depth -= 1
+            self.refuse("value", "the text is nested too deeply", node)
+        try:
+            return told(self, node, scope)
+        finally:
+            self._depth -= 1
+
+    def run(self, node: Node, scope: Scope) -> Any:
+        """Carry out a statement; None, or what ends the block: see statements.py."""
+        done = STATEMENTS.get(node.type)
+        if done is None:
+            self.refuse("value", f"`{self.source.brief(node)}` is not understood", node)
+        self._depth += 1
+        if self._depth > DEPTH:
+            self._depth -= 1
+            self.refuse("value", "the text is nested too deeply", node)
+        try:
+            return done(self, node, scope)
+        finally:
+            self._depth -= 1
+
+    def turn(self, node: Node) -> None:
+        """Count an iteration or a call."""
+        self._turns += 1
+        if self._turns > TURNS:
+            self.refuse("value", f"it goes round more than {TURNS:,} times", node)
+
+    def climb(self, rung: int) -> None:
+        """Note how much had to be understood."""
+        if rung > self.rung:
+            self.rung = rung
+
+    def bounded(self, size: float, limit: int, node: Node) -> None:
+        """Refuse what would fill the memory."""
+        if size > limit:
+            self.refuse("value", f"`{self.source.brief(node)}` grows too big", node)
+
+    # -- saying no -------------------------------------------------------------------------------
+
+    def refuse(self, cause: Cause, reason: str, node: Node) -> NoReturn:
+        """Raise Refused with the line of a node."""
+        raise Refused(cause, reason, line_of(node))
+
+    def refuse_unknown(self, unknown: Unknown, effect: str) -> NoReturn:
+        """Raise Refused for a value that is not known; `effect` is what it would do."""
+        why = unknown.reason or WHY[unknown.cause]
+        raise Refused(unknown.cause, f"`{unknown.text}` {why}, and {effect}", unknown.line)
+
+    def unknown(self, cause: Cause, node: Node, reason: str = "") -> Unknown:
+        """A value that is not known because of an expression."""
+        return Unknown(cause, self.source.brief(node), line_of(node), reason)
+
+    # -- asynchronous functions ------------------------------------------------------------------
+
+    @contextmanager
+    def framed(self) -> Iterator[Frame]:
+        """Run what is inside as an asynchronous function."""
+        frame = Frame()
+        self.frames.append(frame)
+        try:
+            yield frame
+        finally:
+            self.frames.pop()
+
+    def affect(self) -> None:
+        """Note that something is changed or sent: from here on, order matters."""
+        for frame in self.frames:
+            if frame.suspended:
+                frame.late = True
+
+    def send(self, sent: Sent, node: Node) -> Promise:
+        """Note a query, and give what its call gives."""
+        if self.loose:
+            self.refuse("value", "statements are sent at the same time, in no certain order", node)
+        self.affect()
+        self.sent.append(sent)
+        rows = self.unknown("rows", node)
+        return Promise(rows, (len(self.sent) - 1,))
+
+    def wait(self, value: Any) -> Any:
+        """What `await` makes of a value."""
+        frame = self.frames[-1]
+        if isinstance(value, Promise):
+            for index in value.queries:
+                self.sent[index].awaited = True
+            if value.late:
+                frame.late = True
+                self.loose = [other for other in self.loose if other is not value]
+            value = value.value
+        frame.suspended = True
+        return value

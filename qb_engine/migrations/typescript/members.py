@@ -1,0 +1,244 @@
+"""what stands behind a name, a `.` or a `[`"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tree_sitter import Node
+
+from qb_engine.migrations.typescript import cooking, numbers
+from qb_engine.migrations.typescript.grammar import children, line_of
+from qb_engine.migrations.typescript.machine import Machine
+from qb_engine.migrations.typescript.operators import NotTold, is_index, key_of
+from qb_engine.migrations.typescript.scope import Scope
+from qb_engine.migrations.typescript.things import (
+    UNDEFINED,
+    Buffer,
+    Builtin,
+    Class,
+    Connection,
+    Date,
+    Function,
+    Instance,
+    Namespace,
+    Promise,
+    Runner,
+    Undefined,
+    Unknown,
+)
+
+Own = Callable[[Machine, Any, list[Any], Node], Any]
+METHODS: dict[type, dict[str, Own]] = {}  # of strings, arrays, ...: filled by their modules
+CHANGING: set[str] = set()  # those of them that change their array
+LOADERS: list[Callable[[Machine], None]] = []  # carries out the file; set by module.py
+GLOBALS: dict[str, Any] = {}
+COMPUTED: dict[str, Callable[[Machine], Any]] = {}  # globals that depend on the file
+
+
+def method(of: type, *names: str) -> Callable[[Own], Own]:
+    """Name the methods of a kind of value that a function carries out."""
+
+    def named(function: Own) -> Own:
+        METHODS.setdefault(of, {}).update(dict.fromkeys(names, function))
+        return function
+
+    return named
+
+
+def holder(machine: Machine, name: str, scope: Scope) -> Scope | None:
+    """The block that has a name; the file is carried out when only it can have it."""
+    found = scope.holder(name)
+    if found is None and not machine.loaded:
+        machine.loaded = True
+        LOADERS[0](machine)
+        found = scope.holder(name)
+    return found
+
+
+def named(machine: Machine, name: str, node: Node, scope: Scope) -> Any:
+    """The value of a variable or of something global."""
+    found = holder(machine, name, scope)
+    if found is not None:
+        machine.climb(2)
+        return found.names[name]
+    if name in COMPUTED:
+        return COMPUTED[name](machine)
+    if name in GLOBALS:
+        return GLOBALS[name]
+    return machine.unknown("value", node, "is not declared in this file")
+
+
+def key(machine: Machine, node: Node, scope: Scope) -> str:
+    """The name of a property as an object literal, a class or a pattern has it."""
+    kind = node.type
+    if kind in ("property_identifier", "private_property_identifier", "identifier"):
+        return machine.source.of(node)
+    if kind == "computed_property_name":
+        value = machine.value(children(node)[0], scope)
+        if isinstance(value, Unknown):
+            machine.refuse_unknown(value, "it names a property")
+        return key_of(value)
+    return key_of(machine.value(node, scope))
+
+
+def items(machine: Machine, value: Any, node: Node) -> list[Any]:
+    """What `for...of` and `...` go through."""
+    if isinstance(value, Unknown):
+        machine.refuse_unknown(value, "it decides how often something is done")
+    if isinstance(value, list):
+        return value
+    if isinstance(value, str):
+        return list(value)
+    machine.refuse("value", f"`{machine.source.brief(node)}` goes through no array", node)
+
+
+def get(machine: Machine, owner: Any, name: Any, node: Node) -> Any:
+    """`owner.name` or `owner[name]`; `name` is a string or a number."""
+    if isinstance(owner, Unknown):
+        reason = owner.reason
+        return Unknown(owner.cause, machine.source.brief(node), line_of(node), reason)
+    if owner is None or isinstance(owner, Undefined):
+        machine.refuse("value", f"`{machine.source.brief(node)}` has no value to look into", node)
+    if isinstance(owner, (str, list)):
+        return _at(machine, owner, name, node)
+    try:
+        named = key_of(name)
+    except NotTold:
+        machine.refuse("value", f"`{machine.source.brief(node)}` is not understood", node)
+    if isinstance(owner, dict):
+        if named in owner:
+            return owner[named]
+        if named in _OF_OBJECTS:
+            return machine.unknown("value", node)
+        return UNDEFINED
+    if isinstance(owner, Namespace):
+        if named in owner.members:
+            return owner.members[named]
+        return owner if named == "default" else machine.unknown(owner.cause, node)
+    if isinstance(owner, (Runner, Connection)):
+        return _of_runner(machine, owner, named, node)
+    if isinstance(owner, Instance):
+        return _of_instance(machine, owner, named, node)
+    if isinstance(owner, Class):
+        return _of_class(machine, owner, named, node)
+    if isinstance(owner, (Date, Buffer, Promise)):
+        if named in METHODS.get(type(owner), {}):
+            return machine.unknown("value", node)
+        return machine.unknown("value", node)
+    if isinstance(owner, (Function, Builtin)):
+        if isinstance(owner, Builtin) and named in _STATIC.get(owner.name, {}):
+            return _STATIC[owner.name][named]
+        return owner.name if named == "name" else machine.unknown("value", node)
+    return UNDEFINED if isinstance(owner, (float, bool)) else machine.unknown("value", node)
+
+
+_OF_OBJECTS = frozenset(
+    ("constructor", "toString", "valueOf", "hasOwnProperty", "__proto__", "toLocaleString",
+     "isPrototypeOf", "propertyIsEnumerable")
+)  # fmt: skip
+_STATIC: dict[str, dict[str, Any]] = {}  # `String.raw`, `Object.keys`, ...
+
+
+def static(name: str, members: dict[str, Any]) -> None:
+    """Give a global function members of its own."""
+    _STATIC.setdefault(name, {}).update(members)
+
+
+def _at(machine: Machine, owner: str | list[Any], name: Any, node: Node) -> Any:
+    if name == "length":
+        if isinstance(owner, str):
+            return float(len(owner.encode("utf-16-le", "surrogatepass")) // 2)
+        return float(len(owner))
+    if isinstance(name, str) and is_index(name):
+        name = float(name)
+    if isinstance(name, float):
+        if isinstance(owner, str) and not owner.isascii() and max(owner) > "\uffff":
+            return machine.unknown("value", node)
+        if name < 0 or name != int(name) or name >= len(owner):
+            return UNDEFINED
+        return owner[int(name)]
+    return machine.unknown("value", node)  # a method that is not called
+
+
+def _of_instance(machine: Machine, owner: Instance, name: str, node: Node) -> Any:
+    if name in owner.fields:
+        return owner.fields[name]
+    of: Any = owner.of
+    while isinstance(of, Class):
+        if name in of.getters:
+            return CALL[0](machine, of.getters[name], owner, [], node)
+        if name in of.methods:
+            return of.methods[name]
+        of = of.parent
+    if name == "constructor":
+        return owner.of
+    if isinstance(of, Unknown):
+        return Unknown(of.cause, machine.source.brief(node), line_of(node), of.reason)
+    return machine.unknown("value", node) if name in _OF_OBJECTS else UNDEFINED
+
+
+def _of_class(machine: Machine, owner: Class, name: str, node: Node) -> Any:
+    of: Any = owner
+    while isinstance(of, Class):
+        if name in of.statics:
+            return of.statics[name]
+        if name in of.static_getters:
+            return CALL[0](machine, of.static_getters[name], owner, [], node)
+        of = of.parent
+    if name == "name":
+        return owner.name
+    if isinstance(of, Unknown) or name in ("prototype", "length", *_OF_OBJECTS):
+        return machine.unknown("value", node)
+    return UNDEFINED
+
+
+# A function is called by functions.py, which needs this module.
+CALL: list[Callable[[Machine, Any, Any, list[Any], Node], Any]] = []
+
+
+# The ways to the options of the data source; what lies beside them is not known.
+_PATHS = {
+    "": {"connection": "connection", "dataSource": "connection", "manager": "manager"},
+    "connection": {"options": "options", "driver": "driver", "manager": "otherManager"},
+    "driver": {"options": "options", "connection": "connection", "dataSource": "connection"},
+    "manager": {"connection": "connection", "dataSource": "connection", "queryRunner": ""},
+}
+
+
+def _of_runner(machine: Machine, owner: Runner | Connection, name: str, node: Node) -> Any:
+    path = owner.path if isinstance(owner, Connection) else ""
+    if path == "options" and name == "type":
+        machine.climb(4)
+        return "postgres"
+    if path == "" and name == "queryRunner":
+        return Runner()  # a project's own caller gives it inside an object
+    if name in _PATHS.get(path, {}):
+        to = _PATHS[path][name]
+        return Connection(to) if to else Runner()
+    if path == "":
+        return machine.unknown("schema", node, "is taken from the query runner, and not called")
+    if path == "options":
+        return machine.unknown("environment", node, "is an option of the data source")
+    return machine.unknown("manager" if "anager" in path else "schema", node)
+
+
+@method(Buffer, "toString")
+def _text_of_file(machine: Machine, owner: Any, given: list[Any], node: Node) -> Any:
+    return decoded(machine, owner, given[0] if given else "utf8", node)
+
+
+def decoded(machine: Machine, buffer: Buffer, encoding: Any, node: Node) -> Any:
+    """The text of a file's bytes."""
+    from qb_engine.migrations.typescript.things import Text
+
+    if not isinstance(encoding, str) or encoding.lower() not in ("utf8", "utf-8"):
+        return machine.unknown("value", node, "is in an encoding that qb does not read")
+    return Text.at(cooking.joined(buffer.data.decode("utf-8", "replace")), 1, buffer.file)
+
+
+@method(float, "toString")
+def _text_of_number(machine: Machine, owner: Any, given: list[Any], node: Node) -> Any:
+    if given and given[0] != 10.0:
+        return machine.unknown("value", node)
+    return numbers.written(owner)

@@ -1,0 +1,181 @@
+"""a file carried out from top to bottom, as far as it is understood"""
+
+from __future__ import annotations
+
+from tree_sitter import Node
+
+from qb_engine.migrations.typescript import files, members, statements
+from qb_engine.migrations.typescript.grammar import bare, children, field, line_of
+from qb_engine.migrations.typescript.machine import Frame, Machine, statement
+from qb_engine.migrations.typescript.operators import key_of
+from qb_engine.migrations.typescript.refusal import Refused, Thrown
+from qb_engine.migrations.typescript.scope import Scope
+from qb_engine.migrations.typescript.things import Builtin, Class, Instance, Namespace, Unknown
+from qb_engine.migrations.typescript.values import Cause
+
+_MANAGER = frozenset(
+    ("getRepository", "getConnection", "getManager", "getCustomRepository", "createQueryBuilder",
+     "getTreeRepository", "In", "IsNull", "Not", "Like", "DataSource", "EntityManager",
+     "Repository", "createConnection")
+)  # fmt: skip
+
+
+def load(machine: Machine) -> None:
+    """Give the names of a file their values; those that are not clear are unknown."""
+    frames, rung = machine.frames, machine.rung
+    machine.frames = [Frame()]
+    nodes = children(machine.source.root)
+    inside = [
+        child
+        for node in nodes
+        for child in (children(node) if node.type == "export_statement" else [node])
+    ]
+    statements.hoist(machine, inside, machine.module)
+    for node in nodes:
+        if node.type == "expression_statement" and _says_nothing(machine, node):
+            continue
+        try:
+            machine.run(node, machine.module)
+        except (Refused, Thrown) as no:
+            _give_up(machine, node, no)
+    machine.frames, machine.rung = frames, rung
+
+
+def _give_up(machine: Machine, node: Node, no: Refused | Thrown) -> None:
+    """Make unknown what a statement that is not clear declares, and what it may change."""
+    cause: Cause = no.cause if isinstance(no, Refused) else "value"
+    reason = no.reason if isinstance(no, Refused) else "it throws"
+    names: set[str] = set()
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if one.type in ("identifier", "type_identifier", "shorthand_property_identifier",
+                        "shorthand_property_identifier_pattern"):  # fmt: skip
+            names.add(machine.source.of(one))
+        waiting.extend(one.named_children)
+    declared = _declared(machine, node)
+    mentioned = names & machine.module.names.keys() - declared
+    changes = any(_may_change(machine.module.names[name]) for name in mentioned)
+    for name in machine.module.names:
+        if changes and _may_change(machine.module.names[name]):
+            declared.add(name)
+    for name in declared | {n for n in mentioned if n not in machine.module.constant}:
+        machine.stirred[name] = Refused(cause, reason, no.line)
+        if not isinstance(machine.module.names.get(name), (Class, Builtin, Namespace, Unknown)):
+            machine.module.names[name] = Unknown(cause, name, no.line, f"is not clear: {reason}")
+
+
+def _may_change(value: object) -> bool:
+    return isinstance(value, (list, dict, Class, Instance))
+
+
+def _declared(machine: Machine, node: Node) -> set[str]:
+    """The names that a declaration at the top of the file makes."""
+    if node.type == "export_statement":
+        inside = node.child_by_field_name("declaration")
+        return _declared(machine, inside) if inside is not None else set()
+    if node.type not in ("lexical_declaration", "variable_declaration"):
+        return set()
+    names: set[str] = set()
+    waiting = [field(one, "name") for one in children(node) if one.type == "variable_declarator"]
+    while waiting:
+        pattern = waiting.pop()
+        if pattern.type in ("identifier", "shorthand_property_identifier_pattern"):
+            names.add(machine.source.of(pattern))
+        waiting.extend(pattern.named_children)
+    return names
+
+
+@statement("import_statement")
+def _import(machine: Machine, node: Node, scope: Scope) -> None:
+    clause = next((child for child in node.children if child.type == "import_clause"), None)
+    required = next((c for c in node.children if c.type == "import_require_clause"), None)
+    if required is not None:
+        name = machine.source.of(children(required)[0])
+        text = machine.source.of(field(required, "source"))[1:-1]
+        scope.declare(name, _module(machine, text, node), constant=True)
+        return
+    if clause is None:
+        return
+    text = machine.source.of(field(node, "source"))[1:-1]
+    module = _module(machine, text, node)
+    for child in children(clause):
+        if child.type == "identifier":
+            scope.declare(machine.source.of(child), module, constant=True)
+        elif child.type == "namespace_import":
+            scope.declare(machine.source.of(children(child)[0]), module, constant=True)
+        elif child.type == "named_imports":
+            for one in children(child):
+                name = machine.source.of(field(one, "name"))
+                alias = one.child_by_field_name("alias")
+                local = machine.source.of(alias) if alias is not None else name
+                scope.declare(local, _imported(machine, text, module, name, one), constant=True)
+
+
+def _module(machine: Machine, text: str, node: Node) -> object:
+    if text == "typeorm":
+        return Unknown("schema", text, line_of(node), "is TypeORM's")
+    return files.module(machine, text, node)
+
+
+def _imported(machine: Machine, text: str, module: object, name: str, node: Node) -> object:
+    if text == "typeorm":
+        cause: Cause = "manager" if name in _MANAGER else "schema"
+        return Unknown(cause, name, line_of(node), "is TypeORM's")
+    if isinstance(module, Unknown):
+        return Unknown(module.cause, name, line_of(node), module.reason)
+    return members.get(machine, module, name, node)
+
+
+@statement("export_statement")
+def _export(machine: Machine, node: Node, scope: Scope) -> None:
+    declaration = node.child_by_field_name("declaration")
+    if declaration is not None:
+        machine.run(declaration, scope)
+
+
+@statement("enum_declaration")
+def _enum(machine: Machine, node: Node, scope: Scope) -> None:
+    made: dict[str, object] = {}
+    inner = Scope(scope)
+    following: float | None = 0.0
+    for one in children(field(node, "body")):
+        if one.type == "enum_assignment":
+            key = members.key(machine, field(one, "name"), scope)
+            value = machine.value(field(one, "value"), inner)
+        else:
+            key, value = members.key(machine, one, scope), following
+            if following is None:
+                machine.refuse("value", f"`{key}` has no value", one)
+        made[key] = value
+        inner.declare(key, value)
+        following = value + 1 if isinstance(value, float) else None
+        if isinstance(value, float):
+            made[key_of(value)] = key
+    scope.declare(machine.source.of(field(node, "name")), made, constant=True)
+
+
+def exported_from(machine: Machine, node: Node) -> tuple[str, Node] | None:
+    """What `module.exports = x`, `exports.X = x` gives under which name; "" is all of it."""
+    inside = bare(children(node)[0])
+    if inside.type != "assignment_expression":
+        return None
+    left = machine.source.of(bare(field(inside, "left"))).replace(" ", "")
+    for prefix in ("module.exports", "exports"):
+        if left == prefix:
+            return ("", field(inside, "right")) if prefix == "module.exports" else None
+        if left.startswith(prefix + ".") and left[len(prefix) + 1 :].isidentifier():
+            return left[len(prefix) + 1 :], field(inside, "right")
+    return None
+
+
+def _says_nothing(machine: Machine, node: Node) -> bool:
+    """True for a directive, and for what makes exports."""
+    if exported_from(machine, node) is not None:
+        return True
+    inside = bare(children(node)[0])
+    text = machine.source.of(inside)
+    return inside.type == "string" or text.startswith("Object.defineProperty(exports")
+
+
+members.LOADERS.append(load)
