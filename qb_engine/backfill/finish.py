@@ -139,9 +139,14 @@ def _place(project: Project, target: Target, stop: threading.Event) -> Place:
 
     def again(migration: LoadedMigration) -> LoadedMigration:
         with _reading(target) as rows:
-            return load_one(migration.path, rows)
+            return load_one(migration.path, rows, project)
 
-    found = load(project.migrations, reading=lambda: _reading(target), format=project.config.format)
+    found = load(
+        project.migrations,
+        reading=lambda: _reading(target),
+        format=project.config.format,
+        project=project,
+    )
     return Place(
         project=project,
         target=target,

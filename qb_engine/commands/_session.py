@@ -142,7 +142,10 @@ class Session:
         from qb_engine.migrations import load
 
         return load(
-            self.project.migrations, reading=self._reading, format=self.project.config.format
+            self.project.migrations,
+            reading=self._reading,
+            format=self.project.config.format,
+            project=self.project,
         )
 
     def migration(self, name: str | None, *, allow_path: bool = False) -> LoadedMigration:
@@ -150,7 +153,9 @@ class Session:
 
         Raise InputError that names what is near; without a name, the last one is meant.
         """
-        if name and allow_path and (name.endswith((".sql", ".py")) or "/" in name):
+        from qb_engine.migrations.listing import SUFFIXES
+
+        if name and allow_path and (name.endswith(SUFFIXES) or "/" in name):
             path = Path(name)
             if path.exists():
                 return self._from_path(path)
@@ -176,7 +181,7 @@ class Session:
         from qb_engine.migrations import load_one
 
         with self._reading() as reader:
-            return load_one(migration.path, reader)
+            return load_one(migration.path, reader, self.project)
 
     def guard_production(self, doing: str, typed: str | None) -> None:
         """Let a change of a production target pass only when its alias is typed back."""
@@ -200,13 +205,14 @@ class Session:
         from qb_engine.migrations.stamps import split
 
         config = self.project.config
-        foreign = formats.at_path(path, self.project.root / config.migrations, config.format)
+        home = self.project.root / config.migrations
+        foreign = formats.at_path(path, home, config.format, self.project)
         if foreign is not None:
             return foreign
         with self._reading() as reader:
             if path.is_dir() or split(path.stem):
-                return load_one(path, reader)
-            part, constraints, text = load_part(path, "migration", reader)
+                return load_one(path, reader, self.project)
+            part, constraints, text = load_part(path, "migration", reader, self.project)
         return LoadedMigration(
             path.stem, "", path.stem, path, path.suffix[1:], (part,), constraints,
             checksum=checksum(part.up), text=text,

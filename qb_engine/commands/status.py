@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from qb_engine.runner.parts import PartState
 
 TROUBLE = ("partial", "edited", "broken", "missing")
+APART = ("gone", "partly")  # TypeORM's history and the ledger do not say the same
 SETTLED = ("applied", "contracted")
 LISTED = 50  # settled migrations that a table lists; there may be thousands
 COLUMNS = (
@@ -47,7 +48,8 @@ class StatusReport(Report):
         """False when something is wrong with a migration; with --check, when anything is."""
         if self.check:
             return not self.findings
-        return not any(s.state in TROUBLE for s in self.migrations)
+        wrong = (s.state in TROUBLE or s.beside in APART for s in self.migrations)
+        return not any(wrong)
 
     def headline(self) -> str:
         counts: dict[str, int] = {}
@@ -120,7 +122,9 @@ class OneStatusReport(Report):
 
     @property
     def ok(self) -> bool:
-        return not self.findings if self.check else self.migration.state not in TROUBLE
+        one = self.migration
+        well = one.state not in TROUBLE and one.beside not in APART
+        return not self.findings if self.check else well
 
     def headline(self) -> str:
         said = f"{self.target}: {self.migration.migration} is {self.migration.state}"
@@ -176,6 +180,7 @@ def command(session: Session, migration: str | None, check: bool, every: bool) -
     from qb_engine.database.connect import server_errors
     from qb_engine.ledger.reading import patiently
     from qb_engine.runner import status
+    from qb_engine.runner.beside import compare
     from qb_engine.runner.findings import findings
     from qb_engine.runner.leftovers import invalid_indexes, orphans
     from qb_engine.runner.status import runner
@@ -195,7 +200,13 @@ def command(session: Session, migration: str | None, check: bool, every: bool) -
 
             again = coming_back(cases(conn, migrations))
             invalid = tuple(i for i in invalid if i.removal not in again)
-        found = findings(states, migrations.entries, orphans=orphans(conn), invalid=invalid)
+        found = findings(
+            states,
+            migrations.entries,
+            orphans=orphans(conn),
+            invalid=invalid,
+            beside=compare(conn, migrations),
+        )
         running = runner(conn)
         if migration is None:
             return StatusReport(

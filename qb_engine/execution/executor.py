@@ -165,6 +165,10 @@ class Executor:
         """
         return self._stage.watch.cancellable()
 
+    def let_wait(self, table: str) -> None:
+        """Nothing is cancelled for the sake of those who wait for this table (`schema.name`)."""
+        self._stage.watch.let_wait = table
+
     def settle_later(self, statements: Sequence[str]) -> None:
         """Have these, one command each, sent before anything else is, in their own transaction."""
         self._unsettled += tuple(statements)

@@ -89,6 +89,7 @@ class Watch:
         self.blockers: tuple[Blocker, ...] = ()
         self.wanted: tuple[str, str, str] | None = None
         self.over = ""
+        self.let_wait = ""  # schema.name: nothing is cancelled for those who wait for this table
 
     # -- called by who runs the statements -----------------------------------------------------
 
@@ -237,10 +238,11 @@ class Watch:
 
     def _judge(self, conn: Connection, seen: Seen, now: float) -> float:
         """Cancel the statement when others have waited for too long; when to look again."""
-        if not seen.blocked:
+        blocked = [each for each in seen.blocked if not self._may_wait(each)]
+        if not blocked:
             self._since = None
             return self._every
-        longest = seen.blocked[0]
+        longest = blocked[0]
         began = now - longest.seconds
         self._since = min(began, began if self._since is None else self._since)
         waited = now - self._since
@@ -258,6 +260,9 @@ class Watch:
             except psycopg.Error:
                 self._cancel_otherwise()
         return self._every
+
+    def _may_wait(self, each: Waiting) -> bool:
+        return bool(self.let_wait) and each.wants.endswith(f" on {self.let_wait}")
 
     def _sample(
         self,

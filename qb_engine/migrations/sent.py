@@ -8,12 +8,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qb_engine.migrations.model import refuse_nul
-from qb_engine.migrations.typescript.values import Query
 from qb_engine.sql import Source, SqlError, Statement, literal, read
 from qb_engine.sql.parameters import placed
+
+if TYPE_CHECKING:
+    from qb_engine.migrations.typescript.values import Query
 
 _PLAIN = re.compile(r"[^`\\${}'\"]{3,40}")  # of a line: what no language writes in another way
 _EXPONENT = re.compile(r"e([+-])0*(\d)")

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from qb_engine.errors import RefusedError, nearby
 from qb_engine.migrations import Entry, stamps
+from qb_engine.migrations.listing import is_script
 from qb_engine.runner.status import when
 
 if TYPE_CHECKING:
+    from qb_engine.runner.beside import Beside
     from qb_engine.runner.leftovers import InvalidIndex, Orphan
     from qb_engine.runner.status import Status
 
@@ -41,11 +43,13 @@ def findings(
     *,
     orphans: Sequence[Orphan] = (),
     invalid: Sequence[InvalidIndex] = (),
+    beside: Beside | None = None,
 ) -> tuple[Finding, ...]:
     """Everything that is wrong, by how migrations stand, what the folder holds, what was left.
 
     A pure function: statuses in the order of the folder, the folder's entries, runs whose runner
-    is gone, indexes that no build has finished. What one cause has left is one finding.
+    is gone, indexes that no build has finished, TypeORM's own history. What one cause has left is
+    one finding.
     """
     paths = {entry.id: entry for entry in entries}
     unsettled = [s for s in found if s.state not in SETTLED or s.down_edited]
@@ -62,6 +66,7 @@ def findings(
         *_branches(found),
         *(_orphan(each) for each in orphans if each.migration not in gone),
         *(_invalid(each) for each in invalid),
+        *(_typeorm(beside) if beside is not None else ()),
     )
 
 
@@ -211,9 +216,11 @@ def _duplicates(found: Sequence[Status], entries: Sequence[Entry]) -> Iterator[F
         return
     same: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
-        if entry.stamp and not entry.files and not entry.problem:
+        if entry.stamp and not entry.problem and (ms := _of_typeorm(entry)):
+            same[ms].append(entry)
+        elif entry.stamp and not entry.files and not entry.problem:
             same[stamps.moment(entry.stamp)].append(entry)
-    newest = max(same, default="")
+    newest = max((each for each in same if each.isdigit()), default="")
     for twins in same.values():
         open_ones = [entry for entry in twins if entry.id in pending]
         if len({entry.id for entry in twins}) < 2 or not open_ones:
@@ -226,6 +233,11 @@ def _duplicates(found: Sequence[Status], entries: Sequence[Entry]) -> Iterator[F
             "only their names say which runs first, and nobody meant them to",
             _renamed(open_ones[-1], newest),
         )
+
+
+def _of_typeorm(entry: Entry) -> str:
+    """The milliseconds by which TypeORM orders a migration; empty for one of another form."""
+    return f"{entry.stamp} ms" if entry.files and is_script(entry.path.name) else ""
 
 
 def _branches(found: Sequence[Status]) -> Iterator[Finding]:
@@ -256,6 +268,56 @@ def _branches(found: Sequence[Status]) -> Iterator[Finding]:
             "out",
             "merge the other branch (git log --all -- the missing names finds it), then see "
             "qb status --check again before qb run",
+        )
+
+
+def _typeorm(found: Beside) -> Iterator[Finding]:
+    """Where TypeORM's own history and the ledger do not say the same."""
+    where = str(found.history)
+    for id in found.since:
+        yield Finding(
+            "typeorm-applied",
+            id,
+            f"{id} was applied by TypeORM, and the ledger does not know it",
+            "its statements were seen by nobody, and qb cannot roll it back before it knows it"
+            if found.shared
+            else "qb has taken over nothing of TypeORM's history on this database",
+            "qb run takes it over" if found.shared else "qb typeorm adopt",
+        )
+    for id in found.gone:
+        yield Finding(
+            "typeorm-reverted",
+            id,
+            f"{id} is applied, and does not stand in {where} any more",
+            "TypeORM has reverted it, or somebody deleted its row: TypeORM would run it again",
+            "qb typeorm adopt, when TypeORM has reverted it; else bring the row back",
+        )
+    for id in found.partly:
+        yield Finding(
+            "typeorm-partly",
+            id,
+            f"TypeORM has applied a part of {id}",
+            "the files of that folder that its glob does not match did not run",
+            f"bring about the rest, then: qb baseline {id}; or revert it with TypeORM, and: qb run",
+        )
+    for name, rows in (found.twice or {}).items():
+        ids = ", ".join(str(row.id) for row in rows[1:])
+        yield Finding(
+            "typeorm-twice",
+            "",
+            f"{name} stands in {where} {len(rows)} times",
+            "two runners of TypeORM were at work at the same time: what it does was done as often",
+            f"see what it did twice, then: DELETE FROM {found.history.sql} WHERE id IN ({ids}); "
+            "qb typeorm adopt --guard keeps it from happening again",
+        )
+    for row in found.strange:
+        yield Finding(
+            "typeorm-missing",
+            "",
+            f"{row.name} was applied by TypeORM, and no file has it",
+            "TypeORM cannot revert it, nor anything that was applied before it",
+            f"find it with git log --all --oneline -S {shlex.quote(row.name)}, and bring it back "
+            "with git restore --source COMMIT -- FILE",
         )
 
 
@@ -290,6 +352,9 @@ def _invalid(index: InvalidIndex) -> Finding:
 
 def _renamed(entry: Entry, stamp: str, newest: str = "") -> str:
     """The command that gives a migration a new timestamp."""
+    if entry.files and is_script(entry.path.name):  # what its class is called is all that counts
+        name = f"{entry.name}{stamps.to_ms(stamps.new())}"
+        return f"call the class in {_path(entry)} {name}, where it runs nowhere yet"
     if entry.files:  # another tool's format has versions of its own
         return f"give {_path(entry)} a version after {newest} (git mv)"
     suffix = "" if entry.folder else entry.path.suffix
