@@ -27,7 +27,8 @@ def test_the_bad_example_has_it(trap: Trap) -> None:
         assert each.message
         assert each.fix
         assert "{" not in each.message
-        assert not each.file or each.line <= len(trap.bad.files[_below(each.file)].splitlines())
+        text = trap.bad.files.get(each.file.removeprefix("/shop/"))
+        assert text is None or 0 < each.line <= len(text.splitlines())
 
 
 @pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.id)
@@ -82,7 +83,3 @@ def test_a_date_is_written_as_milliseconds() -> None:
     assert better("AddNotes20240315") == "AddNotes1710460800000"
     assert better("AddNotes20240315120000") == "AddNotes1710504000000"
     assert reading(better("AddNotes99999999")) == "good"
-
-
-def _below(file: str) -> str:
-    return Path(file).relative_to("/shop").as_posix()

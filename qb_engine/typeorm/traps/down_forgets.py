@@ -24,6 +24,8 @@ TRAP = Trap(
     good=alone("AddNotes1710460800000"),
 )
 
+DROPPED = re.compile(r'\bDROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:"?\w+"?\.)?"?(\w+)', re.I)
+
 
 def find(project: Project) -> Iterator[Finding]:
     for each in project.migrations:
@@ -34,28 +36,29 @@ def find(project: Project) -> Iterator[Finding]:
         if re.search(r"\bCASCADE\b|\bDROP SCHEMA\b", text, re.I):
             continue
         words = set(re.findall(r"[\w$]+", text.lower()))
-        lost = [what for names, what in _made(each) if not names & words]
+        gone = {name.lower() for name in DROPPED.findall(text)}
+        made = [(table, name, what) for table, name, what in _made(each) if table not in gone]
+        lost = [what for _, name, what in made if name not in words]
         if lost:
             yield TRAP.on(each, down.line, what=", ".join(dict.fromkeys(lost)))
 
 
-def _made(migration: Migration) -> Iterator[tuple[set[str], str]]:
-    """What up creates: the names of which one has to stand in down, and how it is called."""
+def _made(migration: Migration) -> Iterator[tuple[str, str, str]]:
+    """What up creates: the table that it goes with, its name, and how it is called."""
     from qb_engine import operations
+    from qb_engine.operations.add_column import AddColumn
+    from qb_engine.operations.create_enum import CreateEnum
+    from qb_engine.operations.create_index import CreateIndex
+    from qb_engine.operations.create_table import CreateTable
 
     for statement in migration.statements:
-        if statement.node is None:
-            continue
-        for made in operations.read(statement):
-            kind = type(made).__name__
-            table = str(getattr(made, "table", "") or "")
-            name = str(getattr(made, "name", "") or "")
-            if kind == "CreateTable":
-                yield {table.lower() or name.lower()}, f"table {table or name}"
-            elif kind == "AddColumn":
-                column = str(getattr(made, "column", ""))
-                yield {column.lower()}, f"column {table}.{column}"
-            elif kind == "CreateEnum":
-                yield {name.lower()}, f"type {name}"
-            elif kind == "CreateIndex" and name:
-                yield {name.lower()}, f"index {name}"
+        for made in operations.read(statement) if statement.node is not None else ():
+            if isinstance(made, CreateTable):
+                yield made.table.lower(), made.table.lower(), f"table {made.table}"
+            elif isinstance(made, AddColumn):
+                what = f"column {made.table}.{made.column}"
+                yield made.table.lower(), made.column.lower(), what
+            elif isinstance(made, CreateEnum):
+                yield "", made.name.lower(), f"type {made.name}"
+            elif isinstance(made, CreateIndex) and made.name:
+                yield made.table.lower(), made.name.lower(), f"index {made.name}"

@@ -34,12 +34,7 @@ def find(project: Project) -> Iterator[Finding]:
     for name, count in Counter(row.name for row in project.rows).items():
         if count > 1:
             ids = ", ".join(str(row.id) for row in project.rows if row.name == name)
-            words: dict[str, Any] = {
-                "name": name,
-                "count": count,
-                "ids": ids,
-                "table": project.history.name,
-            }
+            words: dict[str, Any] = {"name": name, "count": count, "ids": ids}
             if name in files:
                 yield TRAP.on(files[name], table=project.history.name, **words)
             else:

@@ -30,9 +30,5 @@ def find(project: Project) -> Iterator[Finding]:
         return
     for row in project.rows:
         if len(str(row.stamp)) == 10 and row.name[-13:].isdigit() and len(row.name) >= 13:
-            words: dict[str, Any] = {
-                "name": row.name,
-                "stamp": row.stamp,
-                "table": project.history.name,
-            }
+            words: dict[str, Any] = {"name": row.name, "stamp": row.stamp}
             yield TRAP.at("", 0, migration=row.name, table=project.history.name, **words)

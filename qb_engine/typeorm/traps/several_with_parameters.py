@@ -19,12 +19,12 @@ TRAP = Trap(
         "AddNotes1710460800000",
         code="await queryRunner.query("
         "`UPDATE a SET n = $1 WHERE id = 1; UPDATE b SET n = $1 WHERE id = 1`, [1])",
-        down=(),
+        back="throw new Error('the old numbers are gone')",
     ),
     good=alone(
         "AddNotes1710460800000",
         code="await queryRunner.query(`UPDATE a SET n = $1 WHERE id = 1`, [1])",
-        down=(),
+        back="throw new Error('the old numbers are gone')",
     ),
 )
 

@@ -36,9 +36,5 @@ def find(project: Project) -> Iterator[Finding]:
         stamp = stamp_of(each.name)
         seconds = stamp is not None and stored.get(each.name) == stamp // 1000
         if each.applied and stamp and stored[each.name] != stamp and not seconds:
-            words: dict[str, Any] = {
-                "stored": stored[each.name],
-                "stamp": stamp,
-                "table": project.history.name,
-            }
+            words: dict[str, Any] = {"stored": stored[each.name], "stamp": stamp}
             yield TRAP.on(each, each.cls.name_line, table=project.history.name, **words)
