@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qb_engine.drafting import pieces, typescript_text
@@ -16,7 +16,12 @@ from qb_engine.drafting.typescript_text import Call, MigrationText
 from qb_engine.errors import InputError
 from qb_engine.migrations import LoadedMigration, stamps
 from qb_engine.migrations.filling import words
-from qb_engine.migrations.typescript_backfill import backfill_of, constants_of, in_python
+from qb_engine.migrations.typescript_backfill import (
+    backfill_of,
+    constants_of,
+    in_python,
+    read_constants,
+)
 from qb_engine.sql import Statement, read
 
 if TYPE_CHECKING:
@@ -24,6 +29,10 @@ if TYPE_CHECKING:
     from qb_engine.migrations import Backfill
     from qb_engine.project import Project
 
+UNFILLED = (
+    "This counts on the backfill, which TypeORM does not run: let qb run this migration,",
+    "or see first that the backfill is completed: qb backfill status",
+)
 _SECTION = re.compile(r"(?m)^[ \t]*--[ \t]*qb:.*$")
 _COMMENT = re.compile(r"--([^\n]*)|/\*(.*?)\*/", re.DOTALL)
 
@@ -111,9 +120,12 @@ def _class(whole: Whole, piece: Piece, way: WayBack, ms: int) -> MigrationText:
     back = [f"This does not bring back {each}." for each in way.loses]
     if not refused and any(each.refuses_transaction for sql in way.down for each in read(sql)):
         back.append("It needs to run without a transaction: migration:revert --transaction none")
+    up = list(calls(piece.up, piece.said))
+    if piece.part == "post" and whole.backfill is not None:
+        up[0] = replace(up[0], comments=(*UNFILLED, *up[0].comments))
     return MigrationText(
         name=typescript_text.class_name(f"{whole.name}{other}", ms),
-        up=tuple(calls(piece.up, piece.said)),
+        up=tuple(up),
         down=down,
         irreversible=way.irreversible,
         constraints=whole.constraints if piece.part == pieces.home(whole.pieces) else None,
@@ -178,10 +190,8 @@ def _compare(whole: Whole, classes: Sequence[MigrationText], loaded: LoadedMigra
     if dict(loaded.constraints) != dict(whole.constraints):
         raise _differs(loaded, "static constraints")
     if whole.backfill is not None:
-        from qb_engine.migrations.typescript import constants
-
         path = loaded.path / "backfill.ts"
-        held = constants(path.read_text("utf-8"))
+        held = read_constants(path)
         if dict(held) != constants_of(whole.backfill):
             raise _differs(loaded, path.name)
         if not in_python(held):
@@ -218,7 +228,7 @@ def _notes(place: Place, whole: Whole, classes: Sequence[MigrationText]) -> Iter
         )
     if whole.backfill is not None:
         methods = in_python(constants_of(whole.backfill))
-        yield "qb runs the backfill; TypeORM's runner would go on without it"
+        yield "TypeORM does not run the backfill, and would go on without it: let qb run this one"
         if methods:
             yield f"backfill.ts cannot hold {' and '.join(methods)}: backfill.py has it"
     for piece in whole.pieces:

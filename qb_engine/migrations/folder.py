@@ -135,27 +135,24 @@ def _backfill(folder: Path) -> tuple[Backfill, str] | None:
 
     Raise InputError when both are there and do not say the same.
     """
-    scripts = [folder / name for name in listing.BACKFILLS[1:] if (folder / name).is_file()]
-    declared: Backfill | None = None
-    text = ""
-    for path in scripts:
-        from qb_engine.migrations.typescript import constants
-        from qb_engine.migrations.typescript_backfill import backfill_of
+    from qb_engine.migrations import typescript_backfill as typescript
 
-        text = read_text(path)
-        declared = backfill_of(constants(text), path)
+    scripts = [folder / name for name in listing.BACKFILLS[1:] if (folder / name).is_file()]
     python = folder / listing.BACKFILLS[0]
+    said = [(path, typescript.read_constants(path)) for path in scripts]
     if not python.is_file():
-        return None if declared is None else (declared, text)
+        declared = [typescript.backfill_of(constants, path) for path, constants in said]
+        return (declared[0], read_text(scripts[0])) if declared else None
     found, text = python_file.load_backfill(python)
-    if declared is not None and filling.checksum(declared) != filling.checksum(found):
-        raise InputError(
-            f"{python.name} and {scripts[-1].name} do not fill the same",
-            where=str(scripts[-1]),
-            why="whoever reads one of them expects what the other does not do",
-            todo="give both the same table, columns and values; or remove one of them",
-            code="bad-backfill",
-        )
+    for path, constants in said:
+        if not typescript.same(constants, found):
+            raise InputError(
+                f"{python.name} and {path.name} do not fill the same",
+                where=str(path),
+                why="whoever reads one of them expects what the other does not do",
+                todo="give both the same table, columns and values; or remove one of them",
+                code="bad-backfill",
+            )
     return found, text
 
 

@@ -16,6 +16,8 @@ from qb_engine.migrations.declaration import Backfill
 PYTHON = "python"
 """The constant that names the methods that backfill.py has: no constant can hold them."""
 
+_FILLS = ("table", "set", "sql", "columns", "where", "key", "validate", PYTHON)
+
 
 def constants_of(declared: Backfill) -> dict[str, Any]:
     """What a backfill says otherwise than by default, as JSON values; its methods by name."""
@@ -34,6 +36,39 @@ def in_python(constants: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of the methods that stand in backfill.py, as the constants say."""
     found = constants.get(PYTHON, ())
     return tuple(map(str, found)) if isinstance(found, list | tuple) else (str(found),)
+
+
+def read_constants(path: Path, text: str | None = None) -> Mapping[str, Any]:
+    """What a backfill.ts exports. Raise InputError with the line for what is no plain constant."""
+    from qb_engine.migrations.typescript import constants, describe
+
+    script = describe(path, text)
+    if script.errors:
+        raise _broken(
+            path, "the file does not parse", "what stands there is not TypeScript, or JavaScript",
+            "mend the line that is named", script.errors[0],
+        )  # fmt: skip
+    found = constants(path, text)
+    for each in script.exports:
+        if each.callable:
+            raise _broken(
+                path, f"{each.name} is a function or a class",
+                "a TypeORM project whose glob finds this file would take it for a migration; and "
+                "qb runs no TypeScript", "write it in backfill.py, as a method", each.line,
+            )  # fmt: skip
+        if each.kind != "type" and each.name not in found:
+            raise _broken(
+                path, f"{each.name} cannot be read",
+                "it is known only when the file runs, or it is no JSON value",
+                "write it as a literal", each.line,
+            )  # fmt: skip
+    return found
+
+
+def same(constants: Mapping[str, Any], declared: Backfill) -> bool:
+    """True when constants fill what a declaration fills; how fast it goes may differ."""
+    theirs = constants_of(declared)
+    return all(constants.get(name) == theirs.get(name) for name in _FILLS)
 
 
 def backfill_of(constants: Mapping[str, Any], path: Path) -> Backfill:
@@ -88,5 +123,6 @@ def _are(names: tuple[str, ...]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
-def _broken(path: Path, what: str, why: str, todo: str) -> InputError:
-    return InputError(what, where=str(path), why=why, todo=todo, code="broken-file")
+def _broken(path: Path, what: str, why: str, todo: str, line: int = 0) -> InputError:
+    where = f"{path}:{line}" if line else str(path)
+    return InputError(what, where=where, why=why, todo=todo, code="broken-file")
