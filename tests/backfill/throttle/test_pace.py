@@ -117,7 +117,7 @@ def test_a_server_that_becomes_slow_is_followed_down_at_once(cost: Cost, factor:
     if slow(size, size) > pace.SHRINK * pace.TARGET_MS:
         assert now.size <= max(1, size / pace.SHRINK)
     _, past = driven(slow, [1.0] * 20, now)
-    assert past[-1][1] <= 1.3 * pace.TARGET_MS or past[-1][0] == 1
+    assert past[-1][1] <= 1.3 * max(pace.TARGET_MS, slow(1, 1))  # a row may take longer by itself
 
 
 @given(
