@@ -46,7 +46,7 @@ class EstimateReport(Report):
                 (
                     "time",
                     f"{format_seconds(e.seconds_low)} to {format_seconds(e.seconds_high or 0)}",
-                    "from start to end; without waits for signals and the window",
+                    "without waits for signals and the window",
                 ),
             ]
         if e.wal_bytes_low is not None and e.wal_bytes_high is not None:
