@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -69,11 +69,18 @@ INSERT INTO qb.event (host, what, migration, run, detail)
 SELECT %(host)s, %(what)s, migration, run, %(detail)s FROM made
 """
 
-# whether anything that the ledger knows stands, or stood, in the other tool's history
+# whether anything that the ledger knows stands, or stood, in the other tool's history, since that
+# was given back the last time
 SHARED = """
-SELECT EXISTS (SELECT FROM qb.history WHERE migration = ANY (%s) AND status <> 'running')
-    OR EXISTS (SELECT FROM qb.event
-                WHERE what IN ('adopted', 'imported') AND detail ->> 'from' = 'typeorm')
+WITH released AS (
+    SELECT coalesce(pg_catalog.max(id), 0) AS id, coalesce(pg_catalog.max(run), 0) AS run
+      FROM qb.event WHERE what = 'released'
+)
+SELECT EXISTS (SELECT FROM qb.history h, released r
+                WHERE h.migration = ANY (%s) AND h.status <> 'running' AND h.run > r.run)
+    OR EXISTS (SELECT FROM qb.event e, released r
+                WHERE e.what IN ('adopted', 'imported') AND e.detail ->> 'from' = 'typeorm'
+                  AND e.id > r.id)
 """
 
 # of every run since the last way back, so that neither direction is taken for edited
@@ -138,14 +145,17 @@ def adopt(
     *,
     reason: str = "",
     detail: dict[str, Any] | None = None,
+    also: Callable[[], object] = lambda: None,
 ) -> int:
     """Record migrations as applied, and the schema as it stands as the baseline; the last run.
 
-    Call it with the runner's lock held, a ledger made, and nothing applied that qb itself ran.
+    Call it with the runner's lock held and a ledger made. What `also` does is done with it, or not
+    at all.
     """
     schema = snapshot(conn)
     ddl = as_sql(conn, target)
     with durably(conn):
+        also()
         told = {"host": platform.node(), "reason": reason, "detail": json.dumps(detail or {})}
         conn.execute(BASELINE, {"sql": ddl, "snapshot": schema.to_json(), **told})
         given = json.dumps([{**asdict(each), "n": n} for n, each in enumerate(rows)], default=str)

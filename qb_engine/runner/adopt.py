@@ -61,17 +61,19 @@ def adoption(place: Place, entry: Entry, **more: Any) -> Adoption:
     return Adoption.of(migration, look.raw, **more)
 
 
-def prove(place: Place, entries: Sequence[Entry], tables: Sequence[str] = ()) -> Proof:
+def prove(
+    place: Place, entries: Sequence[Entry], tables: Sequence[str] = (), *, before: str = ""
+) -> Proof:
     """Replay migrations on an empty scratch database, and compare it with the target's schema.
 
-    Other tools' own tables, and `tables`, are not expected of the migrations. The target is only
-    read.
+    Other tools' own tables, and `tables`, are not expected of the migrations; `before` is what
+    they find there. The target is only read.
     """
     found = [place.migrations.loaded(entry) for entry in entries]
     with place.connected("qb baseline") as conn:
         now = snapshot(conn)
     server = scratch(place.project, place.scratch_url, place.opened)
-    with loaded(server, "") as empty, like(server, place.target, schema=now, owners=False) as there:
+    with loaded(server, before) as empty, like(server, place.target, schema=now, owners=False) as there:
         for at, migration in enumerate(found):
             try:
                 if isinstance(migration, Broken):

@@ -106,6 +106,9 @@ def standing_runs(place: Place, conn: Connection) -> list[tuple[LoadedMigration,
     for run in reversed(ledger.history(conn)):
         if run.run in told.runs:
             adopted.add(run.migration)
+        elif run.run <= told.covered:  # its work is in the baseline, too, as long as it stands
+            stood = run.direction == "up" and run.status in WHOLE
+            (adopted.add if stood else adopted.discard)(run.migration)
         if run.run <= told.covered or run.run in told.runs or run.migration not in known:
             continue
         if known[run.migration].status == "rolled back" and run.migration not in adopted:
