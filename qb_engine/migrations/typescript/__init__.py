@@ -17,6 +17,7 @@ from qb_engine.migrations.typescript import (  # noqa: F401 - they name what the
     statements,
     strings,
 )
+from qb_engine.migrations.typescript.data_source import data_source
 from qb_engine.migrations.typescript.description import constants, describe
 from qb_engine.migrations.typescript.grammar import EXTENSIONS, is_script
 from qb_engine.migrations.typescript.reading import methods
@@ -43,6 +44,7 @@ __all__ = [
     "Script",
     "Unread",
     "constants",
+    "data_source",
     "describe",
     "is_script",
     "methods",
