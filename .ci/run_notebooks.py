@@ -15,8 +15,14 @@ import nbformat
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
-LEFT_OUT = shutil.ignore_patterns(".qb", "migrations", ".ipynb_checkpoints")
+DATA = FOLDER / "data"  # projects that notebooks begin with, their migrations among them
 CELL_S = 300
+
+
+def left_out(folder: str, names: list[str]) -> set[str]:
+    """What stands in the tree from working in it, and is no part of it."""
+    mine = {".qb", ".ipynb_checkpoints"}
+    return set(names) & (mine if Path(folder).is_relative_to(DATA) else {*mine, "migrations"})
 
 
 def main() -> int:
@@ -35,7 +41,7 @@ def run(name: str) -> str:
     """Run one notebook and write it back; the first line of a cell that failed, if any."""
     with tempfile.TemporaryDirectory(prefix="qb-notebooks-") as temporary:
         copy = Path(temporary) / "notebooks"
-        shutil.copytree(FOLDER, copy, ignore=LEFT_OUT)
+        shutil.copytree(FOLDER, copy, ignore=left_out)
         notebook = nbformat.read(copy / name, as_version=4)  # type: ignore[no-untyped-call]
         try:
             NotebookClient(

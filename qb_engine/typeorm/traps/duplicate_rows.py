@@ -20,8 +20,8 @@ TRAP = Trap(
     meaning="TypeORM takes no lock: replicas that start together each run what is pending. "
     "An UPDATE is then done as many times, so look at the data. A revert deletes all of the "
     "rows at once.",
-    fix="look what it did twice, delete the later rows, and then let a constraint stop the next: "
-    "ALTER TABLE {table} ADD UNIQUE (name); qb run takes a lock",
+    fix="see what it did twice, delete the later rows from {table}, and let a constraint stop the "
+    "next: qb typeorm adopt --guard",
     bad=Example(FILES, history=HistoryTable(rows=(ONE, TWO))),
     good=Example(FILES, history=HistoryTable(rows=(ONE,))),
 )

@@ -17,7 +17,7 @@ TRAP = Trap(
     meaning="Three at once have been seen to run one data migration three times, and to "
     "leave three rows. Nothing in TypeORM keeps them apart.",
     fix="run migrations once, before the replicas start: qb run --if-pending; while TypeORM "
-    "does it, a constraint makes the second one fail: ALTER TABLE {table} ADD UNIQUE (name)",
+    "does it, let a constraint make the second one fail: ALTER TABLE {table} ADD UNIQUE (name)",
     bad=Example(FILES, Options(migrations_run=True)),
     good=Example(FILES, Options()),
 )

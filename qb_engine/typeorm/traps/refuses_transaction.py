@@ -31,6 +31,8 @@ TRAP = Trap(
     ),
 )
 
+SAY = "give it a migration of its own with transaction = false (an instance property)"
+
 
 def find(project: Project) -> Iterator[Finding]:
     if project.mode == "none":
@@ -42,4 +44,5 @@ def find(project: Project) -> Iterator[Finding]:
             why = statement.refuses_transaction
             if why and statement.kind != "transaction":
                 line = statement.source.line if statement.source.file == str(each.path) else 0
-                yield TRAP.on(each, line, why=why, statement=statement.first_line)
+                fix = SAY if project.mode == "each" else ""
+                yield TRAP.on(each, line, why=why, statement=statement.first_line, fix=fix)

@@ -17,7 +17,7 @@ TRAP = Trap(
     meaning="qb keeps TypeORM out from the moment it starts a migration. A TypeORM that was "
     "already inside one then is stopped only by a unique name: its transaction fails and is "
     "rolled back.",
-    fix="ALTER TABLE {table} ADD UNIQUE (name)",
+    fix="let the server refuse a second row: qb typeorm adopt --guard",
     bad=Example(FILES, history=HistoryTable(followed=True)),
     good=Example(FILES, history=HistoryTable(followed=True, guarded=True)),
 )
