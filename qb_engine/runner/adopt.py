@@ -73,7 +73,10 @@ def prove(
     with place.connected("qb baseline") as conn:
         now = snapshot(conn)
     server = scratch(place.project, place.scratch_url, place.opened)
-    with loaded(server, before) as empty, like(server, place.target, schema=now, owners=False) as there:
+    with (
+        loaded(server, before) as empty,
+        like(server, place.target, schema=now, owners=False) as there,
+    ):
         for at, migration in enumerate(found):
             try:
                 if isinstance(migration, Broken):
