@@ -18,7 +18,10 @@ from qb_engine.migrations.typescript.scope import Scope
 from qb_engine.migrations.typescript.statements import message
 from qb_engine.migrations.typescript.things import (
     UNDEFINED,
+    Class,
     Connection,
+    Function,
+    Instance,
     Namespace,
     Promise,
     Runner,
@@ -58,6 +61,8 @@ def _call(machine: Machine, node: Node, scope: Scope) -> Any:
                 machine.value(argument, scope)
         return UNDEFINED
     optional = any(child.type in ("?.", "optional_chain") for child in node.children)
+    if (compiled := _of_compiler(machine, callee, arguments, scope)) is not None:
+        return compiled[0]
     if callee.type in ("member_expression", "subscript_expression"):
         return _of_member(machine, node, callee, scope, optional)
     if callee.type == "import":
@@ -72,6 +77,21 @@ def _call(machine: Machine, node: Node, scope: Scope) -> Any:
     if optional and (function is None or isinstance(function, Undefined)):
         return UNDEFINED
     return functions.call(machine, function, None, args(machine, arguments, scope), node)
+
+
+def _of_compiler(machine: Machine, callee: Node, given: Node, scope: Scope) -> list[Any] | None:
+    """A call of what tsc puts into JavaScript, wherever it takes it from; None for any other."""
+    name = machine.source.of(callee).rpartition(".")[2]
+    if not name.startswith("__"):
+        return None
+    parts = children(given)
+    if name in ("__importDefault", "__importStar") and len(parts) == 1:
+        return [machine.value(parts[0], scope)]
+    if name == "__awaiter" and len(parts) == 4 and parts[3].type == "generator_function":
+        this = scope.holder("this")
+        function = Function(parts[3], scope, None, "", is_async=True)
+        return [functions.invoke(machine, function, this and this.names["this"], [])]
+    return None
 
 
 def args(machine: Machine, node: Node, scope: Scope) -> list[Any]:
@@ -120,11 +140,14 @@ def _of_member(machine: Machine, node: Node, callee: Node, scope: Scope, optiona
     if isinstance(owner, Promise):
         cause: Any = "swallowed" if name == "catch" else "value"
         machine.refuse(cause, f"what `.{name}(...)` does after a query is not understood", node)
-    if callee.child_by_field_name("object").type == "super":  # type: ignore[union-attr]
+    if field(callee, "object").type == "super":
         this = scope.holder("this")
-        function = members.get(machine, owner, name, callee)
-        given = args(machine, given_node, scope)
-        return functions.call(machine, function, this and this.names["this"], given, node)
+        made = this.names["this"] if this is not None else None
+        if isinstance(made, Instance) and isinstance(owner, Class):
+            function = members.of_prototype(machine, Instance(owner), made, name, callee)
+        else:
+            function = members.get(machine, owner, name, callee)
+        return functions.call(machine, function, made, args(machine, given_node, scope), node)
     function = members.get(machine, owner, name, callee)
     if optional and (function is None or isinstance(function, Undefined)):
         return UNDEFINED

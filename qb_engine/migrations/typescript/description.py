@@ -43,7 +43,10 @@ def constants(path: Path, text: str | None = None) -> Mapping[str, Any]:
 
 
 def candidates(machine: Machine, exports: Exports) -> list[Node]:
-    """The classes at the top of a file that have an `up`, in their order."""
+    """The classes at the top of a file that have an `up`, in their order.
+
+    TypeORM finds those that are exported; the others count where none is.
+    """
     nodes: dict[int, Node] = {}
     for declared in exports.declared.values():
         node = exports.resolve(declared)
@@ -53,7 +56,9 @@ def candidates(machine: Machine, exports: Exports) -> list[Node]:
         if found.value is not None and found.value.type in classes.KINDS:
             nodes[found.value.id] = found.value
     listed = sorted(nodes.values(), key=lambda node: node.start_byte)
-    return [node for node in listed if _has(machine, node, "up", exports)]
+    listed = [node for node in listed if _has(machine, node, "up", exports)]
+    exported = {found.value.id for found in exports.found if found.value is not None}
+    return [node for node in listed if node.id in exported] or listed
 
 
 def _has(machine: Machine, node: Node, method: str, exports: Exports, depth: int = 0) -> bool:

@@ -154,7 +154,7 @@ def _sequence(machine: Machine, node: Node, scope: Scope) -> Any:
     return value
 
 
-@expression("await_expression")
+@expression("await_expression", "yield_expression")  # `yield` in what tsc makes of `await`
 def _await(machine: Machine, node: Node, scope: Scope) -> Any:
     return machine.wait(machine.value(children(node)[0], scope))
 

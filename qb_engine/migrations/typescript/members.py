@@ -164,10 +164,15 @@ def _at(machine: Machine, owner: str | list[Any], name: Any, node: Node) -> Any:
 def _of_instance(machine: Machine, owner: Instance, name: str, node: Node) -> Any:
     if name in owner.fields:
         return owner.fields[name]
+    return of_prototype(machine, owner, owner, name, node)
+
+
+def of_prototype(machine: Machine, owner: Instance, this: Instance, name: str, node: Node) -> Any:
+    """What the classes of an object give it."""
     of: Any = owner.of
     while isinstance(of, Class):
         if name in of.getters:
-            return CALL[0](machine, of.getters[name], owner, [], node)
+            return CALL[0](machine, of.getters[name], this, [], node)
         if name in of.methods:
             return of.methods[name]
         of = of.parent
