@@ -93,7 +93,19 @@ def test_what_many_files_share_is_told_once(tmp_path: Path) -> None:
     assert "and 2 more" in shared.rows[0][3]
     assert [row[0] for row in why.rows] == ["empty-down"]
     assert len(report.df) == 8
+    assert check(tmp_path, "--fail-on", "error").ok
     assert json.loads(report.to_json())["findings"][0]["trap"] == "empty-down"
+
+
+@pytest.mark.usefixtures("nobody")
+def test_what_somebody_accepts_with_a_reason_does_not_count(tmp_path: Path) -> None:
+    text = written(TAGS, TAGGED[0], ()).replace(
+        "export", "// qb:accept empty-down because nobody goes back there\nexport"
+    )
+    report = check(shop(tmp_path, **{TAGS: text}))
+    assert (report.ok, report.headline()) == (True, "1 accepted in 2 migrations")
+    assert report.findings[0].accepted == "nobody goes back there"
+    assert "accepted because nobody goes back there" in str(report)
 
 
 @pytest.mark.usefixtures("nobody")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import click
+
 from qb_engine.commands import Session, qb_command
 from qb_engine.errors import InputError, QbError, nearby
 from qb_engine.report import Column, Report, Table
@@ -18,10 +20,11 @@ if TYPE_CHECKING:
     from qb_engine.typeorm.traps import Finding, Project
 
 SEVERITIES = ("error", "warning", "notice")
+FAIL_ON = (*SEVERITIES, "never")
 COLUMNS = (Column("line"), Column("severity"), Column("trap"), Column("what happens"))
 FOLDED = 4  # a trap in as many files is told once, with the files
 NAMED = 6  # files that are named there
-KEYS = ("file", "line", "severity", "trap", "migration", "message", "fix", "why")
+KEYS = ("file", "line", "severity", "trap", "migration", "message", "fix", "why", "accepted")
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,19 @@ class CheckReport(Report):
     applied: int | None = None  # None: no history was read
     target: str = ""
     said: tuple[str, ...] = ()
+    fail_on: str = "warning"
 
     @property
     def ok(self) -> bool:
-        return all(finding.severity == "notice" for finding in self.findings)
+        counts = SEVERITIES[: FAIL_ON.index(self.fail_on) + 1] if self.fail_on != "never" else ()
+        return not any(f.severity in counts for f in self.findings if not f.accepted)
 
     def headline(self) -> str:
-        counts = [(s, sum(f.severity == s for f in self.findings)) for s in SEVERITIES]
+        open = [f for f in self.findings if not f.accepted]
+        counts = [(s, sum(f.severity == s for f in open)) for s in SEVERITIES]
         found = [_count(number, severity) for severity, number in counts if number]
+        if accepted := len(self.findings) - len(open):
+            found.append(f"{accepted} accepted")
         where = _count(self.migrations, "migration")
         if self.applied is not None:
             where += f", {self.applied} of them applied on {self.target}"
@@ -50,7 +58,7 @@ class CheckReport(Report):
     def tables(self) -> Sequence[Table]:
         """A table for each file, then what many files share, then why each trap is one."""
         shared = self._shared()
-        single = [f for f in self.findings if f.trap not in shared]
+        single = [f for f in self.findings if f.trap not in shared or f.accepted]
         found = [
             Table(nearby(file) if file else "history", COLUMNS, tuple(_rows(list(group))))
             for file, group in groupby(single, key=lambda f: f.file)
@@ -60,8 +68,8 @@ class CheckReport(Report):
             found.append(
                 Table("in many files", (Column("files", "count"), *COLUMNS[1:]), tuple(rows))
             )
-        if self.findings:
-            why = {f.trap: f.why for f in self.findings}
+        if any(not f.accepted for f in self.findings):
+            why = {f.trap: f.why for f in self.findings if not f.accepted}
             meant = tuple((trap, why[trap]) for trap in sorted(why))
             found.append(Table("why", (Column("trap"), Column("what it means")), meant))
         return found
@@ -75,6 +83,7 @@ class CheckReport(Report):
             "applied": self.applied,
             "target": self.target or None,
             "findings": [_as_dict(f) for f in self.findings],
+            "fail_on": self.fail_on,
             "notes": list(self.said),
         }
 
@@ -89,11 +98,12 @@ class CheckReport(Report):
         """The traps that stand in many files."""
         files: dict[str, set[str]] = {}
         for finding in self.findings:
-            files.setdefault(finding.trap, set()).add(finding.file or finding.migration)
+            if not finding.accepted:
+                files.setdefault(finding.trap, set()).add(finding.file or finding.migration)
         return tuple(trap for trap, found in sorted(files.items()) if len(found) >= FOLDED)
 
     def _folded(self, trap: str) -> tuple[Any, ...]:
-        found = [f for f in self.findings if f.trap == trap]
+        found = [f for f in self.findings if f.trap == trap and not f.accepted]
         places = list(dict.fromkeys(nearby(f.file) if f.file else f.migration for f in found))
         worst = max(found, key=lambda f: f.severity.rank)
         more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
@@ -109,11 +119,14 @@ def _rows(findings: Sequence[Finding]) -> Iterator[tuple[Any, ...]]:
     """A row for each finding; of one trap with one fix the fix stands once, at the end."""
     for at, finding in enumerate(findings):
         lines = [finding.message]
+        if finding.accepted:
+            lines.append(f"accepted because {finding.accepted}")
         again = any(f.trap == finding.trap and f.fix == finding.fix for f in findings[at + 1 :])
-        if not again:
+        if not again and not finding.accepted:
             lines.append(f"fix: {finding.fix}")
         line = str(finding.line) if finding.line else "-"
-        yield (line, str(finding.severity), finding.trap, "\n".join(lines))
+        severity = "accepted" if finding.accepted else str(finding.severity)
+        yield (line, severity, finding.trap, "\n".join(lines))
 
 
 def _as_dict(finding: Finding) -> dict[str, Any]:
@@ -126,11 +139,19 @@ def _count(number: int, word: str) -> str:
 
 
 @qb_command("check", short_help="Find what is wrong with the migrations of a project.")
-def part(session: Session) -> Report:
+@click.option(
+    "--fail-on",
+    type=click.Choice(FAIL_ON),
+    default="warning",
+    show_default=True,
+    help="Exit with 1 at and above this severity.",
+)
+def part(session: Session, fail_on: str) -> Report:
     """Find traps in the migrations, the data source and TypeORM's history, and change nothing.
 
-    No code of the project is run. Without a database the files alone are looked at. Exits with 1
-    when there is an error or a warning; what has already run is a notice.
+    No code of the project is run. Without a database the files alone are looked at. What happens
+    when a migration runs is a notice for one that has run. A trap is accepted by a comment in its
+    file: // qb:accept TRAP because REASON
     """
     from qb_engine.typeorm.traps import judge
     from qb_engine.typeorm.traps.gather import project_of
@@ -146,13 +167,15 @@ def part(session: Session) -> Report:
         )
     project, told = _with_history(session, project)
     if project.history is None:
-        return CheckReport(judge(project), len(project.migrations), said=(*notes, *told))
+        said = (*notes, *told)
+        return CheckReport(judge(project), len(project.migrations), said=said, fail_on=fail_on)
     return CheckReport(
         judge(project),
         len(project.migrations),
         sum(each.applied for each in project.migrations),
         session.target.name,
         (*notes, *told),
+        fail_on,
     )
 
 

@@ -34,24 +34,31 @@ TRAP = Trap(
     bad=Example(FILES, Options()),
     good=Example(FILES, Options(mode="each")),
 )
+ADDED = re.compile(
+    r"ALTER\s+TYPE\s+([\w\".]+)\s+ADD\s+VALUE\s+(?:IF\s+NOT\s+EXISTS\s+)?'([^']+)'", re.I
+)
+MADE = re.compile(r"CREATE\s+TYPE\s+([\w\".]+)\s+AS\s+ENUM", re.I)
 
 
 def find(project: Project) -> Iterator[Finding]:
     added: dict[str, str] = {}
+    made: set[str] = set()  # a value of a type that is as new as itself may be used
     for each in project.in_order:
-        if each.applied or project.mode == "none":
+        if each.applied or project.mode == "none" or each.cls.transaction is False:
             continue
         if project.mode == "each":
             added.clear()
+            made.clear()
         for statement in each.statements:
             for value, other in added.items():
                 if f"'{value}'" in statement.sql:
-                    line = statement.source.line
                     shown = "the same migration" if other == each.name else other
-                    yield TRAP.on(each, line, value=value, other=shown)
-            if statement.kind == "alter_enum":
-                new = re.search(
-                    r"ADD\s+VALUE\s+(?:IF\s+NOT\s+EXISTS\s+)?'([^']+)'", statement.sql, re.I
-                )
-                if new:
-                    added[new[1]] = each.name
+                    yield TRAP.on(each, statement.source.line, value=value, other=shown)
+            made |= {_bare(name) for name in MADE.findall(statement.sql)}
+            new = ADDED.match(statement.sql)
+            if new and _bare(new[1]) not in made:
+                added[new[2]] = each.name
+
+
+def _bare(name: str) -> str:
+    return name.rpartition(".")[2].strip('"').lower()

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from qb_engine.typeorm.traps import all_traps
 from qb_engine.typeorm.traps.project import Project
 from qb_engine.typeorm.traps.trap import Finding, Severity
 
+ACCEPT = re.compile(
+    r"^\s*(?://|\*|/\*)\s*qb:accept\s+([a-z0-9-]+)\s+because\s+(.*?)\s*(?:\*/)?$", re.M
+)
+
 
 def judge(project: Project) -> tuple[Finding, ...]:
-    """Every finding once. What happens in `up` is a notice for a migration that is applied."""
+    """Every finding once. What happens in `up` is a notice for a migration that is applied.
+
+    A comment in a file, `// qb:accept TRAP because REASON`, accepts a trap in it.
+    """
     applied = {row.name for row in project.rows}
+    accepted = {
+        (str(file.path), trap): reason
+        for file in project.files
+        for trap, reason in ACCEPT.findall(file.text)
+    }
     found: dict[Finding, None] = {}
     for trap, find in all_traps():
         for finding in find(project):
             over = trap.stage == "up" and finding.migration in applied
-            found[replace(finding, severity=Severity.NOTICE) if over else finding] = None
+            severity = Severity.NOTICE if over else finding.severity
+            reason = accepted.get((finding.file, trap.id), "")
+            found[replace(finding, severity=severity, accepted=reason)] = None
     return tuple(sorted(found, key=lambda f: (f.file, f.line, f.trap)))

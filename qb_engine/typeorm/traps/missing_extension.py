@@ -13,7 +13,7 @@ UP = "CREATE TABLE notes (id uuid PRIMARY KEY DEFAULT uuid_generate_v4())"
 TRAP = Trap(
     id="missing-extension",
     severity=Severity.WARNING,
-    stage="settings",
+    stage="up",
     title="{name} needs the extension {extension} ({word}), and no migration creates it",
     meaning="TypeORM creates extensions itself when it connects, because of your entities and not "
     "of the migrations. Whoever replays the migrations without it (qb, psql, CI) lacks it.",

@@ -38,6 +38,7 @@ class Finding:
 
     `message` says what happens, `why` explains it, `fix` says what to do. `file` is empty for
     what stands in the history only; `migration` is TypeORM's name of it, where there is one.
+    `accepted` is the reason why somebody accepted it; empty when nobody did.
     """
 
     trap: str
@@ -48,6 +49,7 @@ class Finding:
     why: str
     fix: str
     migration: str = ""
+    accepted: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON shows it."""
@@ -60,6 +62,7 @@ class Finding:
             "message": self.message,
             "why": self.why,
             "fix": self.fix,
+            "accepted": self.accepted or None,
         }
 
 
