@@ -115,7 +115,11 @@ def found_class(machine: Machine, node: Node, exports: Exports) -> Class:
 
 def _class(machine: Machine, node: Node, exports: Exports) -> MigrationClass:
     of = found_class(machine, node, exports)
-    new = classes.instance(machine, of)
+    try:
+        new = classes.instance(machine, of)
+    except (Thrown, RecursionError) as no:
+        new = Instance(of)
+        of.unclear = str(no)
     exported = [f for f in exports.found if f.value is not None and f.value.id == node.id]
     name, unread, name_line, own = _name(machine, of, new)
     static = _line(machine, node, "transaction", static=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tree_sitter import Node
@@ -11,6 +12,7 @@ from qb_engine.migrations.typescript.classes import KINDS
 from qb_engine.migrations.typescript.grammar import bare, children, field, line_of
 from qb_engine.migrations.typescript.machine import Machine
 from qb_engine.migrations.typescript.module import exported_from
+from qb_engine.migrations.typescript.refusal import Refused
 from qb_engine.migrations.typescript.values import Export, Exported
 
 _FUNCTIONS = frozenset(
@@ -40,9 +42,13 @@ class Exports:
         self.declared: dict[str, Node] = {}
         self.imported: set[str] = set()
         nodes = children(machine.source.root)
+        self.found: list[Found] = []
         for node in nodes:
-            self._declare(node)
-        self.found: list[Found] = [found for node in nodes for found in self._of(node)]
+            with suppress(Refused):  # a part that does not parse, which `errors` tells
+                self._declare(node)
+        for node in nodes:
+            with suppress(Refused):
+                self.found += self._of(node)
 
     def _declare(self, node: Node) -> None:
         if node.type == "export_statement":

@@ -172,7 +172,7 @@ def module(machine: Machine, name: str, node: Node) -> Any:
             machine.refuse("value", f"the file {name} is not JSON", node)
     if name in ("crypto", "node:crypto", "uuid", "nanoid"):
         return Unknown("environment", name, node.start_point.row + 1, "is random")
-    reason = f"runs code that stands in '{name}'"
+    reason = f"comes from '{name}'"
     return Unknown("code", name, node.start_point.row + 1, reason)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from tree_sitter import Node
 
 from qb_engine.migrations.typescript import members, places
-from qb_engine.migrations.typescript.grammar import children, field
+from qb_engine.migrations.typescript.grammar import children, field, line_of
 from qb_engine.migrations.typescript.machine import Machine
 from qb_engine.migrations.typescript.operators import unknown_in
 from qb_engine.migrations.typescript.scope import Scope
@@ -38,7 +38,7 @@ def call(machine: Machine, function: Any, this: Any, given: list[Any], node: Nod
     if isinstance(function, Function):
         machine.climb(3)
         machine.turn(node)
-        return invoke(machine, function, this, given)
+        return invoke(machine, function, this, given, line_of(node))
     if isinstance(function, Builtin):
         if function.pure and (unknown := unknown_in(*given)):
             return unknown
@@ -47,7 +47,7 @@ def call(machine: Machine, function: Any, this: Any, given: list[Any], node: Nod
     if isinstance(function, Unknown):
         why = function.reason
         if function.cause == "code" and why:
-            machine.refuse("code", f"`{text}` {why}", node)
+            machine.refuse("code", f"`{text}` runs code that {why}", node)
         if function.cause in ("rows", "environment") or why:
             machine.refuse_unknown(function, f"`{text}` calls it")
         machine.refuse(function.cause, f"`{text}` calls what the file does not tell", node)
@@ -56,7 +56,7 @@ def call(machine: Machine, function: Any, this: Any, given: list[Any], node: Nod
     machine.refuse("value", f"`{text}` calls no function", node)
 
 
-def invoke(machine: Machine, function: Function, this: Any, given: list[Any]) -> Any:
+def invoke(machine: Machine, function: Function, this: Any, given: list[Any], line: int = 0) -> Any:
     """Run a function of the file; an asynchronous one gives a promise."""
     if not function.is_async:
         return _body(machine, function, this, given)
@@ -72,7 +72,7 @@ def invoke(machine: Machine, function: Function, this: Any, given: list[Any]) ->
             held += [index for index in value.queries if index not in held]
             machine.loose = [other for other in machine.loose if other is not value]
             value = value.value
-    promise = Promise(value, tuple(held), late)
+    promise = Promise(value, tuple(held), late, line)
     if late:
         machine.loose.append(promise)
     return promise

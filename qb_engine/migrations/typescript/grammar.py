@@ -9,6 +9,7 @@ import tree_sitter_typescript
 from tree_sitter import Language, Node, Parser
 
 from qb_engine.migrations.model import read_text
+from qb_engine.migrations.typescript.refusal import Refused
 
 EXTENSIONS = (".ts", ".mts", ".cts", ".js", ".mjs", ".cjs")
 
@@ -67,10 +68,10 @@ def children(node: Node) -> list[Node]:
 
 
 def field(node: Node, name: str) -> Node:
-    """A child that the grammar promises."""
+    """A child that the grammar promises. Raise Refused where the text does not parse."""
     found = node.child_by_field_name(name)
     if found is None:
-        raise LookupError(f"{node.type} has no {name}")
+        raise Refused("value", "the text does not parse", line_of(node))
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from tree_sitter import Node
 
 from qb_engine.migrations.typescript.grammar import Source, line_of
+from qb_engine.migrations.typescript.operators import NotTold
 from qb_engine.migrations.typescript.refusal import Refused
 from qb_engine.migrations.typescript.scope import Scope
 from qb_engine.migrations.typescript.things import Promise, Unknown
@@ -117,6 +118,8 @@ class Machine:
             self.refuse("value", "the text is nested too deeply", node)
         try:
             return told(self, node, scope)
+        except NotTold:
+            self.refuse("value", f"`{self.source.brief(node)}` cannot be told from the text", node)
         finally:
             self._depth -= 1
 

@@ -61,7 +61,10 @@ def named(machine: Machine, name: str, node: Node, scope: Scope) -> Any:
     found = holder(machine, name, scope)
     if found is not None:
         machine.climb(2)
-        return found.names[name]
+        value = found.names[name]
+        if isinstance(value, Unknown) and value.cause == "code" and found is machine.module:
+            return Unknown("code", name, line_of(node), value.reason)
+        return value
     if name in COMPUTED:
         return COMPUTED[name](machine)
     if name in GLOBALS:
@@ -221,11 +224,17 @@ def _of_runner(machine: Machine, owner: Runner | Connection, name: str, node: No
     if name in _PATHS.get(path, {}):
         to = _PATHS[path][name]
         return Connection(to) if to else Runner()
+    if path == "" and name == "query":
+        return Builtin("query", _without_runner, pure=False)
     if path == "":
-        return machine.unknown("schema", node, "is taken from the query runner, and not called")
+        return machine.unknown("schema", node)
     if path == "options":
         return machine.unknown("environment", node, "is an option of the data source")
     return machine.unknown("manager" if "anager" in path else "schema", node)
+
+
+def _without_runner(machine: Machine, given: list[Any], node: Node) -> Any:
+    machine.refuse("value", "`query` is called without its query runner, which fails", node)
 
 
 @method(Buffer, "toString")

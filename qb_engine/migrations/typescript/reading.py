@@ -62,7 +62,7 @@ def _read(
     node = _chosen(machine, exports, wanted)
     if node is None:
         return None
-    broken = [n for n in errors(source.root) if line_of(node) <= n <= node.end_point.row + 1]
+    broken = errors(source.root)
     line = line_of(node)
     try:
         of = found_class(machine, node, exports)
@@ -73,7 +73,7 @@ def _read(
         if isinstance(function, Function):
             line = line_of(function.node)
         if broken:
-            raise Refused("value", "the class does not parse", broken[0])
+            raise Refused("value", "the file does not parse", broken[0])
         if of.unclear:
             raise Refused("code", of.unclear, line)
         if of.name in machine.stirred:
@@ -81,6 +81,8 @@ def _read(
         return _method(machine, function, new, line)
     except Refused as no:
         return _unread(machine, no.unread(), line)
+    except Thrown as no:  # from a field or a constructor
+        return _unread(machine, Unread("value", f"it throws: {no.message}", no.line), line)
     except RecursionError:
         return _unread(machine, Unread("value", "the text is nested too deeply", line), line)
 
@@ -111,7 +113,8 @@ def _method(machine: Machine, function: object, new: Instance, line: int) -> Met
         )  # fmt: skip
     value = machine.wait(result)
     if machine.loose:
-        raise Refused("value", "something that it does not await goes on after its end", line)
+        at = machine.loose[0].line or line
+        raise Refused("value", "what is not awaited goes on after the end of the method", at)
     returns = isinstance(result, Promise) or truthy(value)
     return Method(
         line, _queries(machine), rung=machine.rung, asynchronous=function.is_async,

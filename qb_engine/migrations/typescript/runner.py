@@ -10,9 +10,11 @@ from tree_sitter import Node
 from qb_engine.migrations.typescript import cooking, sending
 from qb_engine.migrations.typescript.grammar import children, field, line_of
 from qb_engine.migrations.typescript.machine import Machine, Sent
+from qb_engine.migrations.typescript.members import method
 from qb_engine.migrations.typescript.operators import unknown_in
 from qb_engine.migrations.typescript.things import (
     UNDEFINED,
+    Builtin,
     Connection,
     Promise,
     Runner,
@@ -44,6 +46,14 @@ def ask(
         return _escaped(machine, given(), node)
     cause, reason = _why(path, name, text)
     machine.refuse(cause, reason, node)
+
+
+@method(Builtin, "bind")
+def _bind(machine: Machine, owner: Builtin, given: list[Any], node: Node) -> Any:
+    if owner.name != "query" or len(given) != 1 or not isinstance(given[0], Runner):
+        return machine.unknown("value", node)
+    machine.climb(3)
+    return Builtin("query to the runner", lambda at, more, call: _query(at, more, call), pure=False)
 
 
 def _why(path: str, name: str, text: str) -> tuple[Cause, str]:

@@ -93,6 +93,7 @@ class Promise:
     value: Any
     queries: tuple[int, ...] = ()
     late: bool = False
+    line: int = 0  # of the call
 
 
 @dataclass(eq=False, slots=True)
