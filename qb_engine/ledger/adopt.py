@@ -175,17 +175,18 @@ def adopt(
     return last
 
 
-def take_over(conn: Connection, rows: Sequence[Adoption], detail: dict[str, Any]) -> None:
-    """Record migrations as applied that another tool has applied after what stands in the ledger.
+def take_over(conn: Connection, rows: Sequence[Adoption], detail: dict[str, Any]) -> int:
+    """Record migrations as applied that another tool has applied since; the last run.
 
     They are replayed like those that qb ran: the baseline stays where it is.
     """
     given = json.dumps([{**asdict(each), "n": n} for n, each in enumerate(rows)], default=str)
     told = {"host": platform.node(), "reason": "", "detail": json.dumps(detail)}
     with durably(conn):
-        conn.execute(
+        row = conn.execute(
             ADOPT, {"rows": given, "version": qb_engine.__version__, "what": TAKEN, **told}
-        )
+        ).fetchone()
+    return int(row[0]) if row and row[0] is not None else 0
 
 
 def take_back(conn: Connection, ids: Sequence[str], detail: dict[str, Any]) -> None:

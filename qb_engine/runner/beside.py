@@ -167,17 +167,19 @@ def settle(crew: Crew) -> tuple[str, ...]:
         )
     if found.since:
         crew.ensure_ledger()
-        adopt_since(place, control, found)
+        last = adopt_since(place, control, found)
+        crew.moved()
+        crew.keep_schema(last)
         for id in found.since:
             place.tell(f"{id} was applied by TypeORM, and is taken over")
     return found.since
 
 
-def adopt_since(place: Place, conn: Connection, found: Beside) -> None:
-    """Record as applied what TypeORM has applied since. With the runner's lock held."""
+def adopt_since(place: Place, conn: Connection, found: Beside) -> int:
+    """Record as applied what TypeORM has applied since; the last run. With the lock held."""
     entries = {entry.id: entry for entry in place.migrations.entries}
     taken = [_taken(place, entries[id]) for id in found.since]
-    take_over(conn, taken, {"from": "typeorm", "table": str(found.history)})
+    return take_over(conn, taken, {"from": "typeorm", "table": str(found.history)})
 
 
 def adopt_reverted(place: Place, conn: Connection, found: Beside) -> tuple[str, ...]:

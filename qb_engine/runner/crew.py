@@ -186,6 +186,11 @@ class Crew:
         self.executor.settle_later((NOT_WAITED_FOR, record))
         return run
 
+    def moved(self) -> None:
+        """Others have changed the schema and the ledger: what was known, or reserved, is not."""
+        self._numbers = []  # runs are in the order of their numbers
+        self._schema = self._fingerprint = None
+
     def schema(self) -> Snapshot:
         """The schema of the target as it is now."""
         if self._schema is None:
