@@ -68,7 +68,10 @@ def test_a_good_project_is_quiet_and_no_server_is_started(tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("nobody")
 def test_the_data_source_says_which_files_count_and_how_they_run(tmp_path: Path) -> None:
-    root = shop(tmp_path, options="migrationsTransactionMode: 'all',\n  synchronize: true,")
+    root = shop(
+        tmp_path,
+        options="url: 'postgres://localhost', /* x\n */ synchronize: true, // migrationsRun: true,",
+    )
     (root / "src" / "migrations" / "deep").mkdir()
     (root / "src" / "migrations" / "deep" / "helper.ts").write_text("export function f() {}\n")
     (root / "src" / "outside.ts").write_text("export function f() {}\n")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from qb_engine.typeorm.traps.project import Migration, Project
+from qb_engine.typeorm.traps.made import made
+from qb_engine.typeorm.traps.project import Project
 from qb_engine.typeorm.traps.trap import Finding, Severity, Trap, alone
 
 TRAP = Trap(
@@ -37,28 +38,11 @@ def find(project: Project) -> Iterator[Finding]:
             continue
         words = set(re.findall(r"[\w$]+", text.lower()))
         gone = {name.lower() for name in DROPPED.findall(text)}
-        made = [(table, name, what) for table, name, what in _made(each) if table not in gone]
-        lost = [what for _, name, what in made if name not in words]
-        if lost:
-            yield TRAP.on(each, down.line, what=", ".join(dict.fromkeys(lost)))
-
-
-def _made(migration: Migration) -> Iterator[tuple[str, str, str]]:
-    """What up creates: the table that it goes with, its name, and how it is called."""
-    from qb_engine import operations
-    from qb_engine.operations.add_column import AddColumn
-    from qb_engine.operations.create_enum import CreateEnum
-    from qb_engine.operations.create_index import CreateIndex
-    from qb_engine.operations.create_table import CreateTable
-
-    for statement in migration.statements:
-        for made in operations.read(statement) if statement.node is not None else ():
-            if isinstance(made, CreateTable):
-                yield made.table.lower(), made.table.lower(), f"table {made.table}"
-            elif isinstance(made, AddColumn):
-                what = f"column {made.table}.{made.column}"
-                yield made.table.lower(), made.column.lower(), what
-            elif isinstance(made, CreateEnum):
-                yield "", made.name.lower(), f"type {made.name}"
-            elif isinstance(made, CreateIndex) and made.name:
-                yield made.table.lower(), made.name.lower(), f"index {made.name}"
+        forgotten = [
+            str(new)
+            for statement in each.statements
+            for new in made(statement)
+            if new.table.lower() not in gone and new.name.lower() not in words
+        ]
+        if forgotten:
+            yield TRAP.on(each, down.line, what=", ".join(dict.fromkeys(forgotten)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from qb_engine.sql.tree import pb
+from qb_engine.typeorm.traps.made import columns
 from qb_engine.typeorm.traps.project import Project
 from qb_engine.typeorm.traps.trap import Finding, Severity, Trap, alone
 
@@ -28,16 +30,10 @@ TRAP = Trap(
 
 
 def find(project: Project) -> Iterator[Finding]:
-    from qb_engine import operations
-    from qb_engine.operations.add_column import AddColumn
-    from qb_engine.operations.drop_column import DropColumn
-
     for each in project.migrations:
         dropped: set[tuple[str, str]] = set()
         for statement in each.statements:
-            for done in operations.read(statement) if statement.kind == "alter_table" else ():
-                if isinstance(done, DropColumn):
-                    dropped.add((done.table, done.column))
-                elif isinstance(done, AddColumn) and (done.table, done.column) in dropped:
-                    line = statement.source.line
-                    yield TRAP.on(each, line, table=done.table, column=done.column)
+            dropped |= set(columns(statement, pb.AlterTableType.AT_DropColumn))
+            for table, column in columns(statement, pb.AlterTableType.AT_AddColumn):
+                if (table, column) in dropped:
+                    yield TRAP.on(each, statement.source.line, table=table, column=column)

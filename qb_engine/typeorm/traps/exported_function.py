@@ -40,6 +40,6 @@ def find(project: Project) -> Iterator[Finding]:
         for export in file.script.exports:
             if export.kind == "function" and export.callable:
                 line = file.lines[export.line - 1] if export.line <= len(file.lines) else ""
-                plain = re.search(r"\bfunction\b", line) and not re.search(r"\basync\b", line)
+                plain = re.search(r"\bfunction\b(?!\s*\*)", line) and "async" not in line
                 how = WRONG_NAME if plain else NO_CONSTRUCTOR
                 yield TRAP.at(file.path, export.line, name=export.name, how=how)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qb_engine.typeorm.sources import Said
 
 MODES: Mapping[str, Mode] = {"all": "all", "each": "each", "none": "none"}
+COMMENT = re.compile(r"(?<![:\"'])//[^\n]*|/\*.*?\*/", re.S)
 DECLARED = (".d.ts", ".d.mts", ".d.cts")
 
 
@@ -56,10 +57,11 @@ def read(
 
 def options_of(path: Path, text: str, said: Said) -> Options:
     """What a data source says of how migrations run."""
+    text = COMMENT.sub(lambda m: "\n" * m[0].count("\n"), text)
     lines = {}
     for option in ("synchronize", "migrationsRun", "migrationsTransactionMode", "schema"):
-        if found := re.search(rf"^[^\n/*]*\b{option}\b", text, re.M):
-            lines[option] = text.count("\n", 0, found.end()) + 1
+        if found := re.search(rf"\b{option}\b[\"']?\s*:", text):
+            lines[option] = text.count("\n", 0, found.start()) + 1
     unread = (said.unread or {}).items()
     return Options(
         file=str(path),
@@ -73,7 +75,7 @@ def options_of(path: Path, text: str, said: Said) -> Options:
 
 
 def _is_true(text: str, option: str) -> bool:
-    return re.search(rf"^[^\n/*]*\b{option}\b[\"']?\s*:\s*true\b", text, re.M) is not None
+    return re.search(rf"\b{option}\b[\"']?\s*:\s*true\b", text) is not None
 
 
 def _data_source(project: QbProject, notes: list[str]) -> tuple[Options | None, tuple[Path, ...]]:
