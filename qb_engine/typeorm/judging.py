@@ -122,7 +122,8 @@ def _returns(statement: Statement) -> bool:
         return True
     writes = pb.InsertStmt | pb.UpdateStmt | pb.DeleteStmt
     return any(
-        isinstance(each, writes) and len(each.returning_list) > 0 for each in walk(statement.node)
+        isinstance(each, writes) and each.HasField("returning_clause")
+        for each in walk(statement.node)
     ) or isinstance(statement.node, pb.SelectStmt)
 
 

@@ -27,9 +27,10 @@ from qb_engine.typeorm.finding import scripts
 
 HERE = Path(__file__).parent
 OLDEST = (18, 19)  # the first that takes --import
-START_S = 60  # to load TypeORM and the data source
+START_S = 60.0  # to load TypeORM and the data source
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nowhere"
-SHOWN = 600  # characters of what a script printed, in an error
+SHOWN = 3  # lines of what a script printed last, in an error
+TAIL = 4096  # bytes of it that are looked at
 
 _AWAY = re.compile(
     r"(?i)^(PG|QB_|DB_|DATABASE|POSTGRES|TYPEORM|RDS_|NODE_OPTIONS$)|PASSW|PASSPHRASE"
@@ -55,6 +56,9 @@ class Ended(Exception):
 
     why: str
     printed: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.why}; it printed: {self.printed}" if self.printed else self.why
 
 
 def found(root: Path) -> tuple[Node, ...]:
@@ -115,8 +119,8 @@ def events(
 ) -> Iterator[dict[str, Any]]:
     """Run a script of ours in the project's folder, and what it tells, one event at a time.
 
-    Every event has to come within `each_s` seconds of the one before it. Raise Ended when none
-    comes, or when the script ends by itself without being done.
+    Every event has to come within `each_s` seconds of the one before it; to load everything takes
+    longer. Raise Ended when none comes, or when the script ends by itself without being done.
     """
     reading, writing = os.pipe()
     with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as plans:
@@ -147,18 +151,20 @@ def events(
 def _lines(pipe: IO[bytes], each_s: float, printed: IO[bytes]) -> Iterator[dict[str, Any]]:
     """The events of a pipe until it is closed."""
     rest = b""
-    until = time.monotonic() + each_s
+    limit = max(START_S, each_s)
+    until = time.monotonic() + limit
     with selectors.DefaultSelector() as waiting:
         waiting.register(pipe, selectors.EVENT_READ)
         while True:
             if not waiting.select(max(0.0, until - time.monotonic())):
-                raise Ended(f"it did not end within {each_s:g} s", _tail(printed))
+                raise Ended(f"it did not end within {limit:g} s", _tail(printed))
             more = pipe.read(1 << 16)
             if not more:
                 return
             *lines, rest = (rest + more).split(b"\n")
             for line in lines:
-                until = time.monotonic() + each_s
+                limit = each_s
+                until = time.monotonic() + limit
                 yield json.loads(line)
 
 
@@ -166,8 +172,9 @@ def _tail(printed: IO[bytes]) -> str:
     """The last of what a script printed, without what is secret."""
     printed.flush()
     size = printed.seek(0, os.SEEK_END)
-    printed.seek(max(0, size - SHOWN))
-    return secrets.mask(printed.read().decode("utf-8", "replace").strip())
+    printed.seek(max(0, size - TAIL))
+    lines = printed.read().decode("utf-8", "replace").strip().splitlines()
+    return secrets.mask("\n".join(line[:200] for line in lines[-SHOWN:]))
 
 
 def _asked(named: str) -> tuple[str, tuple[int, int]]:

@@ -20,9 +20,9 @@ function send(event) {
 function said(error) {
   if (!(error instanceof Error)) return String(error);
   const first = error.driverError instanceof Error ? error.driverError.message : error.message;
-  return error.name && error.name !== "Error" && !first.startsWith(error.name)
-    ? `${error.name}: ${first}`
-    : first;
+  const behind = error.cause instanceof Error ? ` (${error.cause.message})` : "";
+  const named = error.name && error.name !== "Error" && error.name !== "QueryFailedError";
+  return (named && !first.startsWith(error.name) ? `${error.name}: ${first}` : first) + behind;
 }
 
 /** Refuse every connection but those to the database `to`; without one, all of them. */

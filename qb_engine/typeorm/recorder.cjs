@@ -97,20 +97,20 @@ function look(name, args, result) {
   }, () => {});
 }
 
-/** Whatever goes past the query runner is not recorded: it is noticed, and refused. */
+/** What goes past the query runner is noticed. It reaches the scratch database all the same. */
 function notice(typeorm, client) {
   const proto = Object.getPrototypeOf(runner);
   const query = proto.query;
-  proto.query = function (...args) {
-    if (now && this !== runner) {
-      return Promise.reject(new Error(past("it uses a connection of its own, not its query runner's")));
-    }
-    return query.apply(this, args);
+  proto.query = function (sql, parameters, structured) {
+    if (!now || this === runner) return query.call(this, sql, parameters, structured);
+    past("it uses a connection of its own, not its query runner's");
+    if (CONTROL.test(sql)) return Promise.resolve([]); // it is our transaction that would end
+    return where.run({ inside: true }, () => send_(sql, parameters, structured));
   };
   const raw = client.query;
   client.query = function (...args) {
     if (now && !where.getStore()?.inside) {
-      return Promise.reject(new Error(past("it uses the driver's connection, not its query runner")));
+      past("it uses the driver's connection, not its query runner");
     }
     return raw.apply(this, args);
   };
@@ -137,8 +137,7 @@ function notice(typeorm, client) {
 }
 
 function past(why) {
-  now.direct = step.direct = why;
-  return why;
+  now.direct = why;
 }
 
 /** True when what runs now was called from this very file. */
@@ -149,6 +148,8 @@ function called(file) {
 
 /** Run a method and tell what it sent. Errors come out of it. */
 async function listen(work) {
+  runner.loadedTables = []; // what it knows of tables may have been rolled back
+  runner.loadedViews = [];
   now = { sent: [], looks: [], pending: new Set(), control: null, direct: null, late: false };
   const mine = now;
   try {
@@ -191,6 +192,8 @@ async function end(how) {
   runner.transactionDepth = 0;
 }
 
+const codeOf = (error) => error && (error.code || (error.driverError && error.driverError.code));
+
 /** Work of a step inside a savepoint; outside of a transaction where PostgreSQL asks for that. */
 async function guarded(work, outside) {
   if (outside) {
@@ -204,7 +207,7 @@ async function guarded(work, outside) {
   try {
     return await work(true);
   } catch (error) {
-    const code = error && (error.code || (error.driverError && error.driverError.code));
+    const code = codeOf(error);
     if (!ALONE.includes(code) || (step.tried ||= []).includes(code)) throw error;
     step.tried.push(code);
     await send_("ROLLBACK TO SAVEPOINT qb_step");
@@ -248,6 +251,7 @@ async function wayBack(migration, answer) {
     answer.down = heard(await listen(() => migration.down(runner)));
   } catch (error) {
     answer.downFailed = said(error);
+    if (codeOf(error) === "25001") return await apart(migration, answer);
   }
   if (answer.down && answer.down.control) answer.downFailed = "";
   try {
@@ -257,6 +261,16 @@ async function wayBack(migration, answer) {
     await end("ROLLBACK");
     await begin();
   }
+}
+
+/** A way back that PostgreSQL takes outside of a transaction only: there and back again. */
+async function apart(migration, answer) {
+  await send_("ROLLBACK TO SAVEPOINT qb_down");
+  await end("COMMIT");
+  answer.down = heard(await listen(() => migration.down(runner)));
+  answer.downFailed = "";
+  await listen(() => migration.up(runner));
+  await begin();
 }
 
 async function main() {
@@ -311,7 +325,7 @@ async function main() {
     try {
       await perform(wanted);
     } catch (error) {
-      send({ event: "failed", name: wanted.name, message: step.direct || said(error) });
+      send({ event: "failed", name: wanted.name, message: said(error) });
       exit(3);
     }
     step = null;

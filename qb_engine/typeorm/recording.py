@@ -93,14 +93,19 @@ def record(
     tell(f"{first.stopped} fails on an empty database; trying on one with the target's schema")
     second = _recorded(ways, root, folder, pending, full, data_source, each_s, tell)
     note = f"on an empty database {first.stopped} fails: {first.why}"
-    both = Recorded(
+    first = _with_rest(first, [step for step in steps if step.applied])
+    second = _with_rest(second, pending)
+    return Recorded(
         {**second.recordings, **first.recordings},
-        {**first.refused, **second.refused},
+        {
+            n: why
+            for n, why in {**first.refused, **second.refused}.items()
+            if n not in first.recordings
+        },
         second.stopped,
         second.why,
         (*first.notes, *(n for n in second.notes if n not in first.notes), note),
     )
-    return _with_rest(both, steps if second.stopped else pending, first)
 
 
 def extensions(sql: Sequence[str]) -> tuple[str, ...]:
@@ -151,6 +156,9 @@ def _run(
     each_s: float,
     tell: Callable[[str], None],
 ) -> Recorded:
+    for step in steps if way.loader == "compiled" else ():
+        if step.record and (why := _not_compiled(root, step.path)):
+            return Recorded({}, {}, step.name, why)
     plan = {
         "connection": connection(shadow),
         "dataSource": None if data_source is None else str(_loadable(way, root, data_source)),
@@ -181,8 +189,7 @@ def _run(
                 name = event["name"] or LOADING
                 return Recorded(recordings, refused, name, event["message"], tuple(notes))
     except running.Ended as ended:
-        why = f"{ended.why}; it printed: {ended.printed}" if ended.printed else ended.why
-        return Recorded(recordings, refused, at, why, tuple(notes))
+        return Recorded(recordings, refused, at, str(ended), tuple(notes))
     return Recorded(recordings, refused, notes=tuple(notes))
 
 
@@ -220,12 +227,10 @@ def _made_of(step: Step, event: Mapping[str, Any], folder: Path, version: str) -
     )
 
 
-def _with_rest(found: Recorded, steps: Sequence[Step], first: Recorded | None = None) -> Recorded:
+def _with_rest(found: Recorded, steps: Sequence[Step]) -> Recorded:
     """The same, with a reason for each that was to be recorded and was not reached."""
     refused = dict(found.refused)
-    stopped, why = (found.stopped, found.why) if found.stopped else ("", "")
-    if not stopped and first is not None:
-        stopped, why = first.stopped, first.why
+    stopped, why = found.stopped, found.why
     for step in steps:
         if not step.record or step.name in found.recordings or step.name in refused:
             continue
@@ -284,6 +289,18 @@ def _loadable(way: running.Node, root: Path, path: Path) -> Path:
     from qb_engine.typeorm.finding import compiled_of
 
     return compiled_of(root, path) if way.loader == "compiled" else path
+
+
+def _not_compiled(root: Path, path: Path) -> str:
+    """Why what the compiler made of a source is not to be run; empty when it may be."""
+    built = _loadable(running.Node("", "compiled"), root, path)
+    if built != path:
+        if built.stat().st_mtime >= path.stat().st_mtime:
+            return ""
+        return f"{_below(root, built)} is older than its source: compile the project first"
+    if path.suffix in (".js", ".mjs", ".cjs"):
+        return ""
+    return "node cannot load it: neither tsx nor ts-node is installed, and nothing is compiled"
 
 
 def _below(folder: Path, path: Path) -> str:

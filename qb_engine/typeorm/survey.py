@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from qb_engine.errors import QbError
 from qb_engine.migrations import Broken
 from qb_engine.migrations.listing import is_script
+from qb_engine.migrations.typescript.recordings import Refusal, digest, refusals_of
 from qb_engine.migrations.typescript.values import Query
 from qb_engine.typeorm.recording import Step
 
@@ -26,7 +27,7 @@ class Standing:
 
     `applied` is None when nobody could be asked. `reason` and `line` say why it is opaque or
     broken; of one that is read, why there is no way back. `record` says which of its methods could
-    be recorded.
+    be recorded; `tried`: that was in vain.
     """
 
     name: str
@@ -39,11 +40,22 @@ class Standing:
     line: int = 0
     record: Literal["", "both", "down"] = ""
     notes: str = ""
+    tried: bool = False
 
 
 def survey(migrations: Migrations, applied: Collection[str] | None) -> tuple[Standing, ...]:
     """Every migration in order. `applied` are the names in TypeORM's history, if it was read."""
-    return tuple(_standing(migrations, entry, applied) for entry in migrations.entries)
+    refused = refusals_of(migrations.folder)
+    found = (_standing(migrations, entry, applied) for entry in migrations.entries)
+    return tuple(_tried(each, refused.get(each.name)) for each in found)
+
+
+def _tried(standing: Standing, refusal: Refusal | None) -> Standing:
+    """The same, where recording it was tried in vain and its file is still what it was."""
+    if refusal is None or not standing.record or refusal.raw != digest(standing.path):
+        return standing
+    reason = f"{standing.reason}\nrecording it was tried: {refusal.why}"
+    return replace(standing, reason=reason, tried=True)
 
 
 def steps(migrations: Migrations, found: Iterable[Standing]) -> tuple[Step, ...]:

@@ -84,8 +84,8 @@ class ImportReport(Report):
         if self.added:
             keys = ", ".join(self.added)
             found.append(f"qb.toml {'now says' if self.wrote else 'would say'}: {keys}")
-        waiting = [each.name for each in self.migrations if each.record]
-        if waiting and not self.recorded:
+        waiting = [each.name for each in self.migrations if each.record and not each.tried]
+        if waiting:
             some = ", ".join(waiting[:3]) + (", ..." if len(waiting) > 3 else "")
             found.append(
                 f"{len(waiting)} can be recorded on a scratch database, which runs the project's "
@@ -204,12 +204,12 @@ def part(
         remarks=(*remarks, *migrations.notes),
         root=str(session.project.root),
     )
-    if not any(each.record for each in found):
+    waiting = [each for each in found if each.record and (allow_execution or not each.tried)]
+    if not waiting:
         return report
     if not allow_execution and face.interactive:
         face.say(plain(report))
-        count = sum(bool(each.record) for each in found)
-        asked = f"run the code of {count} migrations on a scratch database? type yes: "
+        asked = f"run the code of {len(waiting)} migrations on a scratch database? type yes: "
         allow_execution = yes = face.ask(asked) == "yes"
     if not allow_execution:
         return report
@@ -218,11 +218,17 @@ def part(
             report,
             remarks=(*report.remarks, "recording writes qb-recorded.json, and so needs --yes"),
         )
-    recorded, said = _record(session, project, migrations, found, source, scratch, each_s)
+    try:
+        recorded, said = _record(session, project, migrations, found, source, scratch, each_s)
+    except InputError as error:
+        if error.code != "not-recorded":
+            raise
+        why = f"nothing was recorded: {error.what} ({error.why}); {error.todo}"
+        return replace(report, remarks=(*report.remarks, why))
     migrations, found = _surveyed(session, project, [], {e.name: e.applied for e in found})
     return replace(
         report,
-        migrations=_with_reasons(found, recorded),
+        migrations=found,
         recorded=tuple(sorted(recorded.recordings)),
         remarks=(*report.remarks, *said),
     )
@@ -383,7 +389,13 @@ def _record(
     each_s: float,
 ) -> tuple[Any, list[str]]:
     """Record what asks for it, and keep it beside the migrations."""
-    from qb_engine.migrations.typescript.recordings import recordings_of, write
+    from qb_engine.migrations.typescript.recordings import (
+        Refusal,
+        digest,
+        recordings_of,
+        refusals_of,
+        write,
+    )
     from qb_engine.shadow import from_sql, like, scratch
     from qb_engine.typeorm import recording, survey
     from qb_engine.typeorm.sources import home_of
@@ -406,20 +418,17 @@ def _record(
         tell=session.face.say,
     )
     said = list(recorded.notes)
-    if recorded.recordings:
-        kept = dict(recordings_of(migrations.folder))
-        file = write(migrations.folder, {**kept, **recorded.recordings})
-        said.append(f"recorded in {nearby(str(file))}: commit it with the migrations")
+    stopped = recorded.stopped == recording.LOADING
+    if stopped:
+        said.append(f"nothing could be recorded: {recorded.why}")
+    paths = {each.name: each.path for each in found}
+    refused = {n: Refusal(digest(paths[n]), why) for n, why in recorded.refused.items()}
+    if recorded.recordings or (refused and not stopped):
+        kept = {n: e for n, e in recordings_of(migrations.folder).items() if n in paths}
+        tried = {n: e for n, e in refusals_of(migrations.folder).items() if n in paths}
+        tried = {n: e for n, e in tried.items() if n not in recorded.recordings}
+        file = write(migrations.folder, {**kept, **recorded.recordings}, {**tried, **refused})
+        said.append(f"kept in {nearby(str(file))}: commit it with the migrations")
     if needed:
         said.append(f"TypeORM makes extensions when it connects: {', '.join(needed)}")
     return recorded, said
-
-
-def _with_reasons(found: Sequence[Standing], recorded: Any) -> tuple[Standing, ...]:
-    """The same, with what came of trying to record them."""
-    return tuple(
-        replace(each, reason=f"{each.reason}\nnot recorded: {recorded.refused[each.name]}")
-        if each.name in recorded.refused and each.record
-        else each
-        for each in found
-    )

@@ -49,6 +49,14 @@ class Recording:
         return f"{by}: {'; '.join(self.notes)}" if self.notes else by
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A migration that was run and cannot be recorded: why, and of which bytes that is true."""
+
+    raw: str
+    why: str
+
+
 def digest(path: Path) -> str:
     """The SHA-256 of a file's bytes; empty when it cannot be read."""
     try:
@@ -62,28 +70,47 @@ def recordings_of(folder: Path) -> Mapping[str, Recording]:
 
     Raise InputError when the file is not what qb wrote.
     """
+    return _held(folder)[0]
+
+
+def refusals_of(folder: Path) -> Mapping[str, Refusal]:
+    """What was tried in vain, by class. Raise InputError when the file is not what qb wrote."""
+    return _held(folder)[1]
+
+
+def _held(folder: Path) -> tuple[dict[str, Recording], dict[str, Refusal]]:
     path = folder / FILE
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return {}
+        return {}, {}
     except (OSError, ValueError) as error:
         raise _broken(path, str(error)) from None
     try:
         if data["version"] != VERSION:
             raise _broken(path, f"it has version {data['version']}, and this qb knows {VERSION}")
-        return {name: _read(name, each) for name, each in data["migrations"].items()}
+        return (
+            {name: _read(name, each) for name, each in data["migrations"].items()},
+            {name: Refusal(e["sha256"], e["why"]) for name, e in data.get("refused", {}).items()},
+        )
     except (KeyError, TypeError, AttributeError) as error:
         raise _broken(path, f"it lacks what belongs there: {error}") from None
 
 
-def write(folder: Path, recordings: Mapping[str, Recording]) -> Path:
-    """Keep recordings in place of those that are there; the file, whole or not at all."""
+def write(
+    folder: Path, recordings: Mapping[str, Recording], refused: Mapping[str, Refusal] | None = None
+) -> Path:
+    """Keep these in place of what is there; the file, whole or not at all."""
     path = folder / FILE
-    data = {
+    data: dict[str, Any] = {
         "version": VERSION,
         "migrations": {name: _written(recordings[name]) for name in sorted(recordings)},
     }
+    if refused:
+        data["refused"] = {
+            name: {"sha256": refused[name].raw, "why": refused[name].why}
+            for name in sorted(refused)
+        }
     text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
     new = path.with_name(f".{FILE}.{os.getpid()}")
     try:

@@ -1,0 +1,280 @@
+"""finding a TypeORM project, and saying in qb.toml where it is"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qb_engine.errors import InputError, RefusedError
+from qb_engine.migrations.typescript.recordings import (
+    FILE,
+    Recording,
+    Refusal,
+    digest,
+    recordings_of,
+    refusals_of,
+    write,
+)
+from qb_engine.migrations.typescript.values import Query
+from qb_engine.project import TEMPLATE
+from qb_engine.typeorm.finding import compiled_of, data_source_file, source_of
+from qb_engine.typeorm.judging import judged
+from qb_engine.typeorm.node import NOWHERE, environment
+from qb_engine.typeorm.recording import extensions
+from qb_engine.typeorm.settings import Settings, edited
+from qb_engine.typeorm.sources import Said, refuse_unread, settings_of
+
+
+def put(root: Path, name: str, text: str = "") -> Path:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+# -- the data source -------------------------------------------------------------------------------
+
+
+def test_package_json_comes_before_the_usual_places(tmp_path: Path) -> None:
+    """What the project's own scripts name is what its commands use."""
+    usual = put(tmp_path, "src/data-source.ts")
+    assert data_source_file(tmp_path).path == usual
+    named = put(tmp_path, "src/db/source.ts")
+    scripts = {"m": "typeorm migration:run -d dist/db/source.js", "x": "echo -d no"}
+    put(tmp_path, "package.json", json.dumps({"scripts": scripts}))
+    put(tmp_path, "tsconfig.json", '{ // yes\n "compilerOptions": { "outDir": "./dist", } }')
+    assert data_source_file(tmp_path).path == named
+    scripts["y"] = "typeorm migration:generate --dataSource=src/data-source.ts"
+    put(tmp_path, "package.json", json.dumps({"scripts": scripts}))
+    with pytest.raises(InputError, match="several data sources"):
+        data_source_file(tmp_path)
+    assert data_source_file(tmp_path, Path("src/data-source.ts")).path == usual
+
+
+def test_no_data_source_is_said_with_the_way_round(tmp_path: Path) -> None:
+    """The message names the places and the options."""
+    with pytest.raises(InputError) as error:
+        data_source_file(tmp_path)
+    assert "--migrations" in error.value.todo
+    with pytest.raises(InputError, match="no data source nope"):
+        data_source_file(tmp_path, Path("nope.ts"))
+
+
+def test_compiled_files_and_their_sources_find_each_other(tmp_path: Path) -> None:
+    """Through outDir and rootDir of tsconfig.json."""
+    put(tmp_path, "tsconfig.json", '{"compilerOptions": {"outDir": "out", "rootDir": "lib"}}')
+    source, built = put(tmp_path, "lib/a/b.ts"), put(tmp_path, "out/a/b.js")
+    assert source_of(tmp_path, built) == source
+    assert compiled_of(tmp_path, source) == built
+    assert compiled_of(tmp_path, put(tmp_path, "lib/c.ts")) == tmp_path / "lib" / "c.ts"
+
+
+@pytest.mark.parametrize(
+    ("globs", "folder", "files"),
+    [
+        (("src/migrations/**/*.ts",), "src/migrations", ()),
+        (("src/migrations/*{.ts,.js}",), "src/migrations", ("src/migrations/*{.ts,.js}",)),
+        (("dist/migrations/*.js",), "src/migrations", ("src/migrations/*.ts",)),
+        (("./src/migrations/1-A.ts",), "src/migrations", ("src/migrations/1-A.ts",)),
+        (
+            ("src/migrations/*.ts", "src/more/*.ts"),
+            "src",
+            ("src/migrations/*.ts", "src/more/*.ts"),
+        ),
+    ],
+)
+def test_globs_become_a_folder_and_files(
+    tmp_path: Path, globs: tuple[str, ...], folder: str, files: tuple[str, ...]
+) -> None:
+    """Exactly what TypeORM would load; the sources of what is compiled."""
+    put(tmp_path, "src/migrations/1-A.ts")
+    put(tmp_path, "src/more/2-B.ts")
+    settings, notes = settings_of(tmp_path, Said(globs, type="postgres"), None)
+    assert (settings.migrations, settings.files) == (folder, files)
+    assert bool(notes) == globs[0].startswith("dist")
+
+
+def test_what_is_no_project_of_postgres_or_has_no_folder_is_refused(tmp_path: Path) -> None:
+    """Another database, or globs that lead nowhere."""
+    with pytest.raises(InputError, match="one of mysql"):
+        settings_of(tmp_path, Said(("*.ts",), type="mysql"), None)
+    with pytest.raises(InputError, match="no folder of migrations"):
+        settings_of(tmp_path, Said(("nope/*.ts",)), None)
+
+
+def test_an_option_that_the_text_does_not_tell_is_named(tmp_path: Path) -> None:
+    """The option, its line, the way round; one that was given is not asked for."""
+    said = Said(unread={"migrations": ("it is a call", 7), "logging": ("whatever", 9)})
+    assert not said.lacking(["migrations"])
+    with pytest.raises(InputError) as error:
+        refuse_unread(tmp_path / "ds.ts", said.lacking())
+    assert error.value.where.endswith("ds.ts:7")
+    assert "--migrations" in error.value.todo
+    assert "--allow-execution" in error.value.todo
+
+
+# -- qb.toml ---------------------------------------------------------------------------------------
+
+WANTED = Settings("src/m", ("src/m/*.ts",), "src/ds.ts", "history", "app")
+
+
+def test_a_new_file_is_what_init_writes_with_the_keys_in_it() -> None:
+    """All comments stay, and the keys stand after what shows them."""
+    made = edited(None, WANTED)
+    assert [line for line in TEMPLATE.splitlines() if line.startswith("#")] == [
+        line for line in made.text.splitlines() if line.startswith("#")
+    ]
+    data = tomllib.loads(made.text)
+    assert data["migrations"] == "src/m"
+    assert data["format"] == "typeorm"
+    assert data["typeorm"] == {
+        "files": ["src/m/*.ts"],
+        "data_source": "src/ds.ts",
+        "table": "history",
+        "schema": "app",
+    }
+    assert edited(made.text, WANTED).text == made.text  # a second time nothing is added
+    assert not edited(made.text, WANTED).added
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        '# mine\n\n[aliases]\na = "embedded" # here\n',
+        'default = "embedded"\r\n[typeorm]\r\n# none\r\n\r\n[hazards]\r\nsmall_rows = 1\r\n',
+        '[typeorm]\ndata_source = "src/ds.ts"',
+    ],
+)
+def test_everything_else_of_a_file_stays(text: str) -> None:
+    """Every line is still there, in its order."""
+    made = edited(text, WANTED, fresh="migrations")
+    rest = iter(made.text.splitlines())
+    assert all(line in rest for line in text.splitlines())
+    assert ("\r\n" in made.text) == ("\r\n" in text)
+    assert made.text.count("\r") in (0, made.text.count("\n"))
+    assert tomllib.loads(made.text)["typeorm"]["table"] == "history"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('format = "dbmate"', 'format = "dbmate"'),
+        ('migrations = "db"', 'migrations = "db"'),
+        ('[typeorm]\ntable = "other"', 'table = "other"'),
+        ('[typeorm]\nfiles = ["x/*.ts"]', "files"),
+    ],
+)
+def test_what_the_file_says_is_not_contradicted(text: str, what: str) -> None:
+    """Whoever wrote it decides."""
+    with pytest.raises(RefusedError) as error:
+        edited(text, WANTED)
+    assert what in error.value.what
+
+
+def test_a_form_that_cannot_be_edited_is_left_alone() -> None:
+    """An inline table: the lines to write by hand are named."""
+    with pytest.raises(InputError, match="cannot edit") as error:
+        edited('typeorm = { naming = "typeorm" }\n', WANTED)
+    assert 'typeorm.table = "history"' in error.value.todo
+
+
+# -- recordings ------------------------------------------------------------------------------------
+
+
+def test_recordings_are_kept_and_become_stale(tmp_path: Path) -> None:
+    """What is written is read; another text of the file, and it says nothing any more."""
+    path = put(tmp_path, "1-A.ts", "one")
+    made = Recording(
+        "A1", "1-A.ts", digest(path), (Query("SELECT $1", ("é", None, [1])),), None, "no", "1.1.1",
+        ("hasTable(a): no",),
+    )  # fmt: skip
+    write(tmp_path, {"A1": made}, {"B1": Refusal("ff", "rows")})
+    assert recordings_of(tmp_path)["A1"].up == (Query("SELECT $1", ("é", None, [1])),)
+    assert recordings_of(tmp_path)["A1"].said == "recorded from TypeORM 1.1.1: hasTable(a): no"
+    assert refusals_of(tmp_path) == {"B1": Refusal("ff", "rows")}
+    assert not made.stale(path)
+    path.write_text("two")
+    assert made.stale(path)
+    put(tmp_path, FILE, "{}")
+    with pytest.raises(InputError, match="cannot be read"):
+        recordings_of(tmp_path)
+
+
+def sent(sql: str, **more: Any) -> dict[str, Any]:
+    usual = {"parameters": None, "used": False, "structured": False, "api": None, "failed": None}
+    return {"sql": sql, **usual, **more}
+
+
+def told(*entries: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "sent": list(entries),
+        "looks": [],
+        "control": None,
+        "direct": None,
+        "late": False,
+    } | more
+
+
+@pytest.mark.parametrize(
+    ("entries", "refused"),
+    [
+        ([sent("SELECT id FROM users", used=True)], "rows"),
+        ([sent("SELECT setval('s', 1)")], ""),
+        ([sent("SELECT count_users()", used=True)], "rows"),
+        ([sent("SELECT now()", used=True)], "moment"),
+        ([sent("DELETE FROM users", used=True)], "rows"),
+        ([sent("INSERT INTO t VALUES (1) RETURNING id", structured=True)], "rows"),
+        ([sent("UPDATE t SET a = 1", structured=True)], ""),
+        ([sent("SELECT 1/0", failed="division by zero")], "went on"),
+        ([sent("SELECT 1 FROM users", used=True, api="getTable")], ""),
+        ([sent("SELECT x FROM pg_class, users", used=True)], "rows"),
+    ],
+)
+def test_only_what_shows_the_one_path_is_a_recording(
+    entries: list[dict[str, Any]], refused: str
+) -> None:
+    """Nothing that may be otherwise on the target may have decided what was sent."""
+    found = judged({"up": told(*entries)})
+    assert (refused in found.refused) if refused else found.refused == ""
+
+
+def test_a_look_at_the_schema_is_a_condition_and_no_statement() -> None:
+    """What it saw is noted; two runs that differ are none."""
+    look = sent("SELECT 1 FROM information_schema.tables", used=True)
+    found = judged({"up": told(look, sent("CREATE TABLE a ()"))})
+    assert found.queries == (Query("CREATE TABLE a ()"),)
+    assert found.looks == ("read: SELECT 1 FROM information_schema.tables",)
+    differs = {"up": told(sent("COMMENT 1")), "again": told(sent("COMMENT 2"))}
+    assert "run again" in judged(differs).refused
+    assert "environment" in judged({"up": told(), "env": ["STAGE"]}).refused
+    assert "transactions itself" in judged({"up": told(control="COMMIT")}).refused
+
+
+def test_node_sees_nothing_that_leads_to_a_database() -> None:
+    """Addresses lead nowhere, passwords are gone, the rest is as it is."""
+    away = {
+        "PGPASSWORD": "x",
+        "DB_HOST": "prod",
+        "QB_X": "y",
+        "MY_PASSWORD": "z",
+        "NODE_OPTIONS": "-r x",
+        "API_URL": "postgresql://u:secret@prod/db",
+    }
+    other = {"PATH": "/bin", "NODE_ENV": "test", "OTHER_URL": "postgres://prod/db"}
+    kept = environment({**away, **other})
+    assert kept["PATH"] == "/bin"
+    assert kept["NODE_ENV"] == "test"
+    assert kept["DATABASE_URL"] == kept["OTHER_URL"] == NOWHERE
+    assert not set(away) & set(kept)
+    assert "prod" not in "".join(kept.values())
+
+
+def test_extensions_that_typeorm_makes_are_told_from_the_sql() -> None:
+    """Those that a migration makes itself are not needed."""
+    assert extensions(["a uuid DEFAULT uuid_generate_v4()", "b citext"]) == ("uuid-ossp", "citext")
+    assert extensions(['CREATE EXTENSION "uuid-ossp"', "uuid_generate_v4()"]) == ()
