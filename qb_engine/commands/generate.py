@@ -67,8 +67,8 @@ class GenerateReport(Report):
     "kind",
     type=click.Choice(["python", "sql", "typeorm"]),
     default="python",
-    show_default="python; in a folder of another tool, as that has it",
-    help="The kind of file to write. typeorm: a TypeScript class that TypeORM runs, too.",
+    help="The kind of file to write (default: python). typeorm: a TypeScript class that TypeORM "
+    "runs, too. Folders of other tools get files as these have them.",
 )
 def command(
     session: Session, name: str | None, file: str | None, models: str | None, kind: str

@@ -23,6 +23,7 @@ from qb_engine.migrations.typescript_backfill import (
     read_constants,
 )
 from qb_engine.sql import Statement, read
+from qb_engine.sql.tree import pb, walk
 
 if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
@@ -49,7 +50,7 @@ class Whole:
     backfill: Backfill | None = None
 
     @property
-    def alone(self) -> bool:
+    def single(self) -> bool:
         """True when it is no more than one file."""
         return [each.part for each in self.pieces] == ["migration"] and self.backfill is None
 
@@ -72,12 +73,12 @@ def write(
     ]
     id = f"{stamp}_{whole.name}"
     files = _files(place, whole, classes, id)
-    if whole.alone:
-        single = f"{id}{place.suffix}"
+    if whole.single:
+        file = f"{id}{place.suffix}"
         if place.format is not None:
             _refuse_taken(place, whole.name)
-            single = place.file(first, whole.name)
-        paths = write_new(place.folder, {single: next(iter(files.values()))})
+            file = place.file(first, whole.name)
+        paths = write_new(place.folder, {file: next(iter(files.values()))})
     else:
         folder = place.folder / id
         paths = (folder, *write_new(folder, files, fresh=True))
@@ -221,7 +222,7 @@ def _notes(place: Place, whole: Whole, classes: Sequence[MigrationText]) -> Iter
                 "what ran before a failure stays: give what refuses a transaction a migration of"
                 " its own"
             )
-    if not whole.alone:
+    if not whole.single:
         yield (
             f"the globs of the data source have to match {place.folder.name}/*/*{place.suffix};"
             " backfill.ts, which exports constants only, may match, too"
@@ -231,6 +232,24 @@ def _notes(place: Place, whole: Whole, classes: Sequence[MigrationText]) -> Iter
         yield "TypeORM does not run the backfill, and would go on without it: let qb run this one"
         if methods:
             yield f"backfill.ts cannot hold {' and '.join(methods)}: backfill.py has it"
+    if any(_in_metadata(each) for piece in whole.pieces for each in piece.up):
+        yield (
+            "TypeORM keeps the text of an entity's views and generated columns in typeorm_metadata:"
+            " when one of an entity is made here, add the row that migration:generate would add"
+        )
     for piece in whole.pieces:
         for each in piece.held:
             yield f"the {piece.part} cannot hold {each}"
+
+
+def _in_metadata(statement: Statement) -> bool:
+    """True for what TypeORM would look up in a table of its own."""
+    node = statement.node
+    if isinstance(node, pb.ViewStmt):
+        return True
+    if isinstance(node, pb.CreateTableAsStmt):
+        return bool(node.objtype == pb.OBJECT_MATVIEW)
+    return isinstance(node, pb.CreateStmt | pb.AlterTableStmt) and any(
+        isinstance(each, pb.Constraint) and each.contype == pb.CONSTR_GENERATED
+        for each in walk(node)
+    )

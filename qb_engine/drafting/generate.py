@@ -66,8 +66,8 @@ def generate(
         )
     start = snapshot(conn)
     said: tuple[str, ...] = ()
-    if typeorm and follows(start, project.config.typeorm.naming):
-        parts, said = _named(parts, start, names_in(project.root))
+    if place is not None and follows(start, project.config.typeorm.naming):
+        parts, said = _named(parts, start, names_in(place.folder))
     derived = derive([piece.up for piece in parts], start, scratch)
     ways = [piece.way or way for piece, way in zip(parts, derived.parts)]
     backfill = pieces.backfill(backfill_text)

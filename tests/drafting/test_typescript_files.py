@@ -96,6 +96,7 @@ def test_in_a_typeorm_project_it_stands_beside_the_others(
     assert path == project.migrations / "new" / f"{ms}-add-b.ts"
     assert report.generated.id == f"AddB{ms}"
     assert stamps.from_ms(ms) == "21000101000001"
+    assert "typeorm_metadata" not in said(report)
     with pytest.raises(InputError, match="a migration AddB already"):
         qb("generate", "add_b", "--sql", sql)
     again = qb("generate", "add_c", "--sql", sql)
@@ -216,3 +217,21 @@ def test_names_are_the_databases_own_where_it_has_some(
     qb = settings(project, 'naming = "typeorm"')
     (path,) = qb("generate", "add_c", "--format", "typeorm", "--sql", sql).generated.paths
     assert '"UQ_' in path.read_text()
+
+
+def test_what_typeorm_keeps_in_a_table_of_its_own_is_said(
+    qb: Qb, session: Any, write: Write
+) -> None:
+    """Views and generated columns of entities: migration:generate would make them again."""
+    write("1710460800000-CreateA.ts", CLASS.format(name="CreateA1710460800000"))
+    for number, sql in enumerate(
+        (
+            "CREATE TABLE g (a int, b int GENERATED ALWAYS AS (a + 1) STORED)",
+            "CREATE VIEW v AS SELECT 1 AS a",
+            "CREATE MATERIALIZED VIEW m AS SELECT 1 AS a",
+        )
+    ):
+        session.cell = sql
+        qb("draft", f"make_{number}")
+        session.cell = None
+        assert "typeorm_metadata" in said(qb("generate", f"make_{number}"))
