@@ -122,6 +122,9 @@ def test_a_file_that_does_not_parse_hides_no_other(tmp_path: Path) -> None:
     name = "Broken1710461000000"
     report = check(shop(tmp_path, **{name: written(name).replace("{", "((", 1), TAGS: "x\ny"}))
     assert {"does-not-parse", "no-class"} <= set(found(report))
+    latin = tmp_path / "src" / "migrations" / "1710461100000-Latin.ts"
+    latin.write_bytes(b"// \xe9t\xe9\n")
+    assert "1710461100000-Latin.ts was not looked at" in " ".join(check(tmp_path).said)
 
 
 def test_a_target_that_cannot_be_reached_is_said_and_the_files_are_looked_at(

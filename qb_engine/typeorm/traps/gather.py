@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qb_engine.errors import QbError
+from qb_engine.errors import QbError, nearby
 from qb_engine.migrations import stamps
 from qb_engine.migrations.model import read_text
 from qb_engine.typeorm import sources
@@ -30,8 +30,14 @@ def project_of(project: QbProject) -> tuple[Project, tuple[str, ...]]:
     if not paths:
         paths = _files(project.root, project.config.typeorm.files, project.migrations)
     named = project.config.typeorm.sql
-    files = tuple(read(path, helpers=named, root=project.root) for path in paths)
-    return Project(files, options, recorded=_recorded(project, files)), tuple(notes)
+    files = []
+    for path in paths:
+        try:
+            files.append(read(path, helpers=named, root=project.root))
+        except QbError as error:
+            notes.append(f"{nearby(str(path))} was not looked at: {error.what} ({error.why})")
+    recorded = _recorded(project, files)
+    return Project(tuple(files), options, recorded=recorded), tuple(notes)
 
 
 def read(
