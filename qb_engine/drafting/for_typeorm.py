@@ -90,13 +90,14 @@ def write(
         remove(paths)
         raise
     ways = whole.ways
+    irreversible = [_irreversible(piece, way) for piece, way in zip(whole.pieces, ways)]
     return Generated(
         id=loaded.id,
         paths=paths,
         text=next(iter(files.values())),
         constraints=whole.constraints,
         down=tuple(s.sql for s in loaded.down) if not loaded.irreversible else (),
-        irreversible=next((way.irreversible for way in reversed(ways) if way.irreversible), ""),
+        irreversible=next((why for why in reversed(irreversible) if why), ""),
         loses=tuple(dict.fromkeys(each for way in ways for each in way.loses)),
         notes=(*_notes(place, whole, classes), *said, *notes(derived, ways)),
         proven=derived.proven,
@@ -122,17 +123,24 @@ def _class(whole: Whole, piece: Piece, way: WayBack, ms: int) -> MigrationText:
     if not refused and any(each.refuses_transaction for sql in way.down for each in read(sql)):
         back.append("It needs to run without a transaction: migration:revert --transaction none")
     up = list(calls(piece.up, piece.said))
-    if piece.part == "post" and whole.backfill is not None:
+    if up and piece.part == "post" and whole.backfill is not None:
         up[0] = replace(up[0], comments=(*UNFILLED, *up[0].comments))
     return MigrationText(
         name=typescript_text.class_name(f"{whole.name}{other}", ms),
         up=tuple(up),
         down=down,
-        irreversible=way.irreversible,
+        irreversible=_irreversible(piece, way),
         constraints=whole.constraints if piece.part == pieces.home(whole.pieces) else None,
         alone=refused,
         back=tuple(back),
     )
+
+
+def _irreversible(piece: Piece, way: WayBack) -> str:
+    """Why a part has no way back; a down that the user left empty is none."""
+    if piece.way is not None and not way.down and not way.irreversible:
+        return "because its draft gives no down"
+    return way.irreversible
 
 
 def calls(statements: Sequence[Statement], text: str) -> Iterator[Call]:

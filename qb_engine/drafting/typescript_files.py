@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from qb_engine.drafting.typescript_text import Style, pascal
 from qb_engine.errors import InputError
@@ -46,12 +46,11 @@ class Place:
         """The place for a new migration of a project: beside the latest one."""
         if format is not None and format.within is not None:
             format = format.within(project)
-        scripts = list(_scripts(project.migrations, format))
-        if not scripts:
+        found = list(_classes(project.migrations, format))
+        if not found:
             return cls(_start(project, format), format)
-        found = [(ms, file, name) for file in scripts for ms, name in _classes(file)]
-        single = [each for each in found if not _is_part(each[1])] if format else found
-        file = max(single or found, default=(0, scripts[-1], ""))[1]
+        single = [each for each in found if not each.part] if format else found
+        file = max(single or found).file
         stamped = _STAMPED.fullmatch(file.stem)
         return cls(
             folder=file.parent if format and single else _start(project, format),
@@ -59,8 +58,8 @@ class Place:
             suffix=file.suffix,
             style=_style(file),
             kebab=stamped is not None and stamped[1] == stamped[1].lower() and "-" in stamped[1],
-            latest=max((each[0] for each in found), default=0),
-            names=frozenset(each[2] for each in found),
+            latest=max(each.ms for each in found),
+            names=frozenset(each.name for each in found),
         )
 
     def file(self, ms: int, name: str) -> str:
@@ -129,29 +128,39 @@ def remove(paths: Sequence[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _scripts(folder: Path, format: Format | None) -> Iterator[Path]:
-    """The scripts that are migrations, or parts of one."""
+class _Class(NamedTuple):
+    """A class that stands in the project, by its stamp."""
+
+    ms: int
+    file: Path
+    name: str
+    part: bool
+
+
+def _classes(folder: Path, format: Format | None) -> Iterator[_Class]:
     if format is None:
         paths: Iterable[Path] = sorted(folder.iterdir()) if folder.is_dir() else ()
     else:
-        paths = [each.path for each in format.entries(folder).entries if each.problem is None]
+        entries = [each for each in format.entries(folder).entries if each.problem is None]
+        paths = [each.path for each in entries if each.folder]
+        for each in entries:
+            if not each.folder:
+                yield _Class(int(each.stamp), each.path, each.name, False)
     for path in paths:
         if path.is_dir() and stamps.split(path.name):
-            yield from (file for file in sorted(path.iterdir()) if _is_part(file))
+            for file in sorted(path.iterdir()):
+                if is_script(file.name) and file.name.startswith(("migration.", "pre", "post")):
+                    yield from _described(file, part=True)
         elif path.is_file() and is_script(path.name):
-            yield path
+            yield from _described(path, part=False)
 
 
-def _is_part(path: Path) -> bool:
-    return is_script(path.name) and path.name.startswith(("migration.", "pre", "post"))
-
-
-def _classes(file: Path) -> Iterator[tuple[int, str]]:
+def _described(file: Path, *, part: bool) -> Iterator[_Class]:
     from qb_engine.migrations.typescript import describe
 
     for each in describe(file).classes:
         if each.stamp:
-            yield int(each.stamp), each.name[:-13]
+            yield _Class(int(each.stamp), file, each.name[:-13], part)
 
 
 def _style(file: Path) -> Style:
