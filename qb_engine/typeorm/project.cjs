@@ -8,6 +8,7 @@ const path = require("node:path");
 const { createRequire } = require("node:module");
 const { pathToFileURL } = require("node:url");
 
+const STARTUP = 196608; // version 3.0 of the protocol
 const root = process.cwd();
 const ours = createRequire(path.join(root, "package.json"));
 
@@ -35,7 +36,9 @@ function guard(to) {
       : typeof first === "string" && !/^\d+$/.test(first) ? { path: first }
       : { port: first, host: typeof args[1] === "string" ? args[1] : "localhost" };
     if (!allowed(where, to)) throw new Error(refusal(where));
-    return connect.apply(this, args);
+    const made = connect.apply(this, args); // it puts back the `write` of every socket
+    if (to) firstWords(this, to);
+    return made;
   };
   for (const at of ["pg", "typeorm"]) {
     let pg;
@@ -55,6 +58,24 @@ function allowed(where, to) {
   }
   const host = where.host || "localhost";
   return Boolean(to) && host === to.host && Number(where.port) === to.port;
+}
+
+/** Read what a client says first to a server of PostgreSQL: it names the database that it wants. */
+function firstWords(socket, to) {
+  const write = socket.write;
+  socket.write = function (data, ...rest) {
+    const bytes = Buffer.isBuffer(data) ? data : Buffer.from(String(data));
+    if (bytes.length > 8 && bytes.readInt32BE(4) === STARTUP) {
+      socket.write = write;
+      const words = bytes.subarray(8).toString().split("\0");
+      const asked = words[words.indexOf("database") + 1] || words[words.indexOf("user") + 1];
+      if (asked !== to.database) {
+        socket.destroy(new Error(refusal({ path: `the database ${asked}` })));
+        return false;
+      }
+    }
+    return write.call(this, data, ...rest);
+  };
 }
 
 function socketOf(to) {

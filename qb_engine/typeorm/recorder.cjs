@@ -15,6 +15,9 @@ const READS = /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/|\()*(?:select|with|show|values
 const CONTROL =
   /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)*(?:begin|start\s+transaction|commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to)|prepare\s+transaction)\b/i;
 
+const WHOLE =
+  /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)*(?:(?:create|drop|alter)\s+(?:database|role|user(?!\s+mapping)|group|tablespace|system|subscription)\b|reassign\s+owned|drop\s+owned|load\s|checkpoint\b)/i;
+
 let now = null; // what is being recorded: {sent, looks, pending, control, direct, other, env}
 let step = null;
 let runner, send_;
@@ -47,6 +50,7 @@ function wrap() {
     const inside = () => where.run({ inside: true }, () => send_(sql, parameters, structured));
     if (!now || call.inside) return send_(sql, parameters, structured);
     if (typeof sql !== "string") return Promise.reject(new Error("the query is no text"));
+    if (WHOLE.test(sql)) return Promise.reject(new Error(`it reaches the whole server: ${sql}`));
     if (call.api && !call.emit && READS.test(sql)) return inside();
     const entry = { sql, parameters: parameters ? parameters.map(parameter) : null, used: false,
       structured: Boolean(structured), api: call.api || null, failed: null };
@@ -221,7 +225,7 @@ async function perform(wanted) {
   const none = wanted.transaction === false;
   const answer = { event: "recorded", name: wanted.name };
   const sql = async () => {
-    for (const each of wanted.queries) await send_(each.sql, each.parameters || undefined);
+    for (const each of wanted.queries) if (!WHOLE.test(each.sql)) await send_(each.sql, each.parameters || undefined);
   };
   const up = () => listen(() => migration.up(runner));
   await guarded(async (inside) => {

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from qb_engine.migrations.typescript.recordings import Recording, digest
 from qb_engine.migrations.typescript.values import Query
+from qb_engine.sql import ident
 from qb_engine.typeorm import node as running
 from qb_engine.typeorm.judging import judged
 
@@ -37,6 +38,12 @@ EXTENSIONS = {
 }
 
 
+METADATA = (
+    '"type" varchar NOT NULL, "database" varchar, "schema" varchar, "table" varchar,'
+    ' "name" varchar, "value" text'
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A migration on the way: `queries` where it is read, `record` what of it has to be run."""
@@ -48,6 +55,7 @@ class Step:
     record: Literal["", "both", "down"] = ""
     transaction: bool | None = None
     applied: bool = False
+    swallows: bool = False  # errors: it would go on where a recording ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,20 @@ def extensions(sql: Sequence[str]) -> tuple[str, ...]:
     made = {name for text in sql for name in _made(text)}
     text = "\n".join(sql)
     return tuple(n for n, sign in EXTENSIONS.items() if n not in made and sign.search(text))
+
+
+def found_there(sql: Sequence[str], schema: str | None = None) -> str:
+    """What TypeORM has made before the first migration runs, as SQL: extensions, and the table of
+    views and generated columns where migrations write to it.
+    """
+    needed = [f"CREATE EXTENSION IF NOT EXISTS {ident(name)};" for name in extensions(sql)]
+    if any("typeorm_metadata" in text for text in sql):
+        table = ident("typeorm_metadata")
+        if schema:
+            needed.append(f"CREATE SCHEMA IF NOT EXISTS {ident(schema)};")
+            table = f"{ident(schema)}.{table}"
+        needed.append(f"CREATE TABLE {table} ({METADATA});")
+    return "\n".join(needed)
 
 
 def _made(text: str) -> list[str]:
@@ -195,7 +217,7 @@ def _run(
 
 def _made_of(step: Step, event: Mapping[str, Any], folder: Path, version: str) -> Recording | str:
     """The recording that an event tells of; why there is none."""
-    notes: list[str] = []
+    notes = ["an error that it would catch ends it here"] if step.swallows else []
     up: tuple[Query, ...] | None = None
     if step.record == "both":
         way = judged(event)

@@ -80,6 +80,7 @@ def steps(migrations: Migrations, found: Iterable[Standing]) -> tuple[Step, ...]
                 standing.record,
                 transaction,
                 bool(standing.applied),
+                bool(standing.record) and _swallows(entry.path),
             )
         )
     return tuple(made)
@@ -152,6 +153,15 @@ def _down_dynamic(entry: Entry, loaded: LoadedMigration) -> tuple[bool, int]:
     if down is None or down.unread is None:
         return False, 0
     return True, down.unread.line
+
+
+def _swallows(path: Path) -> bool:
+    """True when a method goes on where a statement fails."""
+    from qb_engine.migrations.typescript import methods
+
+    found = methods(path)
+    both = [each for each in (found.up, found.down) if each is not None]
+    return any(each.unread is not None and each.unread.cause == "swallowed" for each in both)
 
 
 def _class_of(entry: Entry) -> tuple[Path, str, bool | None]:

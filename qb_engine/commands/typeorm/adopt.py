@@ -200,12 +200,13 @@ def _proof(place: Place, found: Found, accept_differences: bool) -> Proof:
     ]
     names = place.migrations.names_in_history
     applied.sort(key=lambda e: max((order.get(n, 0) for n in names(e).values()), default=0))
-    needed = recording.extensions([each.text for each in place.migrations.all])
     proof = adopt.prove(
         place,
         applied,
         (str(found.besides.history), f"{found.besides.history.schema}.typeorm_metadata"),
-        before="".join(f'CREATE EXTENSION IF NOT EXISTS "{name}";\n' for name in needed),
+        before=recording.found_there(
+            [each.text for each in place.migrations.all], place.project.config.typeorm.in_schema
+        ),
     )
     if not accept_differences:
         adopt.refuse_unproven(place, proof)

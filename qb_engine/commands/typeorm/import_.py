@@ -403,7 +403,7 @@ def _record(
     planned = survey.steps(migrations, found)
     texts = [each.text for each in migrations.all]
     needed = recording.extensions(texts)
-    ddl = "".join(f'CREATE EXTENSION IF NOT EXISTS "{name}";\n' for name in needed)
+    ddl = recording.found_there(texts, project.config.typeorm.in_schema)
     server = scratch(project, scratch_url, session.watch)
     known = any(each.applied is not None for each in found)
     root = home_of(project.root, source) if source else project.root
