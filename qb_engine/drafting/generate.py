@@ -100,9 +100,19 @@ def generate(
         down=tuple(s.sql for s in loaded.down) if not loaded.irreversible else (),
         irreversible=loaded.irreversible,
         loses=tuple(dict.fromkeys(each for way in ways for each in way.loses)),
-        notes=notes(derived, ways),
+        notes=(*_lost(parts), *notes(derived, ways)),
         proven=derived.proven,
     )
+
+
+def _lost(parts: Sequence[Piece]) -> list[str]:
+    """What sections of a draft in SQL say that its file does not; a cell is kept whole."""
+    return [
+        f"the {piece.part} does not keep {each}: write them into the file"
+        for piece in parts
+        if piece.cell is None
+        for each in piece.held
+    ]
 
 
 def _named(

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from qb_engine.commands import Session, invoke
+from qb_engine.drafting.typeorm_names import Names
 from qb_engine.errors import InputError
 from qb_engine.migrations import stamps
 from qb_engine.project import Project
@@ -235,3 +236,25 @@ def test_what_typeorm_keeps_in_a_table_of_its_own_is_said(
         qb("draft", f"make_{number}")
         session.cell = None
         assert "typeorm_metadata" in said(qb("generate", f"make_{number}"))
+
+
+def test_models_become_typescript_with_typeorms_names(
+    qb: Qb, project: Project, connection: Connection
+) -> None:
+    """SQLAlchemy names indexes itself; what it leaves open is named."""
+    (project.root / "models_of_the_shop.py").write_text(
+        "from sqlalchemy import ForeignKey\n"
+        "from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column\n\n\n"
+        "class Base(DeclarativeBase):\n    pass\n\n\n"
+        'class User(Base):\n    __tablename__ = "users"\n'
+        "    id: Mapped[int] = mapped_column(primary_key=True)\n"
+        '    boss: Mapped[int] = mapped_column(ForeignKey("users.id"))\n'
+    )
+    models = ("--models", "models_of_the_shop:Base")
+    report = qb("generate", "make_users", *models, "--format", "typeorm")
+    text = report.generated.paths[0].read_text()
+    assert f'"{Names().primary_key("users", ["id"])}" PRIMARY KEY' in text
+    assert f'"{Names().foreign_key("users", ["boss"])}" FOREIGN KEY' in text
+    qb("run")
+    with pytest.raises(InputError, match="has the models' schema already"):
+        qb("generate", "again", *models, "--format", "typeorm")
