@@ -397,16 +397,17 @@ def _record(
         write,
     )
     from qb_engine.shadow import from_sql, like, scratch
-    from qb_engine.typeorm import recording, survey
+    from qb_engine.typeorm import node, recording, survey
     from qb_engine.typeorm.sources import home_of
 
+    root = home_of(project.root, source) if source else project.root
+    node.found(root)  # without one no server need be started
     planned = survey.steps(migrations, found)
     texts = [each.text for each in migrations.all]
     needed = recording.extensions(texts)
     ddl = recording.found_there(texts, project.config.typeorm.in_schema)
     server = scratch(project, scratch_url, session.watch)
     known = any(each.applied is not None for each in found)
-    root = home_of(project.root, source) if source else project.root
     recorded = recording.record(
         root,
         migrations.folder,
