@@ -170,9 +170,23 @@ def _construct(machine: Machine, of: Class, new: Instance) -> None:
             if any(child.type == "accessibility_modifier" for child in parameter.children):
                 name = machine.source.of(field(parameter, "pattern"))
                 new.fields[name] = scope.names.get(name, UNDEFINED)
-        block(machine, rest, scope)
+        for one in rest:
+            _constructed(machine, one, new, scope)
     except Refused as no:
-        of.unclear = of.unclear or f"its constructor is not clear: {no.reason}"
+        of.unmade = f"its constructor is not clear: {no.reason}"
+
+
+def _constructed(machine: Machine, node: Node, new: Instance, scope: Scope) -> None:
+    """Carry out a statement of a constructor; `this.x = ...` may be unknown for itself."""
+    if node.type == "expression_statement":
+        inside = bare(children(node)[0])
+        left = field(inside, "left") if inside.type == "assignment_expression" else None
+        if left is not None and left.type == "member_expression":
+            name = machine.source.of(field(left, "property"))
+            if field(left, "object").type == "this":
+                new.fields[name] = guarded(machine, field(inside, "right"), scope)
+                return
+    block(machine, [node], scope)
 
 
 def _is_super(node: Node) -> bool:

@@ -13,6 +13,7 @@ _ESCAPE = re.compile(
     re.DOTALL,
 )
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_HALF = re.compile("[\ud800-\udfff]")
 _NEWLINE = re.compile(r"\r\n?")
 
 
@@ -53,11 +54,11 @@ def raw(text: str) -> str:
 
 def joined(text: str) -> str:
     """A text whose two halves of a character are one, as they are in JavaScript."""
-    if any("\ud800" <= c <= "\udbff" for c in text):
+    if not text.isascii() and _PAIR.search(text):
         return _PAIR.sub(lambda m: m[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
     return text
 
 
 def is_whole(text: str) -> bool:
     """False when half of a character stands alone: nothing can be sent of it."""
-    return not any("\ud800" <= c <= "\udfff" for c in text)
+    return text.isascii() or _HALF.search(text) is None

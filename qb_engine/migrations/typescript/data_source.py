@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import posixpath
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from qb_engine.migrations.typescript import classes, members, sending
 from qb_engine.migrations.typescript.exports import Exports
 from qb_engine.migrations.typescript.grammar import Source, bare, children, field, line_of
 from qb_engine.migrations.typescript.machine import WHY, Machine
+from qb_engine.migrations.typescript.module import exported_from
 from qb_engine.migrations.typescript.operators import unknown_in
 from qb_engine.migrations.typescript.refusal import Refused
 from qb_engine.migrations.typescript.things import UNDEFINED, Class, Function, Undefined, Unknown
@@ -88,15 +90,26 @@ def _options(machine: Machine) -> Node | None:
         while first.type == "array" and children(first):
             first = exports.resolve(children(first)[0])
         return first
-    for found in exports.found:
-        value = found.value
-        if value is not None and value.type == "array" and children(value):
+    for value in _exported(machine, exports):
+        if value.type == "array" and children(value):
             value = exports.resolve(children(value)[0])
-        if value is not None and value.type == "object":
+        if value.type == "object":
             names = {_key(machine, one) for one in children(value) if one.type == "pair"}
             if names & {"type", "migrations", "entities"}:
                 return value
     return None
+
+
+def _exported(machine: Machine, exports: Exports) -> Iterator[Node]:
+    """The nodes of what is exported, `module.exports` as a whole first."""
+    for node in children(machine.source.root):
+        if node.type == "expression_statement":
+            made = exported_from(machine, node)
+            if made is not None and made[0] == "":
+                yield exports.resolve(made[1])
+    for found in exports.found:
+        if found.value is not None:
+            yield found.value
 
 
 def _descended(root: Node) -> list[Node]:

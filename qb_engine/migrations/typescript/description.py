@@ -119,7 +119,7 @@ def _class(machine: Machine, node: Node, exports: Exports) -> MigrationClass:
         new = classes.instance(machine, of)
     except (Thrown, RecursionError) as no:
         new = Instance(of)
-        of.unclear = str(no)
+        of.unmade = f"its fields cannot be told: {no}"
     exported = [f for f in exports.found if f.value is not None and f.value.id == node.id]
     name, unread, name_line, own = _name(machine, of, new)
     static = _line(machine, node, "transaction", static=True)
@@ -149,6 +149,8 @@ def _class(machine: Machine, node: Node, exports: Exports) -> MigrationClass:
 def _name(machine: Machine, of: Class, new: Instance) -> tuple[str, str, int, bool]:
     """What history has: the name, or why it is not told; its line; whether it is a property."""
     line = _line(machine, of.node, "name", static=False) or line_of(of.node)
+    if of.unmade:
+        return "", of.unmade, line, True
     try:
         value = members.get(machine, new, "name", of.node)
     except (Refused, Thrown) as no:
@@ -163,8 +165,6 @@ def _name(machine: Machine, of: Class, new: Instance) -> tuple[str, str, int, bo
     if isinstance(value, Unknown):
         why = value.reason or WHY[value.cause]
         return "", f"its name `{value.text}` {why}", value.line or line, own
-    if of.unclear:
-        return "", of.unclear, line, own
     return "", "the class has no name" if not own else "its name is not a text", line, own
 
 

@@ -60,16 +60,25 @@ def named(machine: Machine, name: str, node: Node, scope: Scope) -> Any:
     """The value of a variable or of something global."""
     found = holder(machine, name, scope)
     if found is not None:
-        machine.climb(2)
         value = found.names[name]
-        if isinstance(value, Unknown) and value.cause == "code" and found is machine.module:
-            return Unknown("code", name, line_of(node), value.reason)
-        return value
+        if isinstance(value, Runner):
+            return value
+        machine.climb(2)
+        return _used(value, name, node) if found is machine.module else value
     if name in COMPUTED:
         return COMPUTED[name](machine)
     if name in GLOBALS:
         return GLOBALS[name]
     return machine.unknown("value", node, "is not declared in this file")
+
+
+def _used(value: Any, name: str, node: Node) -> Any:
+    """What was imported and is not known, at the line where it is used."""
+    if not isinstance(value, Unknown) or not value.reason:
+        return value
+    if value.cause != "code" and value.text != name:
+        return value  # `const x = process.env.X` says more than x
+    return Unknown(value.cause, name, line_of(node), value.reason)
 
 
 def key(machine: Machine, node: Node, scope: Scope) -> str:

@@ -41,6 +41,25 @@ def load(machine: Machine) -> None:
     machine.frames, machine.rung = frames, rung
 
 
+# They leave a class as it is, so that a file that has nothing else need not be carried out for it.
+_QUIET = frozenset(
+    ("import_statement", "class_declaration", "abstract_class_declaration", "interface_declaration",
+     "type_alias_declaration", "function_declaration", "ambient_declaration", "empty_statement",
+     "function_signature", "enum_declaration")
+)  # fmt: skip
+
+
+def ready(machine: Machine) -> None:
+    """Carry out a file that does something, beside declaring things: it may change a class."""
+    for node in children(machine.source.root):
+        inside = (
+            node.child_by_field_name("declaration") if node.type == "export_statement" else node
+        )
+        if inside is not None and inside.type not in _QUIET and not machine.loaded:
+            machine.loaded = True
+            load(machine)
+
+
 def _give_up(machine: Machine, node: Node, no: Refused | Thrown) -> None:
     """Make unknown what a statement that is not clear declares, and what it may change."""
     cause: Cause = no.cause if isinstance(no, Refused) else "value"

@@ -12,6 +12,7 @@ from qb_engine.migrations.typescript.description import candidates, class_name, 
 from qb_engine.migrations.typescript.exports import Exports
 from qb_engine.migrations.typescript.grammar import Source, errors, line_of
 from qb_engine.migrations.typescript.machine import Machine
+from qb_engine.migrations.typescript.module import ready
 from qb_engine.migrations.typescript.operators import truthy
 from qb_engine.migrations.typescript.refusal import Refused, Thrown
 from qb_engine.migrations.typescript.things import (
@@ -65,6 +66,7 @@ def _read(
     broken = errors(source.root)
     line = line_of(node)
     try:
+        ready(machine)
         of = found_class(machine, node, exports)
         new = classes.instance(machine, of)
         function = members.get(machine, new, name, node)
@@ -74,8 +76,8 @@ def _read(
             line = line_of(function.node)
         if broken:
             raise Refused("value", "the file does not parse", broken[0])
-        if of.unclear:
-            raise Refused("code", of.unclear, line)
+        if of.unclear or of.unmade:
+            raise Refused("code", of.unclear or of.unmade, line)
         if of.name in machine.stirred:
             raise machine.stirred[of.name]
         return _method(machine, function, new, line)

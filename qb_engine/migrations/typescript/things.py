@@ -135,7 +135,8 @@ class Class:
     static_getters: dict[str, Function] = field(default_factory=dict)
     fields: list[tuple[str, Node | None]] = field(default_factory=list)
     constructor: Function | None = None
-    unclear: str = ""  # what keeps its instances from being told
+    unclear: str = ""  # what may change it, unseen
+    unmade: str = ""  # what its constructor does that is not understood
 
 
 @dataclass(eq=False, slots=True)
