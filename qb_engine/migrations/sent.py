@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from qb_engine.migrations.typescript.values import Query
 
 _PLAIN = re.compile(r"[^`\\${}'\"]{3,40}")  # of a line: what no language writes in another way
-_EXPONENT = re.compile(r"e([+-])0*(\d)")
 _FURTHER = 400  # lines that a text may be longer in its file than it is for the server
 
 
@@ -49,48 +46,10 @@ def statements_of(query: Query, path: Path, text: str = "") -> tuple[Statement, 
 
 def sql_of(value: Any) -> str:
     """A JSON value as the driver sends it: a text whose type the server finds out."""
-    return "NULL" if value is None else literal(_sent(value))
+    from qb_engine.migrations.typescript import sent
 
-
-def _sent(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return _number(value)
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping):
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return _array(value)
-
-
-def _array(values: Sequence[Any]) -> str:
-    """An array as the driver writes it: every element in quotes."""
-    found = []
-    for value in values:
-        if value is None:
-            found.append("NULL")
-        elif isinstance(value, list | tuple):
-            found.append(_array(value))
-        else:
-            text = _sent(value).replace("\\", "\\\\").replace('"', '\\"')
-            found.append(f'"{text}"')
-    return "{" + ",".join(found) + "}"
-
-
-def _number(value: int | float) -> str:
-    """A number as JavaScript prints it."""
-    number = float(value)
-    if isinstance(value, int) and abs(value) <= 2**53:
-        return str(value)
-    if math.isnan(number) or math.isinf(number):
-        return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
-    if number.is_integer() and abs(number) < 1e21:
-        return str(int(number))
-    text = repr(number)
-    if "e" in text and 1e-6 <= abs(number) < 1:
-        text = f"{number:.20f}".rstrip("0")
-    return _EXPONENT.sub(r"e\1\2", text)
+    text = sent(value)
+    return "NULL" if text is None else literal(text)
 
 
 def _in_lines(found: Sequence[Statement], first: int, lines: Sequence[str]) -> list[Statement]:

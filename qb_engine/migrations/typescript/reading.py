@@ -78,6 +78,9 @@ def _read(
             raise Refused("value", "the file does not parse", broken[0])
         if of.unclear or of.unmade:
             raise Refused("code", of.unclear or of.unmade, line)
+        transaction = new.fields.get("transaction")
+        if isinstance(transaction, Unknown):
+            machine.refuse_unknown(transaction, "it decides over the transaction")
         if of.name in machine.stirred:
             raise machine.stirred[of.name]
         return _method(machine, function, new, line)

@@ -48,7 +48,7 @@ export const AppDataSource = new DataSource({
     ("globs", "told"),
     [
         ('[__dirname + "/migrations/*.ts"]', ["src/migrations/*.ts"]),
-        ('[path.join(__dirname, "migrations", "**", "*.{ts,js}")]', ["src/migrations/**/*.{ts,js}"]),
+        ('[path.join(__dirname, "m", "**", "*.{ts,js}")]', ["src/m/**/*.{ts,js}"]),
         ('[join(__dirname, "../db/*.ts"), "./lib/*.js"]', ["db/*.ts", "lib/*.js"]),
         ('[`${__dirname}/../../*.ts`]', None),
         ("[...GLOBS, 'more/*.ts']", ["a/*.ts", "b/*.ts", "more/*.ts"]),
@@ -115,10 +115,11 @@ export default new DataSource({
         "module.exports = [{ type: 'postgres', migrations: ['m/*.ts'] }, { type: 'mysql' }];",
         "createConnection({ type: 'postgres', migrations: ['m/*.ts'] }).then(() => {});",
         "const x = new typeorm.DataSource({ type: 'postgres', migrations: ['m/*.ts'] } as any);",
-        "async function main() { return new DataSource({ type: 'postgres', migrations: ['m/*.ts'] }) }",
-        "const base = { type: 'postgres' } as const; const o = { ...base, migrations: ['m/*.ts'] };\n"
-        "export default new DataSource(o);",
-        "const o = Object.assign({}, { type: 'postgres', migrations: ['m/*.ts'] });\nnew DataSource(o)",
+        "const f = () => new DataSource({ type: 'postgres', migrations: ['m/*.ts'] });",
+        "const base = { type: 'postgres' } as const;\n"
+        "const o = { ...base, migrations: ['m/*.ts'] };\nexport default new DataSource(o);",
+        "const o = { type: 'postgres', migrations: ['m/*.ts'] };\n"
+        "new DataSource(Object.assign({}, o))",
     ],
 )
 def test_the_options_are_found_wherever_they_stand(text: str, tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_an_ormconfig_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("a.ts", "export const x = 1;"), ("a.ts", ""), ("ormconfig.json", "{"), ("a.ts", "new DataSource()")],
+    [("a.ts", "export const x = 1;"), ("a.ts", ""), ("o.json", "{"), ("a.ts", "new DataSource()")],
 )  # fmt: skip
 def test_a_file_without_options_is_an_error(name: str, text: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
