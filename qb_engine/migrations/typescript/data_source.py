@@ -86,6 +86,7 @@ def _options(machine: Machine) -> Node | None:
         given = node.child_by_field_name("arguments")
         if name not in _MAKERS or given is None or not children(given):
             continue
+        machine.harmless = node
         first = exports.resolve(children(given)[0])
         while first.type == "array" and children(first):
             first = exports.resolve(children(first)[0])

@@ -98,6 +98,7 @@ class Machine:
         self.rung = 1
         self.module = Scope(whole=True)  # the names of the file
         self.loaded = False  # it is carried out when a name is looked up that no function has
+        self.harmless: Node | None = None  # a call at the top of the file that changes nothing
         self.stirred: dict[str, Refused] = {}  # names of the file that unclear code may change
         self.frames = [Frame()]
         self.loose: list[Promise] = []  # not awaited, and late

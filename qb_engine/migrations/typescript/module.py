@@ -62,6 +62,9 @@ def ready(machine: Machine) -> None:
 
 def _give_up(machine: Machine, node: Node, no: Refused | Thrown) -> None:
     """Make unknown what a statement that is not clear declares, and what it may change."""
+    harmless = machine.harmless
+    if harmless is not None and node.start_byte <= harmless.start_byte < node.end_byte:
+        return
     cause: Cause = no.cause if isinstance(no, Refused) else "value"
     reason = no.reason if isinstance(no, Refused) else "it throws"
     names: set[str] = set()
