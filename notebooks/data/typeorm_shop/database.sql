@@ -37,3 +37,5 @@ SELECT n * 17 % 2000 + 1, n % 50 + 1, n % 4 + 1, (n % 4 + 1) * ((n % 50 + 1) * 3
 UPDATE "customers" SET "email" = lower("email");
 INSERT INTO "migrations"("timestamp", "name") VALUES (1748736000000, 'LowerCaseEmails1748736000000');
 INSERT INTO "migrations"("timestamp", "name") VALUES (1748736000000, 'LowerCaseEmails1748736000000');
+
+ANALYZE;
