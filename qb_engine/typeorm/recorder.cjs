@@ -10,13 +10,15 @@ const where = new AsyncLocalStorage(); // which call a statement belongs to: {ap
 const LOOKS = ["hasTable", "hasColumn", "hasSchema", "hasDatabase", "getTable", "getTables",
   "getView", "getViews"];
 const APART = ["query", "connect", "release", "executeQueries", "constructor", "stream"];
-const ALONE = ["25001", "55P04", "55006"]; // not in one transaction with what came before
+const AWAY = ["url", "replication", "extra", "ssl", "cache", "subscribers", "migrations", "logger",
+  "poolSize", "nativeDriver", "driver"]; // of the user's options
+const ALONE = ["25001", "55P04", "55006", "53200"]; // not in one transaction with what came before
 const READS = /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/|\()*(?:select|with|show|values|table|explain)\b/i;
 const CONTROL =
   /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)*(?:begin|start\s+transaction|commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to)|prepare\s+transaction)\b/i;
 
 const WHOLE =
-  /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)*(?:(?:create|drop|alter)\s+(?:database|role|user(?!\s+mapping)|group|tablespace|system|subscription)\b|reassign\s+owned|drop\s+owned|load\s|checkpoint\b)/i;
+  /(?:^|;)(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)*(?:(?:create|drop|alter)\s+(?:database|role|user(?!\s+mapping)|group|tablespace|system|subscription)\b|reassign\s+owned|drop\s+owned|load\s|checkpoint\b)/i;
 
 let now = null; // what is being recorded: {sent, looks, pending, control, direct, other, env}
 let step = null;
@@ -277,6 +279,31 @@ async function apart(migration, answer) {
   await begin();
 }
 
+/** A data source of the scratch database, with the entities and the names of the user's own. */
+async function opened(typeorm, plan) {
+  const Source = typeorm.DataSource || typeorm.Connection; // the latter: TypeORM 0.2
+  const { host, port, user, password, database, ssl } = plan.connection;
+  const made = async (options) => {
+    const source = new Source({
+      ...options, type: "postgres", host, port, username: user, password, database,
+      ssl: ssl || false, synchronize: false, dropSchema: false, migrationsRun: false,
+      logging: false, migrations: [], extra: { max: 2, application_name: "qb recording" },
+    });
+    await (source.initialize ? source.initialize() : source.connect());
+    return source;
+  };
+  if (!plan.dataSource) return await made({});
+  try {
+    const options = { ...(await optionsOf(plan.dataSource)) };
+    for (const name of AWAY) delete options[name];
+    return await made(options);
+  } catch (error) {
+    if (plan.strict) throw error;
+    send({ event: "without", message: said(error) });
+    return await made({});
+  }
+}
+
 async function main() {
   const plan = given();
   guard(plan.connection);
@@ -295,29 +322,11 @@ async function main() {
     exit(3);
   };
   const typeorm = ours("typeorm");
-  let options = {};
-  if (plan.dataSource) {
-    try {
-      options = { ...(await optionsOf(plan.dataSource)) };
-    } catch (error) {
-      send({ event: "without", message: said(error) });
-    }
-  }
   try {
     prepare = require(require.resolve("pg/lib/utils", { paths: [ours.resolve("typeorm")] })).prepareValue;
   } catch { // a driver of another shape: the plain way above stands
   }
-  for (const name of ["url", "replication", "extra", "ssl", "cache", "subscribers", "migrations",
-    "logger", "poolSize", "nativeDriver", "driver"]) {
-    delete options[name];
-  }
-  const { host, port, user, password, database, ssl } = plan.connection;
-  const source = new typeorm.DataSource({
-    ...options, type: "postgres", host, port, username: user, password, database,
-    ssl: ssl || false, synchronize: false, dropSchema: false, migrationsRun: false, logging: false,
-    migrations: [], extra: { max: 2, application_name: "qb recording" },
-  });
-  await source.initialize();
+  const source = await opened(typeorm, plan);
   runner = source.createQueryRunner();
   const client = await runner.connect();
   wrap();

@@ -155,12 +155,18 @@ def _recorded(
     last = max((n for n, step in enumerate(steps) if step.record), default=-1)
     steps = steps[: last + 1]
     first: Recorded | None = None
-    for way in ways:
-        with making() as shadow:
-            found = _run(way, root, folder, steps, shadow, data_source, each_s, tell)
-        if found.stopped != LOADING:
-            return found
-        first = first or found
+    for strict in (True, False) if data_source else (True,):
+        for way in ways:
+            why = _not_compiled(root, steps) if way.loader == "compiled" else ""
+            if why:
+                found = Recorded({}, {}, LOADING, why)
+            else:
+                source = None if data_source is None else (data_source, strict)
+                with making() as shadow:
+                    found = _run(way, root, folder, steps, shadow, source, each_s, tell)
+            if found.stopped != LOADING:
+                return found
+            first = first or found
     assert first is not None, "there is always a way"
     return first
 
@@ -174,16 +180,14 @@ def _run(
     folder: Path,
     steps: Sequence[Step],
     shadow: Shadow,
-    data_source: Path | None,
+    source: tuple[Path, bool] | None,
     each_s: float,
     tell: Callable[[str], None],
 ) -> Recorded:
-    for step in steps if way.loader == "compiled" else ():
-        if step.record and (why := _not_compiled(root, step.path)):
-            return Recorded({}, {}, step.name, why)
     plan = {
         "connection": connection(shadow),
-        "dataSource": None if data_source is None else str(_loadable(way, root, data_source)),
+        "dataSource": None if source is None else str(_loadable(way, root, source[0])),
+        "strict": source is not None and source[1],
         "steps": [_planned(way, root, step) for step in steps],
     }
     by_name = {step.name: step for step in steps}
@@ -195,7 +199,7 @@ def _run(
         for event in running.events(way, "recorder.cjs", root, plan, each_s=each_s):
             kind = event["event"]
             if kind == "without":
-                notes.append(f"the data source could not be loaded: {event['message']}")
+                notes.append(f"recorded without the data source: {event['message']}")
             elif kind == "begin":
                 at = event["name"]
                 if by_name[at].record:
@@ -313,16 +317,15 @@ def _loadable(way: running.Node, root: Path, path: Path) -> Path:
     return compiled_of(root, path) if way.loader == "compiled" else path
 
 
-def _not_compiled(root: Path, path: Path) -> str:
-    """Why what the compiler made of a source is not to be run; empty when it may be."""
-    built = _loadable(running.Node("", "compiled"), root, path)
-    if built != path:
-        if built.stat().st_mtime >= path.stat().st_mtime:
-            return ""
-        return f"{_below(root, built)} is older than its source: compile the project first"
-    if path.suffix in (".js", ".mjs", ".cjs"):
-        return ""
-    return "node cannot load it: neither tsx nor ts-node is installed, and nothing is compiled"
+def _not_compiled(root: Path, steps: Sequence[Step]) -> str:
+    """Why what the compiler made of the sources is not to be run; empty when it may be."""
+    for path in (step.path for step in steps if step.record):
+        built = _loadable(running.Node("", "compiled"), root, path)
+        if built == path and path.suffix not in (".js", ".mjs", ".cjs"):
+            return "neither tsx nor ts-node is installed in the project, and nothing is compiled"
+        if built != path and built.stat().st_mtime < path.stat().st_mtime:
+            return f"{_below(root, built)} is older than its source: compile the project first"
+    return ""
 
 
 def _below(folder: Path, path: Path) -> str:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qb_engine.errors import InputError
 from qb_engine.typeorm import node as running
 from qb_engine.typeorm.finding import compiled_of, compiled_to
 from qb_engine.typeorm.settings import Settings
-
-if TYPE_CHECKING:
-    from qb_engine.migrations.typescript import DataSourceOptions
 
 NAMES = {"migrations": "--migrations", "migrationsTableName": "--table", "schema": "--schema"}
 _SUFFIXES = ((".js", ".ts"), (".mjs", ".mts"), (".cjs", ".cts"))
@@ -37,20 +33,22 @@ class Said:
         return {n: unread[n] for n in NAMES if n in unread and n not in given}
 
 
-def read(path: Path) -> Said:
-    """What the text of a data source tells. Raise InputError when it cannot be read at all."""
-    if path.suffix == ".json":
-        return _of_json(path)
+def read(path: Path, home: Path | None = None) -> Said:
+    """What the text of a data source tells; its globs count from `home`.
+
+    Raise InputError when it cannot be read at all.
+    """
     from qb_engine.migrations.typescript import data_source
 
-    told: DataSourceOptions = data_source(path)
+    told = data_source(path, home)
+    unread = {option: (reason, line) for option, reason, line in told.unread}
     return Said(
         tuple(told.migrations),
-        told.table or "",
+        told.table or ("" if "migrationsTableName" in unread else "migrations"),
         told.schema or "",
         told.transaction_mode or "",
         told.type or "",
-        {option: (reason, line) for option, reason, line in told.unread},
+        unread,
     )
 
 
@@ -158,33 +156,12 @@ def _of_node(path: Path, event: Mapping[str, Any]) -> Said:
         unread["migrations"] = (f"it lists classes ({named}) and not the files they are in", 1)
     return Said(
         tuple(event["migrations"]),
-        event["table"] or "",
+        event["table"] or "migrations",
         event["schema"] or "",
         event["mode"] or "",
         event["type"] or "",
         unread,
     )
-
-
-def _of_json(path: Path) -> Said:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-        options = data[0] if isinstance(data, list) and data else data
-        return Said(
-            tuple(str(each) for each in options.get("migrations", ())),
-            str(options.get("migrationsTableName", "")),
-            str(options.get("schema", "")),
-            str(options.get("migrationsTransactionMode", "")),
-            str(options.get("type", "")),
-        )
-    except (OSError, ValueError, AttributeError, IndexError) as error:
-        raise InputError(
-            "the data source cannot be read",
-            where=str(path),
-            why=str(error),
-            todo="mend the file, or name another one with --data-source",
-            code="data-source",
-        ) from None
 
 
 def _below(root: Path, pattern: str, home: Path) -> str:

@@ -294,7 +294,7 @@ def _said(
     """What the data source says; asked of node where its text does not tell and that is allowed."""
     from qb_engine.typeorm import sources
 
-    said = sources.read(path)
+    said = sources.read(path, sources.home_of(root, path))
     lacking = said.lacking(given)
     if not lacking:
         return said
