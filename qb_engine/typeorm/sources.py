@@ -78,19 +78,21 @@ def asked(root: Path, path: Path) -> Said:
     )
 
 
-def refuse_unread(path: Path, lacking: Mapping[str, tuple[str, int]]) -> None:
-    """Raise InputError for options that nobody knows."""
+def refuse_unread(
+    path: Path, lacking: Mapping[str, tuple[str, int]], *, loaded: bool = False
+) -> None:
+    """Raise InputError for options that nobody knows, although node has `loaded` them maybe."""
     if not lacking:
         return
     option, (_, line) = next(iter(lacking.items()))
     said = [f"{name} (line {at}): {reason}" for name, (reason, at) in lacking.items()]
     flags = " ".join(f"{NAMES[name]} ..." for name in lacking)
+    run = "; or let node load the data source: --allow-execution (its code runs, and nothing is "
     raise InputError(
-        f"the data source does not tell {option} without being run",
+        f"the data source does not tell {option}" + ("" if loaded else " without being run"),
         where=f"{path}:{line}",
         why="\n".join(said),
-        todo=f"give it: qb typeorm import {flags}; or let node load the data source: "
-        "--allow-execution (its code runs, and nothing is connected to)",
+        todo=f"give it: qb typeorm import {flags}" + ("" if loaded else f"{run}connected to)"),
         code="data-source",
     )
 

@@ -306,7 +306,7 @@ def _said(
         said = sources.asked(sources.home_of(root, path), path)
         remarks.append("node loaded the data source, since its text alone does not tell enough")
         lacking = said.lacking(given)
-    sources.refuse_unread(path, lacking)
+    sources.refuse_unread(path, lacking, loaded=allow_execution)
     return said
 
 
