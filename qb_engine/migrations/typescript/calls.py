@@ -51,7 +51,13 @@ def is_log(machine: Machine, call: Node) -> bool:
 
 @expression("call_expression")
 def _call(machine: Machine, node: Node, scope: Scope) -> Any:
-    callee = bare(field(node, "function"))
+    function = field(node, "function")
+    if function.type == "await_expression":  # the grammar takes `await f<T>(x)` for `(await f)(x)`
+        return machine.wait(_called(machine, node, bare(children(function)[0]), scope))
+    return _called(machine, node, bare(function), scope)
+
+
+def _called(machine: Machine, node: Node, callee: Node, scope: Scope) -> Any:
     arguments = field(node, "arguments")
     if arguments.type == "template_string":
         return _tagged(machine, callee, arguments, scope)

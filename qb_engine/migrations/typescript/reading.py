@@ -120,10 +120,9 @@ def _method(machine: Machine, function: object, new: Instance, line: int) -> Met
     if machine.loose:
         at = machine.loose[0].line or line
         raise Refused("value", "what is not awaited goes on after the end of the method", at)
-    returns = isinstance(result, Promise) or truthy(value)
     return Method(
         line, _queries(machine), rung=machine.rung, asynchronous=function.is_async,
-        returns=returns and not isinstance(value, Undefined),
+        returns=isinstance(result, Promise) or truthy(value),
     )  # fmt: skip
 
 

@@ -44,7 +44,8 @@ def _lost(migration: Migration, query: Query) -> tuple[int, str] | None:
     """The line and the sequence that is lost in the text of a query's literal."""
     lines = migration.file.lines[query.line - 1 : query.line + query.sql.count("\n")]
     for number, line in enumerate(lines, query.line):
-        if found := LOST.search(line):
+        found = LOST.search(line)
+        if found and found[1] not in query.sql:  # String.raw keeps them
             return number, f"{found[1]} arrives as {_cooked(found[1])}"
     return None
 

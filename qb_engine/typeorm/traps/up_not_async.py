@@ -11,7 +11,7 @@ TRAP = Trap(
     id="up-not-async",
     severity=Severity.ERROR,
     stage="files",
-    title="{way} of {name} is not async and returns nothing: TypeORM fails on it",
+    title="up of {name} is not async and returns nothing: TypeORM fails on it",
     meaning='TypeORM calls catch on what the method returns: "Cannot read properties of undefined '
     "(reading 'catch')\". The statements were sent by then, and nobody waits for them.",
     fix="make it async, and await each query",
@@ -28,6 +28,6 @@ TRAP = Trap(
 
 def find(project: Project) -> Iterator[Finding]:
     for each in project.migrations:
-        for way, method in each.both:
-            if not method.asynchronous and not method.returns and not method.throws:
-                yield TRAP.on(each, method.line, way=way)
+        up = each.methods.up if each.methods else None
+        if up and not (up.asynchronous or up.returns or up.throws or up.unread):
+            yield TRAP.on(each, up.line)
