@@ -140,6 +140,8 @@ def observe(
             return observe(place, shadow, migration, parts, done, refused=again)
         seen += failed.observations
         error = failed.why
+        if failed.meant.extension:
+            error += f"\n{failed.meant.todo}"
     finally:
         executor.close()
         acting.close()

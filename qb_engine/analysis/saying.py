@@ -24,6 +24,7 @@ from qb_engine.analysis.remarks import (
     Spot,
     remark,
 )
+from qb_engine.database.extensions import created, extension_of
 from qb_engine.execution.observation import Lock
 from qb_engine.shadow.outside import reached
 
@@ -120,7 +121,7 @@ def _remarks(
         made_up = [one for one in look.stand_ins if one.number == each.number]
         if made_up:
             relation = next((one.relation for one in made_up if one.relation), "")
-            what = ", ".join(dict.fromkeys(one.what for one in made_up))
+            what = ", ".join(dict.fromkeys(_with_extension(one.what) for one in made_up))
             yield remark(OBJECT_NOT_FOUND, at, what=what, relation=relation, severity=unsure)
         if why := reaches_outside(each.statement):
             yield remark(NOT_LOOKED_AT, at, what=why)
@@ -142,6 +143,12 @@ def _remarks(
                 provenance=facts.provenance,
                 severity=Severity.WARNING if look.stand_ins else None,
             )
+
+
+def _with_extension(what: str) -> str:
+    """`type citext`, with the extension that would bring it."""
+    found = extension_of(what.rpartition(" ")[2])
+    return f"{what} (of the extension {found}: {created(found)})" if found else what
 
 
 def _not_allowed(step: Examined, at: Spot) -> Finding:

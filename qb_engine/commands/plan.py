@@ -71,6 +71,11 @@ class PlanReport(Report):
     def notes(self) -> Sequence[str]:
         found = [f"{p.migration.id}: {p.error}" for p in self.planned if p.error]
         for p in self.planned:
+            found += [
+                f"{p.migration.id}: {part.file} was {part.recorded}"
+                for part in p.migration.parts
+                if part.recorded
+            ]
             if p.migration.readme:
                 found.append(f"{p.migration.id}: {_cut(p.migration.readme)}")
             if p.migration.backfill is not None:

@@ -12,11 +12,13 @@ class Explained:
     """The catalogue's code of an error, and what to do about it.
 
     `todo` is the beginning of a sentence, without a full stop: the command that goes on may follow
-    as ", then: qb run". It is empty where only the statement itself can be mended.
+    as ", then: qb run". It is empty where only the statement itself can be mended. `extension` is
+    the one that what is missing belongs to.
     """
 
     code: str
     todo: str = ""
+    extension: str = ""
 
 
 # By SQLSTATE, the longest prefix wins: the code, and what to do. %(name)s is the server's word.

@@ -136,12 +136,14 @@ class Observer:
     `own_look`, and `settle` makes of it what `look` and `answer` would have said.
 
     `look_prepared` says that `watching` has executed PREPARE_LOOK and PREPARE_KNOWN, and
-    `now_prepared` that the watched session has executed PREPARE_NOW and PREPARE_OWN.
+    `now_prepared` that the watched session has executed PREPARE_NOW and PREPARE_OWN. `overlooked`
+    are relations (oids) that are locked and read beside the statements, not by them.
     """
 
     def __init__(self, watching: Connection) -> None:
         self._watching = watching
         self.look_prepared = self.now_prepared = False
+        self.overlooked: frozenset[int] = frozenset()
         self.begin(0)
 
     def begin(self, pid: int) -> None:
@@ -158,7 +160,7 @@ class Observer:
         pid = str(self._pid)
         asked = f"EXECUTE qb_look ({pid})" if self.look_prepared else LOOK.replace("$1", pid)
         seen = rows(ask(self._watching, [asked])[0])
-        self._found = [row for row in seen if row[0] is not None]
+        self._found = [row for row in seen if row[0] and int(row[0]) not in self.overlooked]
         locks = []
         for _oid, schema, name, relkind, _file, mode, _wal in self._found:
             index = relkind in ("i", "I")
@@ -224,7 +226,7 @@ class Observer:
         scans: dict[int, Scan] = {}
         for oid, mode, file, count, read in look.held:
             known = self._known[oid]
-            if known is None:
+            if known is None or oid in self.overlooked:
                 continue  # it was made by the transaction itself
             relation, kind, before = known
             index = kind in ("i", "I")

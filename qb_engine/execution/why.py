@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from qb_engine.database.extensions import (
+    METADATA,
+    METADATA_SQL,
+    created,
+    extension_for,
+    extension_of,
+)
 from qb_engine.database.sqlstates import Explained
 from qb_engine.database.sqlstates import explain as by_state
 
@@ -69,11 +76,26 @@ def explain(
     meant = by_state(error)
     if meant.code != "does-not-exist" or statement is None or asking is None or asking.closed:
         return meant
+    if error.sqlstate == "42P01" and any(name == METADATA for _, name in statement.relations):
+        return replace(meant, todo=f"TypeORM makes that table by itself: {METADATA_SQL}, before")
+    if extension := _extension(error):
+        todo = f"it is of an extension: {created(extension)}, in a migration before this one"
+        return replace(meant, todo=todo, extension=extension)
     try:
         near = _near(error, statement, asking)
     except psycopg.Error:
         return meant  # the offer is a convenience; the error itself is told all the same
     return replace(meant, todo=f"did you mean {', '.join(near)}? mend it") if near else meant
+
+
+def _extension(error: psycopg.Error) -> str:
+    """The extension that would bring what is missing; empty when none is known to."""
+    if error.sqlstate not in KINDS:
+        return ""
+    said = error.diag.message_primary or ""
+    named = _NAMED.search(said)
+    found = extension_of(named[1] or named[2]) if named is not None else ""
+    return found or (extension_for(said) if error.sqlstate == "42704" else "")
 
 
 def _near(error: psycopg.Error, statement: Statement, asking: Connection) -> list[str]:

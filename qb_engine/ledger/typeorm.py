@@ -29,6 +29,13 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint
 """
 
 
+OIDS = """
+SELECT pg_catalog.to_regclass(%(table)s)::oid::bigint
+ UNION SELECT indexrelid::bigint FROM pg_catalog.pg_index
+        WHERE indrelid = pg_catalog.to_regclass(%(table)s)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One migration that TypeORM counts as applied; `stamp` is what its row says."""
@@ -87,6 +94,12 @@ def there(conn: Connection, history: History) -> bool:
             code="typeorm-history",
         )
     return True
+
+
+def relations(conn: Connection, history: History) -> frozenset[int]:
+    """The table and its indexes, by their oids."""
+    found = conn.execute(OIDS, {"table": history.sql}).fetchall()
+    return frozenset(oid for (oid,) in found if oid is not None)
 
 
 def rows(conn: Connection, history: History) -> tuple[Row, ...]:

@@ -14,6 +14,7 @@ from qb_engine.migrations import Migrations
 from qb_engine.rehearsal.contents import Content, Loss, contents, losses
 from qb_engine.rehearsal.fill import fill
 from qb_engine.runner import Ran, Request, roll_back, run
+from qb_engine.runner.beside import without_history
 from qb_engine.schema import Difference, Snapshot, diff, snapshot
 from qb_engine.shadow import like, scratch
 from qb_engine.shadow.roles import lent
@@ -183,7 +184,7 @@ def _rehearsed(
     return replace(
         found,
         stages=tuple(stages),
-        left=_differences(before, after),
+        left=without_history(place.migrations, _differences(before, after)),
         again=again,
         losses=tuple(losses(rows, kept)),
     )

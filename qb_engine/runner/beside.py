@@ -16,13 +16,14 @@ from qb_engine.migrations import Broken
 from qb_engine.migrations.listing import is_script
 
 if TYPE_CHECKING:
+    from qb_engine._config import TypeOrm
     from qb_engine.database.connect import Connection
     from qb_engine.execution import Block
     from qb_engine.execution.place import Place
     from qb_engine.ledger import Standing
     from qb_engine.migrations import Entry, LoadedMigration, Migrations, Part
     from qb_engine.runner.crew import Crew
-    from qb_engine.schema import ObjectId
+    from qb_engine.schema import Difference, ObjectId
 
 WHOLE = ("applied", "expanded", "contracted")
 NAMED = 5  # migrations that a sentence names before it counts the rest
@@ -60,6 +61,7 @@ class Beside:
     since: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     partly: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()  # the names of the rows that are gone
     strange: tuple[Row, ...] = ()
     twice: Mapping[str, tuple[Row, ...]] | None = None
     shared: bool = False
@@ -95,6 +97,7 @@ def compared(
     since: list[tuple[int, str]] = []
     gone: list[str] = []
     partly: list[str] = []
+    lost: list[str] = []
     for id, files in names.items():
         standing = known.get(id)
         status = "" if standing is None else standing.status
@@ -102,8 +105,9 @@ def compared(
         first = [name for file, name in files.items() if not file.startswith("post")]
         if status in WHOLE:
             expected = first if status == "expanded" else list(files.values())
-            if any(name not in order for name in expected):
+            if missing := [name for name in expected if name not in order]:
                 gone.append(id)
+                lost += missing
         elif status in ("", "rolled back") and has:
             if all(name in order for name in first):
                 since.append((max(order[name] for name in has), id))
@@ -116,6 +120,7 @@ def compared(
         tuple(id for _, id in sorted(since)),
         tuple(gone),
         tuple(partly),
+        tuple(lost),
         tuple(row for row in found if row.name not in ours),
         typeorm.duplicates(found),
         shared,
@@ -127,8 +132,8 @@ def scripts_of(migrations: Migrations) -> tuple[Entry, ...]:
     return tuple(
         entry
         for entry in migrations.entries
-        if (is_script(entry.path.name) and not entry.folder)
-        or (entry.folder and migrations.names_in_history(entry))
+        if (is_script(entry.path.name) or entry.folder or migrations.known(entry))
+        and migrations.names_in_history(entry)
     )
 
 
@@ -209,13 +214,9 @@ def _gone(found: Beside) -> RefusedError:
         where=str(found.history),
         why="the ledger has it as applied; either TypeORM has reverted it, or its row was deleted",
         todo="when TypeORM has reverted it, take that over: qb typeorm adopt; else bring the row "
-        f"back: {typeorm.appending(found.history, _name(found.gone[0]))}",
+        f"back: {typeorm.appending(found.history, found.lost[0])}",
         code="typeorm-history",
     )
-
-
-def _name(id: str) -> str:
-    return id if id[-13:].isdigit() else f"{id}0000000000000"
 
 
 def listed(ids: Sequence[str]) -> str:
@@ -323,9 +324,19 @@ def rewrite(conn: Connection, history: History, parts: Iterable[Part], *, applie
         conn.execute(write(history, name).encode())
 
 
-def of_history(id: ObjectId, history: History | None) -> bool:
-    """True for a part of TypeORM's table."""
-    if history is None or id.schema != history.schema:
+def without_history(
+    migrations: Migrations, differences: Iterable[Difference]
+) -> tuple[Difference, ...]:
+    """Differences but for those of TypeORM's own table, which no migration makes."""
+    found = tuple(differences)
+    if not found or not scripts_of(migrations):
+        return found
+    settings = migrations.project.config.typeorm
+    return tuple(each for each in found if not _of_history(each.id, settings))
+
+
+def _of_history(id: ObjectId, settings: TypeOrm) -> bool:
+    if settings.in_schema and id.schema != settings.in_schema:
         return False
-    owned = id.kind == "sequence" and id.name.startswith(f"{history.table}_")
-    return id.name == history.table or owned
+    owned = id.kind == "sequence" and id.name.startswith(f"{settings.table}_")
+    return id.name == settings.table or owned

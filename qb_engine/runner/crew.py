@@ -14,7 +14,7 @@ from qb_engine.database.message import ask
 from qb_engine.database.pooler import DIRECT, Sessions, as_found, sessions
 from qb_engine.execution import Executor, Policy, observer
 from qb_engine.ledger.install import reading
-from qb_engine.ledger.typeorm import History, appending, create, history_of, there
+from qb_engine.ledger.typeorm import History, appending, create, history_of, relations, there
 from qb_engine.runner.lock import Held, marked_working, only_runner, working
 from qb_engine.schema import probe, snapshot
 
@@ -98,6 +98,7 @@ class Crew:
         self._flushed = True
         self._prepares = False
         self._history: History | None = None
+        self._relations: frozenset[int] = frozenset()
         self._ledger = False
         self._baseline: Baseline | None = None
         self._acting: Connection | None = None
@@ -155,6 +156,13 @@ class Crew:
                 self._schema = self._fingerprint = None
             self._history = found
         return self._history
+
+    def overlook(self, history: History) -> None:
+        """What is done to TypeORM's table is done beside the statements, and may keep it waiting"""
+        if not self._relations:
+            self._relations = relations(self.control, history)
+        self.executor.observer.overlooked = self._relations
+        self.executor.let_wait(str(history))
 
     def _fill(self, history: History) -> None:
         """Tell a history that was just made of the migrations that are applied."""

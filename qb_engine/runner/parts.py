@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from qb_engine import ledger
+from qb_engine.migrations.listing import BACKFILLS
 from qb_engine.runner.status import backfill_states
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def parts(
     for part in _in_order(migration):
         if part is None:
             unstarted = "not started" if standing else "needed"
-            found.append(PartState("backfill.py", "backfill", fill or unstarted))
+            file = next((n for n in BACKFILLS if (migration.path / n).is_file()), BACKFILLS[0])
+            found.append(PartState(file, "backfill", fill or unstarted))
             continue
         row = recorded.get(part.file)
         of = row[5] if row else run

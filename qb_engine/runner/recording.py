@@ -135,7 +135,7 @@ class Recording:
             down = self._status == "rolled back"
             self._keeping = beside.keeping(history, arranged, parts, down=down)
             self._names = () if down else beside.names_of(parts)
-            self._crew.executor.let_wait(str(history))  # they are TypeORM's runners
+            self._crew.overlook(history)
 
     def _shut_out(self, block: Block) -> None:
         """Keep TypeORM's own runner out for the length of a transaction."""

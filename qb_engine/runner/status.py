@@ -193,6 +193,7 @@ def one(
             migration.id,
             "pending",
             backfill="needed" if shape.backfill else "",
+            note=next((part.recorded for part in migration.parts if part.recorded), ""),
             repeatable=migration.repeatable,
         )
     if standing.status not in WHOLE:

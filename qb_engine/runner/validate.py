@@ -67,7 +67,6 @@ def validate(place: Place) -> Validation:
             (m, applied_blocks(conn, m, run, taken=run.run in taken))
             for m, run in standing_runs(place, conn)
         ]
-        besides = beside.compare(conn, place.migrations)
         adopted = adopted_ids(conn)
         now = snapshot(conn)
     server = scratch(place.project, place.scratch_url, place.opened)
@@ -87,9 +86,7 @@ def validate(place: Place) -> Validation:
         finally:
             left.close()
             right.close()
-    if besides is not None:
-        history = besides.history
-        differences = tuple(d for d in differences if not beside.of_history(d.id, history))
+    differences = beside.without_history(place.migrations, differences)
     order = tuple(each for each in differences if each.of_order)
     rest = tuple(each for each in differences if not each.of_order)
     return Validation(names, rest, (*replayed.missing, *found.missing), order=order)

@@ -20,6 +20,7 @@ from qb_engine.drafting.derive import derive
 from qb_engine.errors import QbError
 from qb_engine.execution import blocks, steps_where
 from qb_engine.operations.generic import HARMLESS
+from qb_engine.runner import beside
 from qb_engine.runner.validate import IGNORED, applied_blocks, replay, standing_runs
 from qb_engine.schema import diff, snapshot
 from qb_engine.shadow import Scratch, Shadow, like, scratch
@@ -193,7 +194,7 @@ def compared(
             found = snapshot(conn)
         finally:
             conn.close()
-    return diff(expected, found, ignore=IGNORED)
+    return beside.without_history(place.migrations, diff(expected, found, ignore=IGNORED))
 
 
 def _told(ids: Sequence[ObjectId], differences: Sequence[Difference]) -> str:

@@ -100,9 +100,13 @@ def states(qb: Any) -> list[str]:
 def test_a_run_appends_rows_as_typeorm_does(qb, shop, told, connection) -> None:
     assert told() is None
     assert qb("status").migrations[0].state == "pending"
+    assert qb("rehearse").ok  # on a shadow, where the table is left
     assert told() is None  # who only looks makes no table
-    assert qb("run").ok
+    report = qb("run")
     assert told() == NAMES
+    locks = [o.table_locks for r in report.ran for o in r.seen]
+    assert locks[1] == {"public.users": "AccessExclusiveLock"}  # what belongs to the statement
+    assert not any("migrations" in name for each in locks for name in each)
     made = connection.execute(
         "SELECT conname FROM pg_constraint WHERE conrelid = 'migrations'::regclass"
         " AND contype = 'p'"
@@ -343,6 +347,22 @@ def test_another_tool_s_table_of_that_name_is_left_alone(qb, shop, connection) -
     connection.execute("CREATE TABLE migrations (id int, migration text, batch int)")
     with pytest.raises(RefusedError, match="is not TypeORM's history"):
         qb("run")
+
+
+def test_what_typeorm_would_have_made_is_proposed(qb, write) -> None:
+    """Extensions come from its entities, and a table for views: a database of qb's own has none."""
+    up = "CREATE TABLE a (id uuid DEFAULT uuid_generate_v4())"
+    write("a.ts", ts("A1710460800000", up))
+    assert 'CREATE EXTENSION IF NOT EXISTS "uuid-ossp"' in qb("plan").notes()[0]
+    assert "of the extension uuid-ossp" in str(qb("lint"))
+    with pytest.raises(QbError) as raised:
+        qb("run")
+    assert 'CREATE EXTENSION IF NOT EXISTS "uuid-ossp"' in raised.value.todo
+    view = "INSERT INTO typeorm_metadata (type) VALUES ($1)`, ['VIEW']); await q.query(`SELECT 1"
+    write("a.ts", ts("A1710460800000", view))
+    with pytest.raises(QbError) as raised:
+        qb("run")
+    assert 'CREATE TABLE IF NOT EXISTS "typeorm_metadata"' in raised.value.todo
 
 
 def test_history_is_written_as_who_connected(qb, write, told, connection) -> None:
