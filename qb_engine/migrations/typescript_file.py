@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     )
     from qb_engine.sql import Statement
 
-RECORD = "record what it sends: qb typeorm import --allow-execution; or write it as plain SQL"
+RECORD = (
+    "record what it sends: qb typeorm import --allow-execution; or write it as plain SQL; or let "
+    "TypeORM run it, and take that over: qb typeorm adopt"
+)
 
 
 def load(

@@ -91,6 +91,13 @@ class ImportReport(Report):
                 f"{len(waiting)} can be recorded on a scratch database, which runs the project's "
                 f"code ({some}): qb typeorm import --allow-execution --yes"
             )
+        if any(
+            each.how == "opaque" and each.tried and not each.applied for each in self.migrations
+        ):
+            found.append(
+                "what stays opaque and is pending: let TypeORM run it, then take it over with qb "
+                "typeorm adopt; or write it as SQL, with a backfill for what goes over rows"
+            )
         if self.added and not self.wrote:
             found.append("nothing was written: repeat the command with --yes")
         elif self.migrations:
@@ -196,6 +203,7 @@ def part(
         session.project.file.write_text(edit.text, encoding="utf-8", newline="")
         project = session.project = Project(session.project.root)
     migrations, found = _surveyed(session, project, remarks)
+    remarks += _extensions(migrations)
     report = ImportReport(
         settings.migrations,
         found,
@@ -356,6 +364,17 @@ def _surveyed(
     return migrations, survey(migrations, _applied(session, project, remarks))
 
 
+def _extensions(migrations: Migrations) -> list[str]:
+    """What TypeORM would make in a new database, and nobody else does."""
+    from qb_engine.typeorm.recording import extensions
+
+    needed = extensions([each.text for each in migrations.all])
+    if not needed:
+        return []
+    made = "; ".join(f'CREATE EXTENSION "{name}"' for name in needed)
+    return [f"in a new database TypeORM makes these by itself, and qb does not: {made}"]
+
+
 def _applied(session: Session, project: Project, remarks: list[str]) -> frozenset[str] | None:
     """The names in TypeORM's history on the target; None when it cannot be asked."""
     from qb_engine.database.connect import server_errors
@@ -404,7 +423,6 @@ def _record(
     node.found(root)  # without one no server need be started
     planned = survey.steps(migrations, found)
     texts = [each.text for each in migrations.all]
-    needed = recording.extensions(texts)
     ddl = recording.found_there(texts, project.config.typeorm.in_schema)
     server = scratch(project, scratch_url, session.watch)
     known = any(each.applied is not None for each in found)
@@ -430,6 +448,4 @@ def _record(
         tried = {n: e for n, e in tried.items() if n not in recorded.recordings}
         file = write(migrations.folder, {**kept, **recorded.recordings}, {**tried, **refused})
         said.append(f"kept in {nearby(str(file))}: commit it with the migrations")
-    if needed:
-        said.append(f"TypeORM makes extensions when it connects: {', '.join(needed)}")
     return recorded, said
