@@ -9,6 +9,7 @@ import pytest
 from qb_engine.typeorm.traps import Example, File, Project, Severity, Trap, all_traps, judge
 from qb_engine.typeorm.traps.gather import read
 from qb_engine.typeorm.traps.names import better, reading, stamp_of
+from qb_engine.typeorm.traps.trap import written
 
 TRAPS = [record for record, _ in all_traps()]
 
@@ -83,3 +84,38 @@ def test_a_date_is_written_as_milliseconds() -> None:
     assert better("AddNotes20240315") == "AddNotes1710460800000"
     assert better("AddNotes20240315120000") == "AddNotes1710504000000"
     assert reading(better("AddNotes99999999")) == "good"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "await queryRunner.query<{ id: number }[]>(`SELECT 1`)",
+        "return queryRunner.query(`SELECT 1`)",
+        "await Promise.all(['a', 'b'].map((t) => queryRunner.query(`ANALYZE ${t}`)))",
+        "await queryRunner.query(String.raw`SELECT '\\d+' ~ E'x\\n'`)",
+        "await queryRunner.query('SELECT \\'a\\'')",
+        "await queryRunner.query(`UPDATE notes SET a = 1`)",
+        "await queryRunner.query(`ALTER TABLE a ADD b int`);"
+        " await queryRunner.query(`UPDATE a SET b = 1 WHERE id = 5`)",
+        "await queryRunner.query(`CREATE TYPE mood AS ENUM ('a')`);"
+        " await queryRunner.query(`ALTER TYPE mood ADD VALUE 'b'`);"
+        " await queryRunner.query(`SELECT 'b'::mood`)",
+        "await queryRunner.query(`SAVEPOINT a`); await queryRunner.query(`RELEASE a`)",
+    ],
+)
+def test_what_only_looks_like_a_trap_is_none(code: str) -> None:
+    text = written("AddNotes1710460800000", code=code, back="throw new Error('no way back')")
+    file = read(Path("/shop/1710460800000-AddNotes.ts"), text)
+    assert judge(Project((file,))) == ()
+
+
+def test_exports_that_typeorm_leaves_alone_are_no_trap() -> None:
+    text = written("AddNotes1710460800000") + "".join(
+        f"export {each}\n"
+        for each in (
+            "enum Colour { Red }", "interface Row { f(): void }", "type Name = string",
+            "const size = 5", "const at = new Date(0)", "const found = [/x/, { deep: [1] }]",
+        )
+    )  # fmt: skip
+    file = read(Path("/shop/1710460800000-AddNotes.ts"), text)
+    assert judge(Project((file,))) == ()
