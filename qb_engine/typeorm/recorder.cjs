@@ -7,6 +7,7 @@ const { AsyncLocalStorage } = require("node:async_hooks");
 const { classes, given, guard, load, optionsOf, ours, said, send } = require("./project.cjs");
 
 const where = new AsyncLocalStorage(); // which call a statement belongs to: {api, emit, inside}
+const LATE = "it goes on sending queries after it has ended";
 const LOOKS = ["hasTable", "hasColumn", "hasSchema", "hasDatabase", "getTable", "getTables",
   "getView", "getViews"];
 const APART = ["query", "connect", "release", "executeQueries", "constructor", "stream"];
@@ -50,6 +51,10 @@ function wrap() {
   runner.query = function (sql, parameters, structured) {
     const call = where.getStore() || {};
     const inside = () => where.run({ inside: true }, () => send_(sql, parameters, structured));
+    if (call.mine && call.mine !== now && !call.inside) {
+      send({ event: "failed", name: call.mine.name, message: LATE });
+      process.reallyExit(3);
+    }
     if (!now || call.inside) return send_(sql, parameters, structured);
     if (typeof sql !== "string") return Promise.reject(new Error("the query is no text"));
     if (WHOLE.test(sql)) return Promise.reject(new Error(`it reaches the whole server: ${sql}`));
@@ -70,7 +75,7 @@ function wrap() {
   };
   const execute = runner.executeQueries;
   runner.executeQueries = function (...args) {
-    return where.run({ ...(where.getStore() || {}), emit: true }, () => execute.apply(this, args));
+    return where.run({ ...where.getStore(), emit: true }, () => execute.apply(this, args));
   };
   const names = new Set();
   for (let at = Object.getPrototypeOf(runner); at && at !== Object.prototype;
@@ -85,7 +90,7 @@ function wrap() {
       const call = where.getStore();
       if (!now || (call && (call.api || call.inside))) return method.apply(this, args);
       if (/Transaction$/.test(name)) now.control = `queryRunner.${name}()`;
-      const result = where.run({ api: name }, () => method.apply(this, args));
+      const result = where.run({ ...call, api: name }, () => method.apply(this, args));
       if (LOOKS.includes(name)) look(name, args, result);
       return result;
     };
@@ -156,12 +161,16 @@ function called(file) {
 async function listen(work) {
   runner.loadedTables = []; // what it knows of tables may have been rolled back
   runner.loadedViews = [];
-  now = { sent: [], looks: [], pending: new Set(), control: null, direct: null, late: false };
+  now = { sent: [], looks: [], pending: new Set(), control: null, direct: null, late: false,
+    name: step.name };
   const mine = now;
   try {
-    await where.run({}, work);
+    await where.run({ mine }, work);
     mine.late = mine.pending.size > 0;
-    await Promise.all(mine.pending);
+    while (mine.pending.size) {
+      await Promise.all(mine.pending);
+      await new Promise(setImmediate); // who waits for these may send more
+    }
     return mine;
   } finally {
     await Promise.allSettled(mine.pending);

@@ -213,6 +213,7 @@ def _run(
                     recordings[step.name] = made
             elif kind == "failed":
                 name = event["name"] or LOADING
+                recordings.pop(name, None)  # one that goes on after it has ended
                 return Recorded(recordings, refused, name, event["message"], tuple(notes))
     except running.Ended as ended:
         return Recorded(recordings, refused, at, str(ended), tuple(notes))
