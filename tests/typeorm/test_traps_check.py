@@ -101,6 +101,16 @@ def test_what_many_files_share_is_told_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("nobody")
+def test_what_one_file_has_many_times_is_counted(tmp_path: Path) -> None:
+    lost = "\n".join("queryRunner.query(`SELECT 1`)" for _ in range(9))
+    report = check(shop(tmp_path, **{TAGS: written(TAGS, code=lost, down=TAGGED[1])}))
+    assert found(report) == ["missing-await"] * 9
+    rows = report.tables()[0].rows
+    assert [int(row[0]) for row in rows] == [7, 8, 9, 10]
+    assert "and 5 more" in rows[-1][3]
+
+
+@pytest.mark.usefixtures("nobody")
 def test_what_somebody_accepts_with_a_reason_does_not_count(tmp_path: Path) -> None:
     text = written(TAGS, TAGGED[0], ()).replace(
         "export", "// qb:accept empty-down because nobody goes back there\nexport"

@@ -24,6 +24,7 @@ FAIL_ON = (*SEVERITIES, "never")
 COLUMNS = (Column("line"), Column("severity"), Column("trap"), Column("what happens"))
 FOLDED = 4  # a trap in as many files is told once, with the files
 NAMED = 6  # files that are named there
+SAME = 4  # findings of a trap that are told of one file
 KEYS = ("file", "line", "severity", "trap", "migration", "message", "fix", "why", "accepted")
 
 
@@ -116,12 +117,28 @@ class CheckReport(Report):
 
 
 def _rows(findings: Sequence[Finding]) -> Iterator[tuple[Any, ...]]:
-    """A row for each finding; of one trap with one fix the fix stands once, at the end."""
-    for at, finding in enumerate(findings):
+    """A row for each finding; of one trap with one fix the fix stands once, at the end.
+
+    Of many of one trap the first are shown, and how many more there are.
+    """
+    counts: dict[str, int] = {}
+    for finding in findings:
+        counts[finding.trap] = counts.get(finding.trap, 0) + 1
+    seen: dict[str, int] = {}
+    shown = []
+    for finding in findings:
+        seen[finding.trap] = seen.get(finding.trap, 0) + 1
+        if counts[finding.trap] <= SAME or seen[finding.trap] < SAME:
+            shown.append((finding, 0))
+        elif seen[finding.trap] == SAME:
+            shown.append((finding, counts[finding.trap] - SAME))
+    for at, (finding, more) in enumerate(shown):
         lines = [finding.message]
+        if more:
+            lines.append(f"and {more} more of these in this file")
         if finding.accepted:
             lines.append(f"accepted because {finding.accepted}")
-        again = any(f.trap == finding.trap and f.fix == finding.fix for f in findings[at + 1 :])
+        again = any(f.trap == finding.trap and f.fix == finding.fix for f, _ in shown[at + 1 :])
         if not again and not finding.accepted:
             lines.append(f"fix: {finding.fix}")
         line = str(finding.line) if finding.line else "-"

@@ -28,7 +28,7 @@ def judge(project: Project) -> tuple[Finding, ...]:
     found: dict[Finding, None] = {}
     for trap, find in all_traps():
         for finding in find(project):
-            over = trap.stage == "up" and finding.migration in applied
+            over = finding.stage == "up" and finding.migration in applied
             severity = Severity.NOTICE if over else finding.severity
             reason = accepted.get((finding.file, trap.id), "")
             found[replace(finding, severity=severity, accepted=reason)] = None

@@ -13,6 +13,7 @@ from qb_engine.ledger.typeorm import Row
 from qb_engine.migrations.typescript import Method, Methods, MigrationClass, Query, Script
 
 if TYPE_CHECKING:
+    from qb_engine.errors import QbError
     from qb_engine.sql import Statement
 
 __all__ = ["File", "HistoryTable", "Migration", "Mode", "Options", "Project", "Row", "Sent"]
@@ -89,10 +90,11 @@ class File:
 
 @dataclass(frozen=True)
 class Sent:
-    """One call of `queryRunner.query` with the statements in its text."""
+    """One call of `queryRunner.query` with the statements in its text, and what does not parse."""
 
     query: Query
     statements: tuple[Statement, ...]
+    problems: Mapping[int, QbError] = field(default_factory=dict)  # by place in `statements`
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,10 +150,12 @@ class Migration:
 
         if method is None:
             return ()
-        return tuple(
-            Sent(q, read_script(q.sql, Source(q.file or str(self.path), q.line)).statements)
-            for q in method.queries
-        )
+        found = []
+        for query in method.queries:
+            source = Source(query.file or str(self.path), query.line)
+            script = read_script(query.sql, source)
+            found.append(Sent(query, script.statements, script.problems))
+        return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,7 +38,8 @@ class Finding:
 
     `message` says what happens, `why` explains it, `fix` says what to do. `file` is empty for
     what stands in the history only; `migration` is TypeORM's name of it, where there is one.
-    `accepted` is the reason why somebody accepted it; empty when nobody did.
+    `accepted` is the reason why somebody accepted it; empty when nobody did. `stage` says when it
+    happens.
     """
 
     trap: str
@@ -50,6 +51,7 @@ class Finding:
     fix: str
     migration: str = ""
     accepted: str = ""
+    stage: Stage = "files"
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON shows it."""
@@ -103,7 +105,10 @@ class Trap:
         fix: str = "",
         **words: Any,
     ) -> Finding:
-        """The finding of this trap at a place; `words` fill the places of title and fix."""
+        """The finding of this trap at a place; `words` fill the places of title and fix.
+
+        `way` among them says whether it is in `up` or in `down`.
+        """
         return Finding(
             trap=self.id,
             severity=severity or self.severity,
@@ -113,6 +118,7 @@ class Trap:
             why=self.meaning,
             fix=(fix or self.fix).format(**words),
             migration=migration,
+            stage="down" if words.get("way") == "down" else self.stage,
         )
 
     def on(self, migration: Migration, line: int = 0, **more: Any) -> Finding:
