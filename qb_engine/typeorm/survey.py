@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Literal
 from qb_engine.errors import QbError
 from qb_engine.migrations import Broken
 from qb_engine.migrations.listing import is_script
-from qb_engine.migrations.typescript.recordings import Refusal, digest, refusals_of
+from qb_engine.migrations.typescript.recordings import (
+    Recording,
+    Refusal,
+    digest,
+    recordings_of,
+    refusals_of,
+)
 from qb_engine.migrations.typescript.values import Query
 from qb_engine.typeorm.recording import Step
 
@@ -45,9 +51,19 @@ class Standing:
 
 def survey(migrations: Migrations, applied: Collection[str] | None) -> tuple[Standing, ...]:
     """Every migration in order. `applied` are the names in TypeORM's history, if it was read."""
-    refused = refusals_of(migrations.folder)
+    kept, refused = recordings_of(migrations.folder), refusals_of(migrations.folder)
     found = (_standing(migrations, entry, applied) for entry in migrations.entries)
+    found = (_back_recorded(each, kept.get(each.name)) for each in found)
     return tuple(_tried(each, refused.get(each.name)) for each in found)
+
+
+def _back_recorded(standing: Standing, recording: Recording | None) -> Standing:
+    """The same; of one whose way back alone was recorded that is said."""
+    if recording is None or standing.how != "read" or not recording.down or not standing.down:
+        return standing
+    if recording.up is not None or recording.stale(standing.path):
+        return standing
+    return replace(standing, notes=f"its down was {recording.said}")
 
 
 def _tried(standing: Standing, refusal: Refusal | None) -> Standing:

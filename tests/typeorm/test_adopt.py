@@ -143,6 +143,27 @@ def test_what_stands_oddly_is_said_before_anything_is_recorded(
     assert not connection.execute("SELECT to_regclass('qb.history')").fetchone()[0]  # type: ignore[index]
 
 
+def test_a_folder_that_typeorm_has_applied_waits_for_its_backfill(
+    typeorm: Project, qb: Any, connection: Connection
+) -> None:
+    """TypeORM knows only the classes that its glob matches; of a backfill it knows nothing."""
+    folder = typeorm.migrations / "20240316090000_fill_email"
+    folder.mkdir()
+    name, after = "FillEmail1710579600000", "FillEmailPost1710579600001"
+    (folder / "migration.ts").write_text(class_of(name, query("ALTER TABLE users ADD e text"), ""))
+    (folder / "post.ts").write_text(class_of(after, query("ALTER TABLE users DROP email"), ""))
+    (folder / "backfill.py").write_text(
+        "from qb_engine.migrations import Backfill\n\n"
+        "class Fill(Backfill):\n    table = 'users'\n    set = {'e': 'email'}\n"
+    )
+    connection.execute("ALTER TABLE users ADD e text")
+    applied(connection, name)
+    report = qb("typeorm", "adopt", "--yes")
+    assert [row.migration for row in report.rows][-1] == folder.name
+    assert report.rows[-1].status == "expanded"
+    assert states(qb)[folder.name] == "expanded"
+
+
 def test_the_guard_comes_and_goes(typeorm: Project, qb: Any, connection: Connection) -> None:
     """With it nothing is applied twice; release takes it off again."""
     qb("typeorm", "adopt", "--yes")
