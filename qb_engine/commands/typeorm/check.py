@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -117,30 +118,25 @@ class CheckReport(Report):
 
 
 def _rows(findings: Sequence[Finding]) -> Iterator[tuple[Any, ...]]:
-    """A row for each finding; of one trap with one fix the fix stands once, at the end.
+    """A row for each finding of a file; what to do stands with the first that needs it.
 
     Of many of one trap the first are shown, and how many more there are.
     """
-    counts: dict[str, int] = {}
+    counts = Counter(finding.trap for finding in findings)
+    seen: Counter[str] = Counter()
+    told: set[tuple[str, str]] = set()
     for finding in findings:
-        counts[finding.trap] = counts.get(finding.trap, 0) + 1
-    seen: dict[str, int] = {}
-    shown = []
-    for finding in findings:
-        seen[finding.trap] = seen.get(finding.trap, 0) + 1
-        if counts[finding.trap] <= SAME or seen[finding.trap] < SAME:
-            shown.append((finding, 0))
-        elif seen[finding.trap] == SAME:
-            shown.append((finding, counts[finding.trap] - SAME))
-    for at, (finding, more) in enumerate(shown):
+        seen[finding.trap] += 1
+        if seen[finding.trap] > SAME:
+            continue
         lines = [finding.message]
-        if more:
-            lines.append(f"and {more} more of these in this file")
+        if seen[finding.trap] == SAME < counts[finding.trap]:
+            lines.append(f"and {counts[finding.trap] - SAME} more of these in this file")
         if finding.accepted:
             lines.append(f"accepted because {finding.accepted}")
-        again = any(f.trap == finding.trap and f.fix == finding.fix for f, _ in shown[at + 1 :])
-        if not again and not finding.accepted:
+        elif (finding.trap, finding.fix) not in told:
             lines.append(f"fix: {finding.fix}")
+            told.add((finding.trap, finding.fix))
         line = str(finding.line) if finding.line else "-"
         severity = "accepted" if finding.accepted else str(finding.severity)
         yield (line, severity, finding.trap, "\n".join(lines))
