@@ -9,6 +9,8 @@ import pytest
 from qb_engine.errors import InputError
 from qb_engine.migrations import load, load_one
 from qb_engine.migrations.sent import sql_of
+from qb_engine.migrations.typescript import Query, recordings
+from qb_engine.migrations.typescript.recordings import Recording, digest
 from qb_engine.project import FILE
 
 HEAD = 'import { MigrationInterface, QueryRunner } from "typeorm";\n'
@@ -247,3 +249,23 @@ def test_a_file_is_plain_when_nothing_else_decides_what_it_runs(tmp_path: Path) 
     found = load(put(tmp_path, {"20240315_a.ts": USERS, "20240316_b.ts": reads,
                                 "20240317_c.ts": own}))  # fmt: skip
     assert [found.look(e).plain for e in found.entries] == [True, False, False]
+
+
+def test_what_cannot_be_read_is_taken_from_a_fresh_recording(tmp_path: Path) -> None:
+    """One of another text of the file says nothing, and the error says that."""
+    text = migration("A1710460800000", "await q.query(process.env.SQL!)", "await q.query(x())")
+    put(tmp_path, {"src/deep/a.ts": text, FILE: 'migrations = "src"'})
+    path = tmp_path / "src/deep/a.ts"
+    up = (Query("SELECT $1", (1,)), Query("SELECT 2"))
+    one = Recording("A1710460800000", "deep/a.ts", digest(path), up, (Query("SELECT 3"),),
+                    typeorm="1.1.1", notes=("hasTable(users) was false",))  # fmt: skip
+    recordings.write(tmp_path / "src", {one.name: one})
+    (found,) = load(tmp_path / "src")
+    (part,) = found.parts
+    assert [s.sql for s in found.up] == ["SELECT '1'", "SELECT 2"]
+    assert [s.sql for s in found.down] == ["SELECT 3"]
+    assert part.recorded == "recorded from TypeORM 1.1.1: hasTable(users) was false"
+    path.write_text(text + "// changed\n")
+    (broken,) = load(tmp_path / "src").broken
+    assert broken.error.code == "dynamic-migration"
+    assert "recorded from another text of this file" in broken.error.why
