@@ -18,7 +18,7 @@ from qb_engine.migrations.listing import is_script
 if TYPE_CHECKING:
     from qb_engine._config import TypeOrm
     from qb_engine.database.connect import Connection
-    from qb_engine.execution import Block
+    from qb_engine.execution import Block, Step
     from qb_engine.execution.place import Place
     from qb_engine.ledger import Standing
     from qb_engine.migrations import Entry, LoadedMigration, Migrations, Part
@@ -267,6 +267,7 @@ def keeping(
 
 def shut_out(
     conn: Connection,
+    other: Connection,
     history: History,
     block: Block,
     names: Sequence[str],
@@ -276,14 +277,24 @@ def shut_out(
 ) -> None:
     """Keep TypeORM's runner out to the end of this transaction, and see that it was not faster.
 
-    Raise Meanwhile when one of `names` stands in its history by now.
+    Where a migration chooses how its transaction sees others nothing may be read in front of that:
+    the `other` connection reads before. Raise Meanwhile when one of `names` stands in TypeORM's
+    history by now.
     """
-    if not first and not block.savepoints:
+    if any(map(_chooses, block.steps)):
+        if first:
+            refuse_applied(other, history, names, migration)
+            conn.execute(typeorm.locking(history).encode())
         return
     with _as_connected(conn, moved=not first):
         conn.execute(typeorm.locking(history).encode())
-        if first and block.savepoints:
+        if first:
             refuse_applied(conn, history, names, migration)
+
+
+def _chooses(step: Step) -> bool:
+    """True for SET TRANSACTION, which nothing may precede that has a snapshot."""
+    return step.statement.kind == "variable_set" and step.statement.refuses_savepoint
 
 
 def refuse_applied(

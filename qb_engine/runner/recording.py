@@ -141,8 +141,15 @@ class Recording:
         """Keep TypeORM's own runner out for the length of a transaction."""
         if self._keeping is not None:
             first = self._begins and block is self._arranged[0]
-            history, names = self._keeping.history, self._names
-            beside.shut_out(self._crew.acting, history, block, names, self._migration, first=first)
+            beside.shut_out(
+                self._crew.acting,
+                self._control,
+                self._keeping.history,
+                block,
+                self._names,
+                self._migration,
+                first=first,
+            )
 
     def _told(self, block: Block | None) -> tuple[str, ...]:
         """What TypeORM's history is told with a block; None is the end of a run without any."""

@@ -184,6 +184,33 @@ def test_a_folder_s_parts_have_a_row_each(qb, write, told, connection) -> None:
     assert told() == []
 
 
+def test_enums_and_chosen_isolation_are_no_obstacle(qb, write, told) -> None:
+    """No savepoint may stand before these, and no query before SET TRANSACTION."""
+    enum = "CREATE TYPE mood AS ENUM ('a')\nALTER TYPE mood ADD VALUE 'b'\nSELECT 'b'::mood"
+    write("a.ts", ts("Mood1710460800000", enum, "DROP TYPE mood"))
+    isolation = "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE\nCREATE TABLE a ()"
+    write("b.ts", ts("Iso1710460900000", isolation, "DROP TABLE a"))
+    assert qb("run").ok
+    assert told() == ["Mood1710460800000", "Iso1710460900000"]
+    assert qb("rollback", "--steps", "2").ok
+    assert told() == []
+
+
+def test_what_is_taken_as_it_is_has_its_row_or_none(qb, write, told, connection) -> None:
+    """qb repair --accept decides what TypeORM's history says, too."""
+    half = ts("Half1710460900000", "CREATE TABLE b ()\nSELECT 1/0", "", "transaction = false;")
+    write("a.ts", USERS)
+    write("b.ts", half)
+    for outcome, rest in (("undone", []), ("applied", ["Half1710460900000"])):
+        with pytest.raises(QbError):
+            qb("run")
+        assert qb("status").migrations[1].state == "partial"
+        assert told() == NAMES[:1]
+        qb("repair", "Half", "--accept", "--as", outcome, "--reason", "by hand", "--yes")
+        assert told() == [NAMES[0], *rest]
+        connection.execute("DROP TABLE b")
+
+
 def test_an_up_that_does_nothing_is_a_migration_all_the_same(qb, write, told) -> None:
     write("a.ts", USERS)
     write("b.ts", ts("Nothing1710460900000", ""))
