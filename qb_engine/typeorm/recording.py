@@ -44,6 +44,9 @@ METADATA = (
 )
 
 
+OTHERWISE = "it looks at the schema, and on the target's it sends something else"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A migration on the way: `queries` where it is read, `record` what of it has to be run."""
@@ -86,33 +89,54 @@ def record(
     each_s: float = MIGRATION_S,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Recorded:
-    """Record the steps that ask for it: all in order on an empty database; where that ends early,
-    those that are pending on one with the target's schema (`full`).
+    """Record the steps that ask for it: all in order on an empty database.
 
+    Those that are pending go once more over one with the target's schema (`full`): where the way
+    ended before them, and where they looked at the schema and might have seen something else.
     Raise InputError where no code of the project can be run at all.
     """
     ways = running.found(root)
     first = _recorded(ways, root, folder, steps, empty, data_source, each_s, tell)
-    if not first.stopped or full is None:
-        return _with_rest(first, steps)
     pending = [step for step in steps if not step.applied]
-    if not any(step.record and step.name not in first.recordings for step in pending):
+    if full is None or not any(_asks_again(step, first) for step in pending):
         return _with_rest(first, steps)
-    tell(f"{first.stopped} fails on an empty database; trying on one with the target's schema")
+    tell("once more on the schema of the target: what is pending")
     second = _recorded(ways, root, folder, pending, full, data_source, each_s, tell)
-    note = f"on an empty database {first.stopped} fails: {first.why}"
-    first = _with_rest(first, [step for step in steps if step.applied])
-    second = _with_rest(second, pending)
+    return _both(first, second, steps)
+
+
+def _asks_again(step: Step, found: Recorded) -> bool:
+    """True for one that the empty database told too little of."""
+    made = found.recordings.get(step.name)
+    if made is None:
+        return bool(step.record and found.stopped)
+    return bool(made.notes)
+
+
+def _both(first: Recorded, second: Recorded, steps: Sequence[Step]) -> Recorded:
+    """What two ways told together; of what they tell otherwise nothing is known."""
+    made = {**second.recordings, **first.recordings}
+    differs: dict[str, str] = {}
+    for name, one in first.recordings.items():
+        other = second.recordings.get(name)
+        if other is None or not one.notes:
+            continue
+        if (one.up, one.down) == (other.up, other.down):
+            made[name] = replace(one, notes=(*one.notes, "the same on the target's schema"))
+        else:
+            del made[name]
+            differs[name] = f"{OTHERWISE}: {'; '.join(other.notes)}"
+    note = f"on an empty database {first.stopped} fails: {first.why}" if first.stopped else ""
+    gone = _with_rest(first, [step for step in steps if step.applied]).refused
+    rest = _with_rest(second, [step for step in steps if not step.applied]).refused
+    refused = {name: why for name, why in {**gone, **rest}.items() if name not in made}
+    notes = [*first.notes, *(n for n in second.notes if n not in first.notes), note]
     return Recorded(
-        {**second.recordings, **first.recordings},
-        {
-            n: why
-            for n, why in {**first.refused, **second.refused}.items()
-            if n not in first.recordings
-        },
+        made,
+        {**refused, **differs},
         second.stopped,
         second.why,
-        (*first.notes, *(n for n in second.notes if n not in first.notes), note),
+        tuple(filter(None, notes)),
     )
 
 

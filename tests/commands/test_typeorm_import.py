@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qb_engine.commands import Session, invoke
-from qb_engine.commands.typeorm.import_ import ImportReport
+from qb_engine.commands.typeorm._imported import ImportReport
 from qb_engine.errors import InputError, RefusedError
 from qb_engine.project import FILE, Project
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from qb_engine.commands import Session, invoke
-from qb_engine.commands.typeorm.import_ import ImportReport
+from qb_engine.commands.typeorm._imported import ImportReport
 from qb_engine.database import Target
 from qb_engine.migrations.typescript.recordings import FILE
 from qb_engine.project import Project
@@ -168,15 +168,16 @@ def test_what_cannot_be_read_is_recorded_and_the_target_is_never_touched(
     assert any("1 can be recorded" in note for note in stale.notes())
 
 
-def test_what_is_pending_is_recorded_on_the_schema_of_the_target_where_the_chain_breaks(
+def test_what_is_pending_is_run_on_the_schema_of_the_target_too(
     project: Project, database: Target, connection: psycopg.Connection[Any]
 ) -> None:
-    """One that ends node is applied on the target: what comes after it is recorded all the same."""
+    """Where the way from nothing ends early, and where a look at the schema might have differed."""
     typeorm = made(project, database, "v1", "Init", "Rows", "Looks", "Canary")
     path = next(typeorm.migrations.glob("*-Rows.ts"))
-    path.write_text(path.read_text().replace("for (const u", "process.exit(7); for (const u"))
-    path = next(typeorm.migrations.glob("*-Canary.ts"))
-    path.write_text(text_of("Canary").replace(UP["Canary"], "await new Promise(() => {});"))
+    text = path.read_text()
+    path.write_text(text.replace("for (const u", "process.exit(7); for (const u"))
+    last = next(typeorm.migrations.glob("*-Canary.ts"))
+    last.write_text(text_of("Canary").replace(UP["Canary"], "await new Promise(() => {});"))
     connection.execute("CREATE TABLE users (id int PRIMARY KEY, name text)")
     connection.execute('CREATE TABLE migrations (id serial, "timestamp" bigint, name text)')
     for name in ("Init", "Rows"):
@@ -190,6 +191,20 @@ def test_what_is_pending_is_recorded_on_the_schema_of_the_target_where_the_chain
     assert set(recorded(typeorm.migrations)) == {"Looks"}
     assert "it called process.exit(7)" in reasons(report)["Rows"]
     assert "did not end within 3 s" in reasons(report)["Canary"]
+
+    last.unlink()
+    path.write_text(text)
+    looks = next(typeorm.migrations.glob("*-Looks.ts"))
+    looks.write_text(looks.read_text() + "// other bytes\n")
+    imported(project, "--allow-execution", "--yes")
+    assert "the same on the target's schema" in recorded(typeorm.migrations)["Looks"]["notes"]
+    looks.write_text(looks.read_text() + "// and others\n")
+    connection.execute("ALTER TABLE users ADD age int")  # by hand, or by somebody else
+    report = imported(project, "--allow-execution", "--yes")
+    assert (
+        "on the target's it sends something else: hasColumn(users.age): yes"
+        in (reasons(report)["Looks"])
+    )
 
 
 def test_a_data_source_that_is_computed_is_asked_for_its_options(
