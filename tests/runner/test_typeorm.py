@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
 
 from qb_engine.commands import Session, invoke
 from qb_engine.errors import QbError, RefusedError
-from qb_engine.ledger.typeorm import GUARD, History, guard, guarded, rows, unguard
+from qb_engine.ledger import Standing
+from qb_engine.ledger.typeorm import GUARD, History, Row, guard, guarded, rows, unguard
+from qb_engine.runner.beside import compared
+from qb_engine.runner.findings import findings
 
 HEAD = 'import { MigrationInterface, QueryRunner } from "typeorm";\n'
 ROWS = 'SELECT "timestamp", name FROM {} ORDER BY id'
@@ -310,6 +313,32 @@ def test_rows_that_nobody_can_revert_are_found(qb, shop, as_typeorm, connection)
     assert unguard(connection, history)
     assert not unguard(connection, history)
     assert len(rows(connection, history)) == 4
+
+
+def test_every_way_in_which_the_two_may_differ_is_told_apart() -> None:
+    """A folder waits for its post part; one of which TypeORM ran only the middle is half there."""
+    files = {
+        "a": {"a.ts": "A"}, "b": {"b.ts": "B"}, "c": {"pre.ts": "C0", "migration.ts": "C1"},
+        "d": {"migration.ts": "D1", "post.ts": "D2"}, "e": {"e.ts": "E"}, "f": {"f.ts": "F"},
+    }  # fmt: skip
+    said = [Row(n, 0, name) for n, name in enumerate(["E", "A", "C1", "D1", "X", "A"], 1)]
+    known = {
+        id: Standing(id, status, "", cast("Any", None))
+        for id, status in {"b": "applied", "d": "expanded", "f": "partial"}.items()
+    }
+    found = compared(History("public", "migrations"), said, files, known, shared=True)
+    assert (found.since, found.gone, found.partly) == (("e", "a"), ("b",), ("c",))
+    assert [row.name for row in found.strange] == ["X"]
+    assert list(found.twice or ()) == ["A"]
+    told = findings((), beside=found)
+    assert {f.id for f in told} == {
+        "typeorm-applied", "typeorm-reverted", "typeorm-partly", "typeorm-twice",
+        "typeorm-missing",
+    }  # fmt: skip
+    for each in told:
+        assert each.what
+        assert each.why
+        assert any(word in each.todo for word in ("qb ", "git "))
 
 
 def test_typeorm_at_work_at_the_same_moment(qb, shop, connection, database, told) -> None:
