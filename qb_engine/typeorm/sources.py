@@ -60,6 +60,9 @@ def asked(root: Path, path: Path) -> Said:
     why = ""
     for way in running.found(root):
         file = compiled_of(root, path) if way.loader == "compiled" else path
+        if way.loader == "compiled" and file.suffix in (".ts", ".mts", ".cts"):
+            why = why or "neither tsx nor ts-node is installed, and nothing is compiled"
+            continue
         plan = {"file": str(file)}
         try:
             for event in running.events(way, "options.cjs", root, plan):

@@ -12,8 +12,10 @@ import pytest
 from qb_engine.commands import Session, invoke
 from qb_engine.commands.typeorm._imported import ImportReport
 from qb_engine.database import Target
+from qb_engine.errors import InputError
 from qb_engine.migrations.typescript.recordings import FILE
 from qb_engine.project import Project
+from qb_engine.typeorm import node as running
 from tests.typeorm.real import TypeOrm, needs_node
 
 pytestmark = [needs_node, pytest.mark.node]
@@ -173,12 +175,16 @@ def test_what_is_pending_is_run_on_the_schema_of_the_target_too(
 ) -> None:
     """Where the way from nothing ends early, and where a look at the schema might have differed."""
     typeorm = made(project, database, "v1", "Init", "Rows", "Looks", "Canary")
+    first = next(typeorm.migrations.glob("*-Init.ts"))
+    accounts = "CREATE TABLE accounts (id int, name text)"
+    first.write_text(first.read_text().replace("CREATE TYPE mood AS ENUM ('calm')", accounts))
     path = next(typeorm.migrations.glob("*-Rows.ts"))
     text = path.read_text()
     path.write_text(text.replace("for (const u", "process.exit(7); for (const u"))
     last = next(typeorm.migrations.glob("*-Canary.ts"))
     last.write_text(text_of("Canary").replace(UP["Canary"], "await new Promise(() => {});"))
-    connection.execute("CREATE TABLE users (id int PRIMARY KEY, name text)")
+    for table in ("users", "accounts"):
+        connection.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, name text)".encode())
     connection.execute('CREATE TABLE migrations (id serial, "timestamp" bigint, name text)')
     for name in ("Init", "Rows"):
         connection.execute(
@@ -192,18 +198,16 @@ def test_what_is_pending_is_run_on_the_schema_of_the_target_too(
     assert "it called process.exit(7)" in reasons(report)["Rows"]
     assert "did not end within 3 s" in reasons(report)["Canary"]
 
-    last.unlink()
     path.write_text(text)
+    last.write_text(text_of("Canary").replace(UP["Canary"], f"if (true) {{ {UP['Looks']} }}"))
     looks = next(typeorm.migrations.glob("*-Looks.ts"))
-    looks.write_text(looks.read_text() + "// other bytes\n")
-    imported(project, "--allow-execution", "--yes")
-    assert "the same on the target's schema" in recorded(typeorm.migrations)["Looks"]["notes"]
-    looks.write_text(looks.read_text() + "// and others\n")
+    looks.write_text(looks.read_text().replace("users", "accounts"))
     connection.execute("ALTER TABLE users ADD age int")  # by hand, or by somebody else
     report = imported(project, "--allow-execution", "--yes")
+    assert "the same on the target's schema" in recorded(typeorm.migrations)["Looks"]["notes"]
     assert (
         "on the target's it sends something else: hasColumn(users.age): yes"
-        in (reasons(report)["Looks"])
+        in (reasons(report)["Canary"])
     )
 
 
@@ -234,3 +238,14 @@ def test_a_data_source_that_is_computed_is_asked_for_its_options(
     assert report.headline() == "1 of 1 migrations read"
     assert Project(project.root).config.typeorm.table == "history"
     assert typeorm.migrations.is_dir()
+
+
+def test_what_is_missing_to_run_anything_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No TypeORM in the project; a Node.js that is too old."""
+    with pytest.raises(InputError, match="TypeORM is not installed in the project"):
+        running.found(tmp_path)
+    monkeypatch.setattr(running, "OLDEST", (99, 0))
+    with pytest.raises(InputError, match=r"too old: \d+\.\d+"):
+        running.found(tmp_path)
