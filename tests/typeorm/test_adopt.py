@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -137,6 +138,7 @@ def test_what_stands_oddly_is_said_before_anything_is_recorded(
         (EMAIL, "stamp"),
         (AGE, "out of order"),
     }
+    assert json.loads(shown.to_json())["history"][0]["what"] == "no file"
     with pytest.raises(RefusedError, match="more than once") as refused:
         qb("typeorm", "adopt", "--accept-differences", "--guard", "--yes")
     assert "rows 2, 4" in refused.value.why
@@ -174,6 +176,20 @@ def test_the_guard_comes_and_goes(typeorm: Project, qb: Any, connection: Connect
         applied(connection, OPAQUE, OPAQUE)
     assert qb("typeorm", "release", "--yes").guarded
     connection.execute('INSERT INTO migrations ("timestamp", name) VALUES (1, %s)', [EMAIL])
+
+
+def test_the_history_may_stand_elsewhere(typeorm: Project, qb: Any, connection: Connection) -> None:
+    """In another table and schema, as the data source says and qb.toml repeats."""
+    connection.execute("CREATE SCHEMA app; ALTER TABLE migrations SET SCHEMA app")
+    connection.execute("ALTER TABLE app.migrations RENAME TO history")
+    text = typeorm.file.read_text()
+    typeorm.file.write_text(f'{text}\n[typeorm]\ntable = "history"\nschema = "app"\n')
+    next(typeorm.migrations.glob("*-Ages.ts")).unlink()
+    assert len(qb("typeorm", "adopt", "--guard", "--yes").rows) == 2
+    qb("run", "--no-verify")
+    names = connection.execute("SELECT name FROM app.history ORDER BY id").fetchall()
+    assert names == [(USERS,), (EMAIL,), (AGE,)]
+    assert qb("typeorm", "release", "--yes").table == "app.history"
 
 
 def test_nothing_applied_is_nothing_to_take(
