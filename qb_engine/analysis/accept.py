@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 from qb_engine.analysis.hazards import Finding, all_hazards
 from qb_engine.analysis.remarks import REMARKS, UNUSED_ACCEPTANCE, Spot, remark
+from qb_engine.migrations.listing import is_script
 
-_ACCEPT = re.compile(r"(?:--|#)[ \t]*qb:accept\b[ \t]*(.*)")
+_ACCEPT = re.compile(r"(?:--|#|//)[ \t]*qb:accept\b[ \t]*(.*)")
 _SAID = re.compile(r"([\w-]+(?:[ \t]*,[ \t]*[\w-]+)*)(?:[ \t]+because\b[ \t]*(.*))?")
-_COMMENT = re.compile(r"[ \t]*(?:--|#|$)")
-OPENING = 2  # lines that may stand between a comment in Python and the SQL in its string
+_COMMENT = re.compile(r"[ \t]*(?:--|#|//|$)")
+OPENING = 2  # lines that may stand between a comment in a program and the SQL in its string
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +34,24 @@ class Acceptance:
 
 
 def acceptances(text: str, file: str = "") -> tuple[Acceptance, ...]:
-    """Every `-- qb:accept <id>[, <id>] because <reason>` of a text (in Python also with `#`)."""
+    """Every `-- qb:accept <id>[, <id>] because <reason>` of a text.
+
+    In Python also with `#`, in TypeScript with `//`.
+    """
     lines = text.splitlines()
-    python = file.endswith(".py")
+    program = file.endswith(".py") or is_script(file)
     found = []
     for at, line in enumerate(lines):
         comment = _ACCEPT.search(line)
         if comment is None:
             continue
-        words, inside, _ = comment[1].partition(r"\n") if python else (comment[1], "", "")
+        words, inside, _ = comment[1].partition(r"\n") if program else (comment[1], "", "")
         said = _SAID.fullmatch(words.strip().rstrip("\"',"))
         below = at + 1
         while below < len(lines) and _COMMENT.match(lines[below]):
             below += 1
         first = at + 1 if inside else below + 1  # lines count from 1
-        reach = range(first, first + (OPENING if python else 0) + 1)
+        reach = range(first, first + (OPENING if program else 0) + 1)
         ids = tuple(re.split(r"[ \t]*,[ \t]*", said[1])) if said else ()
         reason = (said[2] or "").strip() if said else ""
         found.append(Acceptance(file, at + 1, ids, reason, reach))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from qb_engine.analysis.page import Page
 from qb_engine.errors import InputError, QbError, nearby
 from qb_engine.migrations import Broken, Migrations, formats, load, stamps
+from qb_engine.migrations.listing import SUFFIXES, is_script
 from qb_engine.migrations.model import read_text
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from qb_engine.migrations import Entry
 
 STDIN = "-"
-OURS = (".sql", ".py")
+OURS = SUFFIXES
 
 
 class Files:
@@ -206,7 +207,7 @@ class Files:
         return replace(broken_sheet(name, found.error), chained=False)
 
     def _plain(self, path: Path, *, chained: bool = False) -> Sheet:
-        """A file that no loader takes: SQL of any kind, or a Python file without a timestamp."""
+        """A file that no loader takes: SQL of any kind, or a program without a timestamp."""
         from qb_engine.analysis.sheet import (
             broken_sheet,
             sheet_of_migration,
@@ -215,7 +216,7 @@ class Files:
         )
 
         try:
-            if path.suffix == ".py" or path.is_dir():
+            if path.suffix == ".py" or is_script(path.name) or path.is_dir():
                 one = self._session.migration(str(path), allow_path=True)
                 return replace(
                     sheet_of_migration(one, {str(path): read_text(path)}, tx=self._tx),

@@ -438,3 +438,17 @@ def test_history_is_written_as_who_connected(qb, write, told, connection) -> Non
         assert owners == [(role,)]
     finally:
         connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+
+
+def test_lint_reads_typescript_as_any_other_form(qb, write, project) -> None:
+    """With lines of the file, and acceptances in comments of either language."""
+    text = ts("A1710460800000", "CREATE TABLE a ()\nDROP TABLE b")
+    comment = "    // qb:accept object-not-found because nobody reads it\n"
+    write("a.ts", text.replace("    await q.query(`DROP", f"{comment}    await q.query(`DROP"))
+    write("b.ts", ts("B1710460900000", "DROP TABLE c"))
+    found = {f.hazard: f for f in qb("lint", "--fail-on", "never").findings}
+    where = {(f.file.rpartition("/")[2], f.line) for f in found.values()}
+    assert ("b.ts", 5) in where
+    one = qb("lint", str(project.migrations / "a.ts"), "--fail-on", "never")
+    drops = [f for f in one.findings if f.hazard == "object-not-found"]
+    assert [(f.line, f.accepted) for f in drops] == [(7, "nobody reads it")]
