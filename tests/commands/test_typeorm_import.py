@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from qb_engine.commands import Session, invoke
+from qb_engine.commands import Face, Session, invoke
 from qb_engine.commands.typeorm._imported import ImportReport
 from qb_engine.errors import InputError, RefusedError
 from qb_engine.project import FILE, Project
@@ -143,3 +143,31 @@ def test_what_the_target_has_applied_is_told(project: Project, connection: Any, 
     report = imported(project.root)
     assert [each.applied for each in report.migrations] == [None, None]
     assert any("what is applied is not known" in note for note in report.notes())
+
+
+class Answering(Face):
+    """Somebody who sits there and answers in turn."""
+
+    interactive = True
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+
+    def ask(self, prompt: str) -> str | None:
+        self.asked.append(prompt)
+        return self.answers.pop(0)
+
+
+def test_who_sits_there_is_asked_before_anything_is_written_or_run(root: Path) -> None:
+    """Each by itself; whoever says no has a report, and nothing else."""
+    face = Answering("no", "no")
+    report = invoke(Session(face, root=root), ["typeorm", "import"])
+    assert isinstance(report, ImportReport)
+    assert not report.wrote
+    assert "write it?" in face.asked[0]
+    assert "run the code of 2 migrations on a scratch database?" in face.asked[1]
+    assert not (root / FILE).exists()
+    report = invoke(Session(Answering("yes", "no"), root=root), ["typeorm", "import"])
+    assert isinstance(report, ImportReport)
+    assert report.wrote
