@@ -205,7 +205,7 @@ def command(session: Session, migration: str | None, check: bool, every: bool) -
             migrations.entries,
             orphans=orphans(conn),
             invalid=invalid,
-            beside=compare(conn, migrations),
+            beside=compare(conn, migrations, wait=False),
         )
         running = runner(conn)
         if migration is None:

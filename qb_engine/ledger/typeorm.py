@@ -102,13 +102,19 @@ def relations(conn: Connection, history: History) -> frozenset[int]:
     return frozenset(oid for (oid,) in found if oid is not None)
 
 
-def rows(conn: Connection, history: History) -> tuple[Row, ...]:
-    """What TypeORM counts as applied, in the order in which it was; nothing without a table."""
+def rows(conn: Connection, history: History, *, wait: bool = True) -> tuple[Row, ...]:
+    """What TypeORM counts as applied, in the order in which it was; nothing without a table.
+
+    Without `wait`, raise LockNotAvailable when a run holds the table.
+    """
     if not there(conn, history):
         return ()
-    found = conn.execute(
-        f'SELECT id, "timestamp", name FROM {history.sql} ORDER BY id'.encode()
-    ).fetchall()
+    with conn.transaction():
+        if not wait:
+            conn.execute(f"LOCK TABLE {history.sql} IN ACCESS SHARE MODE NOWAIT".encode())
+        found = conn.execute(
+            f'SELECT id, "timestamp", name FROM {history.sql} ORDER BY id'.encode()
+        ).fetchall()
     return tuple(Row(int(id), int(stamp), str(name)) for id, stamp, name in found)
 
 

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from qb_engine import ledger
 from qb_engine.errors import RefusedError
 from qb_engine.ledger import typeorm
 from qb_engine.ledger.adopt import Adoption, shared, take_back, take_over
+from qb_engine.ledger.reading import patiently
 from qb_engine.ledger.typeorm import History, Row
 from qb_engine.migrations import Broken
 from qb_engine.migrations.listing import is_script
@@ -68,16 +71,28 @@ class Beside:
 
 
 def compare(
-    conn: Connection, migrations: Migrations, known: Mapping[str, Standing] | None = None
+    conn: Connection,
+    migrations: Migrations,
+    known: Mapping[str, Standing] | None = None,
+    *,
+    wait: bool = True,
 ) -> Beside | None:
-    """TypeORM's history against the ledger; None where a project or a database has none."""
+    """TypeORM's history against the ledger; None where a project or a database has none.
+
+    Without `wait`, also while a run keeps it to itself: who only looks waits for nobody.
+    """
     entries = scripts_of(migrations)
     if not entries:
         return None
     history = typeorm.history_of(conn, migrations.project.config.typeorm)
     if not typeorm.there(conn, history):
         return None
-    found = typeorm.rows(conn, history)
+    try:
+        found = typeorm.rows(conn, history, wait=wait)
+    except psycopg.errors.LockNotAvailable:
+        if wait:
+            raise
+        return None
     if known is None:
         known = ledger.standing(conn) if ledger.exists(conn) else {}
     names = {entry.id: migrations.names_in_history(entry) for entry in entries}
@@ -147,7 +162,8 @@ def settle(crew: Crew) -> tuple[str, ...]:
     does not have any more what the ledger has.
     """
     place, control = crew.place, crew.control
-    found = compare(control, place.migrations)
+    with patiently(control):
+        found = compare(control, place.migrations)
     if found is None:
         return ()
     if found.gone:

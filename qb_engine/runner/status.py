@@ -69,7 +69,7 @@ def status(conn: Connection, migrations: Migrations) -> tuple[Status, ...]:
 
     known = ledger.standing(conn) if ledger.exists(conn) else {}
     found = states(migrations, known, backfill_states(conn), backfill_checksums(conn))
-    besides = compare(conn, migrations, known)
+    besides = compare(conn, migrations, known, wait=False)
     return found if besides is None else tuple(_beside(each, besides) for each in found)
 
 

@@ -391,6 +391,17 @@ def waits_for(conn: psycopg.Connection[Any], query: str) -> None:
         conn.execute("SELECT pg_sleep(0.01)")
 
 
+def test_who_looks_waits_for_no_run(qb, shop, database) -> None:
+    """A run keeps TypeORM's history to itself, for as long as a migration takes."""
+    qb("run", "--to", NAMES[0])
+    with psycopg.connect(database.conninfo) as holder:
+        holder.execute("LOCK TABLE migrations IN ACCESS EXCLUSIVE MODE")
+        assert states(qb) == ["applied", "pending", "pending"]
+        with pytest.raises(QbError) as raised:
+            qb("run")
+        assert raised.value.code == "schema-busy"
+
+
 def test_a_baseline_is_what_typeorm_calls_fake(qb, shop, told, connection) -> None:
     connection.execute("CREATE TABLE users (id integer)")
     assert qb("baseline", NAMES[0], "--yes").ok
