@@ -11,8 +11,8 @@ from pathlib import Path
 
 from qb_engine.errors import InputError, QbError
 from qb_engine.migrations import listing
-from qb_engine.migrations.listing import Entry, Look
-from qb_engine.migrations.model import LoadedMigration, Reader
+from qb_engine.migrations.listing import Entry, Look, is_script
+from qb_engine.migrations.model import LoadedMigration, Part, Reader
 from qb_engine.project import Project
 
 Read = Callable[[Entry, Reader | None], LoadedMigration]
@@ -148,7 +148,12 @@ class Migrations:
         try:
             if self.doubled(entry):
                 raise _same_id(entry, self._by_id[entry.id])
-            self._known[entry] = self._reader(entry, reader)
+            found = self._reader(entry, reader)
+            for part in found.parts:
+                first = self.first_named(part.history_name) if part.history_name else None
+                if first is not None and first is not entry:
+                    raise _same_name(entry, part, first)
+            self._known[entry] = found
         except QbError as error:
             self._known[entry] = Broken(entry.path, error, entry.id)
 
@@ -173,6 +178,19 @@ class Migrations:
 
                 found = names_in_history(entry.path, folder=entry.folder)
             self._names[entry] = found
+        return found
+
+    def first_named(self, name: str) -> Entry | None:
+        """The first migration that TypeORM calls so."""
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Entry]:
+        found: dict[str, Entry] = {}
+        for entry in self.entries:
+            if entry.folder or is_script(entry.path.name):
+                for name in self.names_in_history(entry).values():
+                    found.setdefault(name, entry)
         return found
 
     def get(self, id: str) -> LoadedMigration:
@@ -228,6 +246,17 @@ class Migrations:
                 raise each.error
         (one,) = (each for each in read if isinstance(each, LoadedMigration))
         return one
+
+
+def _same_name(entry: Entry, part: Part, first: Entry) -> InputError:
+    return InputError(
+        f"{part.history_name} is the name of two migrations",
+        where=str(entry.path / part.file if entry.folder else entry.path),
+        why=f"{first.path.name} has it, too: TypeORM refuses to run any, and its "
+        "history could not tell them apart",
+        todo="give the class, and its `name`, a name and a stamp of their own",
+        code="duplicate-migration",
+    )
 
 
 def _same_id(entry: Entry, first: Entry) -> InputError:

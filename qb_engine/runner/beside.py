@@ -95,7 +95,14 @@ def compare(
         return None
     if known is None:
         known = ledger.standing(conn) if ledger.exists(conn) else {}
-    names = {entry.id: migrations.names_in_history(entry) for entry in entries}
+    names = {
+        entry.id: {
+            file: name
+            for file, name in migrations.names_in_history(entry).items()
+            if migrations.first_named(name) in (entry, None)  # a copy stands for nothing
+        }
+        for entry in entries
+    }
     return compared(history, found, names, known, shared=bool(known) and shared(conn, names))
 
 

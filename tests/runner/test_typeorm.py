@@ -391,6 +391,21 @@ def waits_for(conn: psycopg.Connection[Any], query: str) -> None:
         conn.execute("SELECT pg_sleep(0.01)")
 
 
+def test_a_copy_that_kept_the_class_s_name_is_broken_and_never_taken_for_applied(
+    qb, write, told
+) -> None:
+    write("20240315103000_a.ts", USERS)
+    assert qb("run").ok
+    write("20240316103000_b.ts", USERS.replace("TABLE users", "TABLE others"))
+    report = qb("status")
+    assert [s.state for s in report.migrations] == ["applied", "broken"]
+    assert "is the name of two migrations" in report.migrations[1].note
+    with pytest.raises(QbError) as raised:
+        qb("run")
+    assert raised.value.code == "duplicate-migration"
+    assert told() == NAMES[:1]
+
+
 def test_who_looks_waits_for_no_run(qb, shop, database) -> None:
     """A run keeps TypeORM's history to itself, for as long as a migration takes."""
     qb("run", "--to", NAMES[0])
