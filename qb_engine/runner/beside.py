@@ -176,15 +176,7 @@ def settle(crew: Crew) -> tuple[str, ...]:
     if found.gone:
         raise _gone(found)
     if found.partly:
-        raise RefusedError(
-            f"TypeORM has applied a part of {found.partly[0]}",
-            where=str(found.history),
-            why="of a folder it knows only what its glob matches, and what comes before that part "
-            "did not run",
-            todo="revert it with TypeORM, then: qb run; or bring about the rest by hand, and: "
-            f"qb baseline {found.partly[0]}",
-            code="typeorm-history",
-        )
+        raise _half(found, found.partly[0])
     if found.since and not found.shared:
         raise RefusedError(
             f"TypeORM has applied {listed(found.since)} here, and the ledger knows of none",
@@ -206,7 +198,7 @@ def settle(crew: Crew) -> tuple[str, ...]:
 def adopt_since(place: Place, conn: Connection, found: Beside) -> int:
     """Record as applied what TypeORM has applied since; the last run. With the lock held."""
     entries = {entry.id: entry for entry in place.migrations.entries}
-    taken = [_taken(place, entries[id]) for id in found.since]
+    taken = [_taken(place, entries[id], found) for id in found.since]
     return take_over(conn, taken, {"from": "typeorm", "table": str(found.history)})
 
 
@@ -216,8 +208,11 @@ def adopt_reverted(place: Place, conn: Connection, found: Beside) -> tuple[str, 
     return found.gone
 
 
-def _taken(place: Place, entry: Entry) -> Adoption:
-    """A migration as TypeORM leaves it: its backfill, of which TypeORM knows nothing, is to come"""
+def _taken(place: Place, entry: Entry, found: Beside) -> Adoption:
+    """A migration as TypeORM leaves it: its backfill, of which TypeORM knows nothing, is to come.
+
+    Raise RefusedError for a folder with parts that TypeORM cannot have run.
+    """
     migration = place.migrations.loaded(entry)
     if isinstance(migration, Broken):
         look = place.migrations.look(entry)
@@ -225,10 +220,26 @@ def _taken(place: Place, entry: Entry) -> Adoption:
         return Adoption(
             entry.id, entry.name, f"unread:{look.raw}", look.raw, "", who=TOOK, note=note
         )
+    if any(part.up and not part.history_name for part in migration.before_backfill()):
+        raise _half(found, entry.id)
     taken = Adoption.of(migration, who=TOOK)
-    if migration.backfill is not None:
+    later = migration.after_backfill()
+    ran = {row.name for row in found.rows}
+    if migration.backfill is not None and not (later and set(names_of(later)) <= ran):
         taken = replace(taken, status="expanded")
     return taken
+
+
+def _half(found: Beside, id: str) -> RefusedError:
+    return RefusedError(
+        f"TypeORM has applied a part of {id}",
+        where=str(found.history),
+        why="of a folder it knows only the classes that its glob matches, and what comes before "
+        "these did not run",
+        todo="revert it with TypeORM, then: qb run; or bring about the rest by hand, and: "
+        f"qb baseline {id}",
+        code="typeorm-history",
+    )
 
 
 def _gone(found: Beside) -> RefusedError:

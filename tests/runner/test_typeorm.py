@@ -391,6 +391,27 @@ def waits_for(conn: psycopg.Connection[Any], query: str) -> None:
         conn.execute("SELECT pg_sleep(0.01)")
 
 
+def test_a_folder_of_which_typeorm_ran_its_class_only(
+    qb, write, project, as_typeorm, connection
+) -> None:
+    """Its backfill is to come; SQL beside the class was never run, and nobody says it was."""
+    connection.execute("CREATE TABLE users (id integer PRIMARY KEY)")
+    write("1710460700000-First.ts", ts("First1710460700000", "SELECT 1"))
+    write("20240315_emails/migration.ts", ts("Emails1710460850000", "ALTER TABLE users ADD e int"))
+    write(
+        "20240315_emails/backfill.ts",
+        'export const table = "users";\nexport const set = { e: "1" };\n',
+    )
+    qb("run", "First")
+    as_typeorm("Emails1710460850000", "ALTER TABLE users ADD e int")
+    write("20240315_emails/pre.sql", "CREATE TABLE log ()")
+    with pytest.raises(RefusedError, match="has applied a part of 20240315_emails"):
+        qb("run")
+    (project.migrations / "20240315_emails" / "pre.sql").unlink()
+    assert [r.status for r in qb("run").ran] == ["expanded"]
+    assert [s.state for s in qb("status").migrations] == ["applied", "expanded"]
+
+
 def test_a_copy_that_kept_the_class_s_name_is_broken_and_never_taken_for_applied(
     qb, write, told
 ) -> None:
