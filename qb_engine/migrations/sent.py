@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from qb_engine.migrations.model import refuse_nul
 from qb_engine.sql import Source, SqlError, Statement, literal, read
-from qb_engine.sql.parameters import placed
 
 if TYPE_CHECKING:
     from qb_engine.migrations.typescript.values import Query
@@ -29,6 +28,8 @@ def statements_of(query: Query, path: Path, text: str = "") -> tuple[Statement, 
     refuse_nul(query.sql, source)
     sql = query.sql
     if query.parameters:
+        from qb_engine.sql.parameters import placed
+
         values = [sql_of(value) for value in query.parameters]
         sql = placed(query.sql, values, source)
     found = read(sql, source)
