@@ -30,6 +30,7 @@ def statements_of(query: Query, path: Path, text: str = "") -> tuple[Statement, 
     if query.parameters:
         from qb_engine.sql.parameters import placed
 
+        _refuse_unlike(query, source)
         values = [sql_of(value) for value in query.parameters]
         sql = placed(query.sql, values, source)
     found = read(sql, source)
@@ -43,6 +44,24 @@ def statements_of(query: Query, path: Path, text: str = "") -> tuple[Statement, 
         )
     lines = (_text(Path(query.file)) if query.file else text).split("\n")
     return tuple(_in_lines(found, query.line, lines))
+
+
+def _refuse_unlike(query: Query, source: Source) -> None:
+    """Raise SqlError where a value that is written out twice means two things, sent once one."""
+    from qb_engine.sql.parameters import unlike
+
+    given = query.parameters or ()
+    for number, uses in unlike(query.sql).items():
+        if number <= len(given) and given[number - 1] is None:
+            continue
+        raise SqlError(
+            f"${number} stands in one statement as {' and as '.join(uses)}",
+            where=str(source),
+            why="sent as a parameter it has one type, which PostgreSQL chooses, and is converted "
+            "from that for the other uses; what comes of it cannot be told from the text",
+            todo="write the same cast at each of them, or give the value twice, with a number for "
+            "each use",
+        )
 
 
 def sql_of(value: Any) -> str:

@@ -8,6 +8,7 @@ import postgast
 from postgast import pg_query_pb2 as pb
 
 from qb_engine.sql.statement import Source, SqlError
+from qb_engine.sql.tree import only, type_name_of, walk
 
 
 def placed(text: str, values: Sequence[str], source: Source | None = None) -> str:
@@ -39,3 +40,29 @@ def placed(text: str, values: Sequence[str], source: Source | None = None) -> st
         found += [raw[at : token.start], values[number - 1].encode()]
         at = token.end
     return b"".join([*found, raw[at:]]).decode()
+
+
+def unlike(text: str) -> dict[int, tuple[str, ...]]:
+    """The places that stand more than once with casts of their own: each use as it is written.
+
+    The server gives such a place one type, and converts its value from that to the others:
+    with `'01'` for `$1`, `$1::int, concat($1)` is 1 and '1', while the text written out twice is 1
+    and '01'. Nothing for a text that does not parse.
+    """
+    try:
+        tree = postgast.parse(text)
+    except postgast.PgQueryError:
+        return {}
+    casts: dict[int, str] = {}
+    uses: dict[int, list[str]] = {}
+    places: list[tuple[int, int]] = []
+    for node in (found for each in tree.stmts for found in walk(each.stmt)):
+        if isinstance(node, pb.TypeCast) and isinstance(only(node.arg), pb.ParamRef):
+            casts[only(node.arg).location] = type_name_of(node.type_name)
+        elif isinstance(node, pb.ParamRef):
+            places.append((node.location, node.number))
+    for location, number in sorted(places):
+        cast = casts.get(location)
+        uses.setdefault(number, []).append(f"${number}" + (f"::{cast}" if cast else ""))
+    return {number: tuple(dict.fromkeys(said)) for number, said in uses.items()
+            if len(set(said)) > 1}  # fmt: skip

@@ -236,6 +236,20 @@ def test_parameters_stand_where_the_grammar_has_places_for_them(tmp_path: Path) 
     assert one.sql == "INSERT INTO a VALUES ('x', '$1', '2', $$ $1 $$) -- $3"
 
 
+def test_a_parameter_with_unlike_casts_is_refused_as_its_type_is_the_server_s(
+    tmp_path: Path,
+) -> None:
+    """`'01'` sent once for `$1::int, concat($1)` is 1 and '1'; written out, 1 and '01'."""
+    path = tmp_path / "20240315_a.ts"
+    up = 'await q.query("INSERT INTO a SELECT $1::int, concat(\'x\', $1), $2", ["01", null])'
+    path.write_text(migration("A1710460800000", up))
+    with pytest.raises(InputError, match=r"\$1 stands in one statement as \$1::int and as \$1"):
+        load_one(path)
+    for same in ("$1, $1", "$1::int, CAST($1 AS integer)", "$1, $2::text"):
+        path.write_text(migration("A1710460800000", f'await q.query("SELECT {same}", ["01", 1])'))
+        assert len(load_one(path).up) == 1, same
+
+
 def test_statements_are_placed_by_their_words_where_lines_differ(tmp_path: Path) -> None:
     path = tmp_path / "20240315_a.ts"
     up = 'await q.query("SELECT 1;\\n\\n\\nSELECT 2;" +\n      "ALTER TABLE a ADD b int");'
