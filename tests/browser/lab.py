@@ -150,6 +150,14 @@ class Notebook:
     def save(self) -> None:
         self.page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
 
+    def theme(self, name: str) -> None:
+        """Change to the light or the dark theme, as the menu does."""
+        change = "name => jupyterapp.commands.execute('apputils:change-theme', {theme: name})"
+        self.page.evaluate(change, f"JupyterLab {name.capitalize()}")
+        light = "true" if name == "light" else "false"
+        body = f'body[data-jp-theme-light="{light}"]'
+        self.page.wait_for_selector(body, state="attached")
+
     def cell(self, number: int) -> Locator:
         """A code cell, counted from 0."""
         return self.page.locator(".jp-Notebook .jp-CodeCell").nth(number)

@@ -15,6 +15,7 @@ from tests.browser.lab import CONTRAST, Lab, Notebook, write_notebook
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 ROWS = 10_000
+THEMES = ("light", "dark")
 FILL = """\
 class Fill(Backfill):
     table = "users"
@@ -86,12 +87,10 @@ def opened(lab: Lab, browser: Browser, project: Project, cells: list[str]) -> No
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("theme", ["light", "dark"])
 def test_from_draft_to_validate_by_clicks(
-    lab: Lab, browser: Browser, workshop: Project, pictures: Path, theme: str
+    lab: Lab, browser: Browser, workshop: Project, pictures: Path
 ) -> None:
     """The whole main job without a line of code, its backfill seen while it moves."""
-    lab.theme(theme)
     notebook = opened(lab, browser, workshop, [f"%qb demo --rows {ROWS}"])
     panel = OnPage(notebook.page)
     expect(panel.button("Generate")).to_be_disabled()
@@ -106,7 +105,9 @@ def test_from_draft_to_validate_by_clicks(
     expect(panel.box).to_contain_text("ACCESS EXCLUSIVE public.users")
     panel.press("Dry run", r"Dry run: .* rolled back")
     expect(panel.box.get_by_role("img", name=re.compile("locks held"))).to_be_visible()
-    panel.picture(pictures / f"dryrun-{theme}.png")
+    for theme in THEMES:
+        notebook.theme(theme)
+        panel.picture(pictures / f"dryrun-{theme}.png")
     panel.press("Run", r"Run: 1 migration")
     notebook.page.evaluate(WATCH)
     panel.press("Start backfill", r"backfill .*_add_greeting")
@@ -118,10 +119,12 @@ def test_from_draft_to_validate_by_clicks(
     assert seen == sorted(seen)
     panel.press("Validate", r"Validate: .* is what")
     expect(panel.box.get_by_label("Migrations")).to_contain_text("(applied, backfill completed)")
-    panel.picture(pictures / f"done-{theme}.png")
     assert panel.fits()
-    for selector in (".qb-activity", ".qb-word", ".qb-sql code", ".qb-why li", "summary"):
-        assert panel.box.locator(selector).first.evaluate(CONTRAST) >= 4.5, selector
+    for theme in THEMES:
+        notebook.theme(theme)
+        panel.picture(pictures / f"done-{theme}.png")
+        for selector in (".qb-activity", ".qb-word", ".qb-sql code", ".qb-why li", "summary"):
+            assert panel.box.locator(selector).first.evaluate(CONTRAST) >= 4.5, (theme, selector)
     outputs = notebook.cell(2).locator(".jp-OutputArea-child")
     expect(outputs).to_have_count(1)
 

@@ -35,12 +35,10 @@ CELLS = (
 TEXTS = (".qb-head", ".qb-word", "td", "th", "caption", "td code", ".qb-notes li")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 def test_reports_are_read_on_any_theme(
-    lab: Lab, browser: Browser, workshop: Project, pictures: Path, theme: str
+    lab: Lab, browser: Browser, workshop: Project, pictures: Path
 ) -> None:
     """Words stand out from what is behind them, pictures have their size, errors are short."""
-    lab.theme(theme)
     (workshop.migrations / "20240101000000_add_email.sql").write_text(MIGRATION)
     write_notebook(workshop.root / "work.ipynb", CELLS)
     notebook = lab.open(browser, f"{workshop.root.name}/work.ipynb")
@@ -49,9 +47,12 @@ def test_reports_are_read_on_any_theme(
     notebook.page.set_viewport_size({"width": 1280, "height": 2600})
     outputs = notebook.page.locator(".jp-OutputArea-output .qb")
     expect(outputs).to_have_count(4)
-    for selector in TEXTS:
-        found = outputs.locator(selector).first
-        assert found.evaluate(CONTRAST) >= 4.5, f"{selector}: {found.inner_text()}"
+    for theme in ("light", "dark"):
+        notebook.theme(theme)
+        for selector in TEXTS:
+            found = outputs.locator(selector).first
+            assert found.evaluate(CONTRAST) >= 4.5, f"{theme}, {selector}: {found.inner_text()}"
+        notebook.page.screenshot(path=pictures / f"reports-{theme}.png")
     assert outputs.nth(1).locator("td").all_inner_texts()[-1] == "PASS"
     picture = notebook.cell(4).locator("img")
     expect(picture).to_have_count(1)
@@ -61,7 +62,6 @@ def test_reports_are_read_on_any_theme(
         "InputError: No such option '--nope'.  [qb plan]\n  next: see: qb plan --help\n"
         "  more: qb error bad-option"
     )
-    notebook.page.screenshot(path=pictures / f"reports-{theme}.png")
 
 
 PRESSES = 4  # JupyterLab gives a kernel a second to answer, which a busy machine may not

@@ -22,6 +22,7 @@ from qb_engine.database.processes import alive, born
 from qb_engine.errors import ServerError
 from tests.database.other_processes import ensure, servers_on, told
 
+KILLS = int(os.environ.get("ROUNDS", "3"))
 KIND = "EmbeddedPostgres"
 
 
@@ -170,7 +171,7 @@ def test_a_starter_killed_at_any_moment_blocks_nobody(home: Path) -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     dice = random.Random(seed)
-    for _ in range(6):
+    for _ in range(KILLS):
         starter = ensure(KIND, home)
         time.sleep(dice.uniform(0.05, 1.2))  # a moment, whichever
         starter.kill()

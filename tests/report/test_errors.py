@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,17 +30,27 @@ def constants(node: ast.AST) -> Iterator[str]:
             yield each.value
 
 
+@cache
+def parsed(source: Path) -> ast.Module:
+    return ast.parse(source.read_text("utf-8"))
+
+
+def named(node: ast.expr) -> str:
+    """The last name of what is called, or assigned to."""
+    return getattr(node, "attr", "") or getattr(node, "id", "")
+
+
 def given() -> dict[str, str]:
     """Every code that the source gives to an error, and where."""
     found = {}
     for source in SOURCES:
-        for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+        for node in ast.walk(parsed(source)):
             values: list[ast.AST] = []
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Error"):
+            if isinstance(node, ast.Call) and named(node.func).endswith("Error"):
                 values = [word.value for word in node.keywords if word.arg == "code"]
-            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "default_code":
+            elif isinstance(node, ast.Assign) and named(node.targets[0]) == "default_code":
                 values = [node.value]
-            elif isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "default_code":
+            elif isinstance(node, ast.AnnAssign) and named(node.target) == "default_code":
                 values = [node.value] if node.value else []
             for value in values:
                 for text in constants(value):
@@ -64,7 +75,7 @@ def test_every_code_that_an_error_is_given_has_a_page() -> None:
 
 
 def test_every_page_is_about_errors_that_there_are() -> None:
-    said = {text for source in SOURCES for text in constants(ast.parse(source.read_text("utf-8")))}
+    said = {text for source in SOURCES for text in constants(parsed(source))}
     told = {text.rpartition("qb error ")[2] for text in said if "qb error " in text}
     assert [code for code in catalogue.codes() if code not in said | told] == []
 

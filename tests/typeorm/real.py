@@ -19,6 +19,7 @@ from qb_engine.database import Target
 INSTALLED = node.find()
 VERSIONS = ("v1", "v03")
 RUN_S = 120
+PLAIN = {"NO_COLOR": "1", "CI": ""}  # where CI is set it would print colours
 
 needs_node = pytest.mark.skipif(
     INSTALLED is None,
@@ -106,7 +107,7 @@ class TypeOrm:
         return subprocess.Popen(
             ["node", "--import", "tsx", str(program), *words, "-d", "src/data-source.ts"],
             cwd=self.root,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, **PLAIN, **(env or {})},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
