@@ -102,6 +102,18 @@ def test_globs_of_qb_toml_say_where_they_are(tmp_path: Path) -> None:
     assert not found.broken
 
 
+def test_what_begins_with_an_underscore_is_run_by_typeorm_and_so_by_qb(tmp_path: Path) -> None:
+    below = tmp_path / "migrations" / "_old"
+    below.mkdir(parents=True)
+    (below / "x.ts").write_text(migration("Old1600000000002", "await q.query('SELECT 1')"))
+    (below.parent / "_y.ts").write_text(migration("Y1700000000003", "await q.query('SELECT 2')"))
+    (below.parent / "1700000000001-A.ts").write_text(
+        migration("A1700000000001", "await q.query('SELECT 3')")
+    )
+    found = [entry.id for entry in load(tmp_path / "migrations").entries]
+    assert found == ["Old1600000000002", "A1700000000001", "Y1700000000003"]
+
+
 def test_a_folder_of_parts_stands_among_them(tmp_path: Path) -> None:
     """It runs where the stamp of its class says, and keeps its own name."""
     fill = (

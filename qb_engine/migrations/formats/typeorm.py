@@ -168,14 +168,17 @@ def _ties(found: Sequence[Listed]) -> Iterator[str]:
 
 
 def walked(folder: Path) -> Iterator[Path]:
-    """Every script below a folder, in the order of their paths."""
+    """Every script below a folder that a glob over all of it matches, in the order of their paths.
+
+    One whose name begins with `_` is among them: TypeORM would run what is in it.
+    """
     for place, below, files in os.walk(folder):
         below[:] = sorted(
-            name for name in below if not name.startswith((".", "_")) and name not in _LEFT_OUT
+            name for name in below if not name.startswith(".") and name not in _LEFT_OUT
         )
         here = Path(place)
         for name in sorted(files):
-            if is_script(name) and not name.startswith((".", "_")):
+            if is_script(name) and not name.startswith("."):
                 yield here / name
         if here != folder and stamps.split(here.name) is not None:
             below[:] = []
