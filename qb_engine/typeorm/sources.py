@@ -36,11 +36,18 @@ class Said:
 def read(path: Path, home: Path | None = None) -> Said:
     """What the text of a data source tells; its globs count from `home`.
 
-    Raise InputError when it cannot be read at all.
+    A script in whose text none is found may make it in a function: it tells nothing. Raise
+    InputError for any other file that cannot be read.
     """
+    from qb_engine.migrations.listing import is_script
     from qb_engine.migrations.typescript import data_source
 
-    told = data_source(path, home)
+    try:
+        told = data_source(path, home)
+    except InputError as error:
+        if not is_script(path.name) or error.code != "data-source":
+            raise
+        return Said(unread=dict.fromkeys(NAMES, (f"{error.what}: {error.why}", 1)))
     unread = {option: (reason, line) for option, reason, line in told.unread}
     return Said(
         tuple(told.migrations),

@@ -26,7 +26,7 @@ from qb_engine.typeorm.judging import judged
 from qb_engine.typeorm.node import NOWHERE, environment
 from qb_engine.typeorm.recording import extensions
 from qb_engine.typeorm.settings import Settings, edited
-from qb_engine.typeorm.sources import Said, refuse_unread, settings_of
+from qb_engine.typeorm.sources import Said, read, refuse_unread, settings_of
 
 
 def put(root: Path, name: str, text: str = "") -> Path:
@@ -120,6 +120,20 @@ def test_an_option_that_the_text_does_not_tell_is_named(tmp_path: Path) -> None:
 # -- qb.toml ---------------------------------------------------------------------------------------
 
 WANTED = Settings("src/m", ("src/m/*.ts",), "src/ds.ts", "history", "app")
+
+
+def test_a_data_source_that_a_function_makes_tells_nothing_and_stops_nobody(
+    tmp_path: Path,
+) -> None:
+    """Node can load it, and who names everything needs it not."""
+    path = tmp_path / "data-source.ts"
+    path.write_text('import { make } from "./make";\nexport default make("shop");\n')
+    said = read(path)
+    assert set(said.lacking()) == {"migrations", "migrationsTableName", "schema"}
+    assert not said.lacking(["migrations", "migrationsTableName", "schema"])
+    with pytest.raises(InputError) as refused:
+        refuse_unread(path, said.lacking(["migrations"]))
+    assert "--table ... --schema ...; or let node load" in refused.value.todo
 
 
 def test_a_new_file_is_what_init_writes_with_the_keys_in_it() -> None:
