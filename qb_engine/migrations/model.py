@@ -44,6 +44,7 @@ class Part:
     down_transaction: bool | None = None  # of the way back, where it differs
     history_name: str = ""  # what TypeORM's own history calls it; empty: it is not TypeORM's
     recorded: str = ""  # how its SQL was recorded from a run, where it could not be read
+    outdated: str = ""  # a file that was edited since, so that it may send something else now
 
     def in_transaction(self, *, down: bool = False) -> bool:
         """True when the statements of one direction run together in a transaction."""

@@ -59,9 +59,12 @@ def load(
         recorded, stale = _recording(path, declared, project)
     up, said = _up(path, text, declared, found.up, recorded, stale)
     down, irreversible = _down(path, text, declared, found.down, recorded)
+    outdated = recorded.edited(path) if recorded is not None and said else ""
+    if outdated:
+        said = f"{said}; {outdated} was edited since: record it again"
     part = Part(
         kind, path.name, up, down, irreversible, declared.transaction is not False,
-        history_name=declared.name, recorded=said,
+        history_name=declared.name, recorded=said, outdated=outdated,
     )  # fmt: skip
     return part, dict(declared.constraints), text
 

@@ -62,6 +62,9 @@ def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
     states = status(control, place.migrations)
     todo = _selected(states, place.migrations, request)
     loaded = {s.migration: place.migrations.get(s.migration) for s in todo}  # a broken one raises
+    for state in todo:
+        if state.state == "pending":
+            _refuse_outdated(loaded[state.migration])
     fills = backfill_states(control)
     if request.agreed is not None:
         agreed.insist(request.agreed, list(loaded.values()), crew.schema().fingerprint)
@@ -104,6 +107,19 @@ def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
     finally:
         _keep_schema(crew, done)
     return tuple(done)
+
+
+def _refuse_outdated(migration: LoadedMigration) -> None:
+    """Raise RefusedError for what was recorded before a file that it imports was edited."""
+    for part in migration.parts:
+        if part.outdated:
+            raise RefusedError(
+                f"{migration.id} was recorded before {part.outdated} was edited",
+                where=str(migration.path),
+                why="it imports that file, and may send something else now",
+                todo="record it again: qb typeorm import --allow-execution --yes",
+                code="not-recorded",
+            )
 
 
 def _together(

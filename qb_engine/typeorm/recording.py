@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from qb_engine.migrations.typescript.recordings import Recording, digest
+from qb_engine.migrations.typescript.recordings import Recording, digest, imports_of
 from qb_engine.migrations.typescript.values import Query
 from qb_engine.sql import ident
 from qb_engine.typeorm import node as running
@@ -275,6 +275,7 @@ def _made_of(step: Step, event: Mapping[str, Any], folder: Path, version: str) -
         why if down is None else "",
         version,
         tuple(dict.fromkeys(notes)),
+        imports_of(step.path),
     )
 
 

@@ -137,9 +137,15 @@ def _standing(migrations: Migrations, entry: Entry, applied: Collection[str] | N
         there,
         f"no way back: {reason}" if reason else "",
         line,
-        "down" if dynamic and not recorded else "",
+        _again(entry, loaded) or ("down" if dynamic and not recorded else ""),
         recorded,
     )
+
+
+def _again(entry: Entry, loaded: LoadedMigration) -> Literal["", "both"]:
+    """What has to be recorded once more, since a file that it imports was edited."""
+    outdated = any(part.outdated for part in loaded.parts)
+    return "both" if outdated and not entry.folder else ""
 
 
 def _unread(name: str, entry: Entry, broken: Broken, there: bool | None) -> Standing:

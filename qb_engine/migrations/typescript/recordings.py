@@ -1,7 +1,8 @@
 """what migrations sent when they were run on a scratch database, kept beside them in one file
 
 `qb typeorm import --allow-execution` writes it. A recording stands for the bytes of one file: when
-these change it says nothing any more.
+these change it says nothing any more. When a file that it imports changes, it may not be what the
+migration would send now.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from qb_engine.errors import InputError
+from qb_engine.migrations.typescript.imported import imported
 from qb_engine.migrations.typescript.values import Query
 
 FILE = "qb-recorded.json"
@@ -26,7 +28,8 @@ class Recording:
     """What the methods of a migration class sent; None for one that was not recorded.
 
     `raw` is the SHA-256 of the file's bytes. `irreversible` says why `down` was not recorded.
-    `notes` are the conditions under which it sent this: what it saw of the schema.
+    `notes` are the conditions under which it sent this: what it saw of the schema. `imports` are
+    the project's files that it reaches, from the file's own folder, with the SHA-256 of each.
     """
 
     name: str
@@ -37,6 +40,12 @@ class Recording:
     irreversible: str = ""
     typeorm: str = ""
     notes: tuple[str, ...] = ()
+    imports: Mapping[str, str] = field(default_factory=dict)
+
+    def edited(self, path: Path) -> str:
+        """A file that it imports and that is not what it was; empty when all of them are."""
+        changed = (name for name, raw in self.imports.items() if digest(path.parent / name) != raw)
+        return next(changed, "")
 
     def stale(self, path: Path) -> bool:
         """True when the file is not the one that was recorded any more."""
@@ -63,6 +72,11 @@ def digest(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return ""
+
+
+def imports_of(path: Path) -> Mapping[str, str]:
+    """The files that a migration imports, as a recording of it keeps them."""
+    return {name: digest(each) for name, each in imported(path).items()}
 
 
 def recordings_of(folder: Path) -> Mapping[str, Recording]:
@@ -137,6 +151,7 @@ def _written(one: Recording) -> dict[str, Any]:
         "up": _sent(one.up),
         "down": _sent(one.down),
         "irreversible": one.irreversible,
+        "imports": dict(one.imports),
     }
 
 
@@ -159,6 +174,7 @@ def _read(name: str, data: dict[str, Any]) -> Recording:
         data["irreversible"],
         data["typeorm"],
         tuple(data["notes"]),
+        dict(data["imports"]),
     )
 
 

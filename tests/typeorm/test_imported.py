@@ -1,0 +1,66 @@
+"""a recording is not run after a file that the migration imports was edited"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qb_engine.errors import RefusedError
+from qb_engine.migrations.typescript import Query, recordings
+from qb_engine.migrations.typescript.imported import imported
+from qb_engine.migrations.typescript.recordings import Recording, digest, imports_of
+from qb_engine.project import Project
+from tests.conftest import Qb
+
+NAME = "AddTenant1710460800000"
+TEXT = f"""
+import {{ TENANT }} from "../tenant.js";
+export class {NAME} {{
+  async up(q) {{ await q.query(`CREATE TABLE ${{TENANT}} ()`); }}
+  async down(q) {{ await q.query(`DROP TABLE ${{TENANT}}`); }}
+}}
+"""
+FILES = {
+    "src/migrations/1710460800000-AddTenant.ts": TEXT,
+    "src/tenant.ts": 'import { x } from "./deep";\nexport const TENANT = x;\n',
+    "src/deep/index.ts": 'export { x } from "./names"; import "typeorm"; require("./gone");\n',
+    "src/deep/names.ts": 'export const x = "one"; export * from "..//tenant";\n',
+    "src/other.ts": "export const y = 1;\n",
+}
+
+
+@pytest.fixture
+def home(project: Project) -> Path:
+    for name, text in FILES.items():
+        path = project.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    settings = 'migrations = "src/migrations"\nformat = "typeorm"\n'
+    project.file.write_text(settings + project.file.read_text())
+    path = project.root / "src/migrations/1710460800000-AddTenant.ts"
+    up, down = (Query("CREATE TABLE one ()"),), (Query("DROP TABLE one"),)
+    one = Recording(NAME, path.name, digest(path), up, down, imports=imports_of(path))
+    recordings.write(path.parent, {NAME: one})
+    return project.root
+
+
+def test_what_is_imported_is_found_wherever_it_stands(home: Path) -> None:
+    found = imported(home / "src/migrations/1710460800000-AddTenant.ts")
+    assert list(found) == ["../deep/index.ts", "../deep/names.ts", "../tenant.ts"]
+
+
+def test_an_edit_of_what_is_imported_stops_the_run_and_not_the_rest(home: Path, qb: Qb) -> None:
+    names = home / "src/deep/names.ts"
+    names.write_text(names.read_text().replace("one", "two"))
+    with pytest.raises(RefusedError) as caught:
+        qb("run")
+    assert "before ../deep/names.ts was edited" in caught.value.what
+    assert "qb typeorm import --allow-execution" in caught.value.todo
+    names.write_text(FILES["src/deep/names.ts"])
+    (home / "src/other.ts").write_text("")
+    assert qb("run").ok
+    names.write_text("")  # it is applied: nothing of it is to be run
+    assert qb("run").ok
+    assert qb("rollback").ok
+    assert "../deep/names.ts was edited since" in qb("status").to_json()
