@@ -9,7 +9,7 @@ from tree_sitter import Node
 from qb_engine.migrations.typescript import cooking, functions
 from qb_engine.migrations.typescript import operators as op
 from qb_engine.migrations.typescript.expressions import told
-from qb_engine.migrations.typescript.machine import ITEMS, LENGTH, Machine
+from qb_engine.migrations.typescript.machine import ITEM, ITEMS, LENGTH, Machine
 from qb_engine.migrations.typescript.members import CHANGING, method
 from qb_engine.migrations.typescript.things import UNDEFINED, Undefined, Unknown, placed
 
@@ -196,6 +196,7 @@ def _includes(machine: Machine, items: list[Any], given: list[Any], node: Node) 
         return unknown
     if len(given) != 1 or given[0] != given[0]:
         return machine.unknown("value", node)
+    machine.spend(ITEM * len(items), node)
     at = next((i for i, item in enumerate(items) if op.same(item, given[0])), -1)
     return at >= 0 if machine.method == "includes" else float(at)
 

@@ -11,7 +11,7 @@ from qb_engine.migrations.typescript import cooking, files, functions, members
 from qb_engine.migrations.typescript import operators as op
 from qb_engine.migrations.typescript.expressions import acts, template, told
 from qb_engine.migrations.typescript.grammar import bare, children, field
-from qb_engine.migrations.typescript.machine import ITEMS, Machine, expression
+from qb_engine.migrations.typescript.machine import ITEM, ITEMS, Machine, expression
 from qb_engine.migrations.typescript.refusal import Thrown
 from qb_engine.migrations.typescript.runner import ask
 from qb_engine.migrations.typescript.scope import Scope
@@ -106,7 +106,9 @@ def args(machine: Machine, node: Node, scope: Scope) -> list[Any]:
     for child in children(node):
         if child.type == "spread_element":
             through = machine.value(children(child)[0], scope)
-            given += members.items(machine, through, child)
+            more = members.items(machine, through, child)
+            machine.spend(ITEM * len(more), node)
+            given += more
         else:
             given.append(machine.value(child, scope))
     machine.bounded(len(given), ITEMS, node)
@@ -177,8 +179,8 @@ def _tagged(machine: Machine, tag: Node, text: Node, scope: Scope) -> Any:
     machine.climb(2)
     made: list[str] = []
     for index, part in enumerate(template(machine, text, scope)):
-        if isinstance(part, Unknown):
-            return part
+        if unknown := op.unknown_in(part):
+            return unknown
         made.append(cooking.raw(part) if index % 2 == 0 else told(machine, op.string, text, part))
     from qb_engine.migrations.typescript.things import Text
 

@@ -57,8 +57,8 @@ def _template(machine: Machine, node: Node, scope: Scope) -> Any:
     for index, part in enumerate(parts):
         if index % 2 == 0:
             texts.append(cooking.cooked(part, line, template=True))
-        elif isinstance(part, Unknown):
-            unknown = unknown or part
+        elif inside := op.unknown_in(part):
+            unknown = unknown or inside
         else:
             texts.append(told(machine, op.string, node, part))
     if unknown is not None:

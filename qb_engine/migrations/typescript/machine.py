@@ -20,6 +20,12 @@ DEPTH = 150  # three frames of Python each: well below its limit of 1000
 TURNS = 20_000  # iterations and calls of one method, together
 LENGTH = 50_000_000  # characters of one string
 ITEMS = 1_000_000  # of one array
+STEPS = 2_000_000  # expressions of one method: some ten seconds
+WORK = 100_000_000  # characters that one method makes and sends, all together
+ITEM = 50  # an item of an array costs as much as so many of them
+
+# What makes a new string or a new array each time.
+_MAKING = frozenset(("binary_expression", "template_string", "call_expression", "array"))
 
 Expression = Callable[["Machine", Node, Scope], Any]
 Statement = Callable[["Machine", Node, Scope], Any]
@@ -105,6 +111,8 @@ class Machine:
         self.method = ""  # of a string or an array, that is being called
         self._depth = 0
         self._turns = 0
+        self._steps = 0
+        self._work = 0
 
     # -- going down ------------------------------------------------------------------------------
 
@@ -113,12 +121,18 @@ class Machine:
         told = EXPRESSIONS.get(node.type)
         if told is None:
             self.refuse("value", f"`{self.source.brief(node)}` is not understood", node)
+        self._steps += 1
+        if self._steps > STEPS:
+            self.refuse("value", f"it has more than {STEPS:,} steps", node)
         self._depth += 1
         if self._depth > DEPTH:
             self._depth -= 1
             self.refuse("value", "the text is nested too deeply", node)
         try:
-            return told(self, node, scope)
+            value = told(self, node, scope)
+            if node.type in _MAKING and isinstance(value, (str, list)):
+                self.spend(len(value) if isinstance(value, str) else ITEM * len(value), node)
+            return value
         except NotTold:
             self.refuse("value", f"`{self.source.brief(node)}` cannot be told from the text", node)
         finally:
@@ -143,6 +157,12 @@ class Machine:
         self._turns += 1
         if self._turns > TURNS:
             self.refuse("value", f"it goes round more than {TURNS:,} times", node)
+
+    def spend(self, work: int, node: Node) -> None:
+        """Count what is made anew, in characters."""
+        self._work += work
+        if self._work > WORK:
+            self.refuse("value", f"`{self.source.brief(node)}` makes too much", node)
 
     def climb(self, rung: int) -> None:
         """Note how much had to be understood."""
@@ -192,6 +212,7 @@ class Machine:
         if self.loose:
             self.refuse("value", "statements are sent at the same time, in no certain order", node)
         self.affect()
+        self.spend(len(sent.sql) + ITEM * len(sent.parameters or ()), node)
         self.sent.append(sent)
         rows = self.unknown("rows", node)
         return Promise(rows, (len(self.sent) - 1,))

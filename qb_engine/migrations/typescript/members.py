@@ -21,6 +21,7 @@ from qb_engine.migrations.typescript.things import (
     Date,
     Function,
     Instance,
+    Later,
     Namespace,
     Promise,
     Runner,
@@ -63,6 +64,8 @@ def named(machine: Machine, name: str, node: Node, scope: Scope) -> Any:
         value = found.names[name]
         if isinstance(value, Runner):
             return value
+        if isinstance(value, Later):
+            machine.refuse("value", f"`{name}` is used before it is declared", node)
         machine.climb(2)
         return _used(value, name, node) if found is machine.module else value
     if name in COMPUTED:

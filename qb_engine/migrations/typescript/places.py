@@ -12,7 +12,7 @@ from qb_engine.migrations.typescript.grammar import SILENT, bare, children, fiel
 from qb_engine.migrations.typescript.machine import Machine
 from qb_engine.migrations.typescript.operators import key_of, keys
 from qb_engine.migrations.typescript.scope import Scope
-from qb_engine.migrations.typescript.things import Class, Instance, Undefined, Unknown
+from qb_engine.migrations.typescript.things import LATER, Class, Instance, Undefined, Unknown
 
 Put = Callable[[Node, Any], None]
 
@@ -39,7 +39,7 @@ def put(machine: Machine, target: Node, value: Any, scope: Scope) -> None:
     if target.type in ("identifier", "shorthand_property_identifier_pattern"):
         name = machine.source.of(target)
         holder = members.holder(machine, name, scope)
-        if holder is None or name in holder.constant:
+        if holder is None or name in holder.constant or holder.names[name] is LATER:
             machine.refuse("value", f"`{name}` cannot be given a value", target)
         holder.names[name] = value
         return

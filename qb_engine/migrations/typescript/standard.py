@@ -204,6 +204,18 @@ def _math(function: Any) -> Any:
     return run
 
 
+def _floor(value: float, *_: float) -> float:
+    return math.floor(value)
+
+
+def _ceil(value: float, *_: float) -> float:
+    return math.ceil(value)
+
+
+def _abs(value: float, *_: float) -> float:
+    return abs(value)
+
+
 _ISO = re.compile(
     r"(?P<day>\d{4}-\d{2}-\d{2})(?:T(?P<time>\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?)"
     r"(?P<zone>Z|[+-]\d{2}:\d{2}))?"
@@ -324,7 +336,7 @@ GLOBALS["Promise"] = Namespace(
 GLOBALS["Math"] = Namespace(
     "Math",
     {
-        **_many({"floor": _math(math.floor), "ceil": _math(math.ceil), "abs": _math(abs)}),
+        **_many({"floor": _math(_floor), "ceil": _math(_ceil), "abs": _math(_abs)}),
         **_many({"max": _math(lambda *v: max(v)), "min": _math(lambda *v: min(v))}),
         "random": Builtin("random", _by_chance),
     },

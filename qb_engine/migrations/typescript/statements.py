@@ -12,7 +12,7 @@ from qb_engine.migrations.typescript.machine import STATEMENTS, Machine, stateme
 from qb_engine.migrations.typescript.operators import keys, same, truthy
 from qb_engine.migrations.typescript.refusal import Thrown
 from qb_engine.migrations.typescript.scope import Scope
-from qb_engine.migrations.typescript.things import UNDEFINED, Function, Unknown
+from qb_engine.migrations.typescript.things import LATER, UNDEFINED, Function, Unknown
 
 
 class End:
@@ -54,8 +54,13 @@ def block(machine: Machine, nodes: list[Node], scope: Scope) -> End | None:
 
 
 def hoist(machine: Machine, nodes: list[Node], scope: Scope) -> None:
-    """Declare the functions of a block before anything else happens in it."""
+    """Declare the functions of a block before anything else happens in it, and name the rest."""
     for node in nodes:
+        if node.type == "lexical_declaration":
+            for one in node.named_children:
+                pattern = one.child_by_field_name("name")
+                if pattern is not None and pattern.type == "identifier":
+                    scope.declare(machine.source.of(pattern), LATER)
         if node.type == "function_declaration":
             name = machine.source.of(field(node, "name"))
             is_async = any(child.type == "async" for child in node.children)
@@ -87,6 +92,11 @@ def _expression(machine: Machine, node: Node, scope: Scope) -> None:
 def _lexical(machine: Machine, node: Node, scope: Scope) -> None:
     constant = any(child.type == "const" for child in node.children)
     for one in children(node):
+        pattern = one.child_by_field_name("name")
+        if pattern is not None and pattern.type == "identifier":
+            name = machine.source.of(pattern)
+            if scope.names.get(name, LATER) is not LATER:
+                machine.refuse("value", f"`{name}` is declared twice", one)
         _declarator(machine, one, scope, scope, constant)
 
 
@@ -102,7 +112,8 @@ def _declarator(machine: Machine, node: Node, scope: Scope, into: Scope, constan
     pattern = field(node, "name")
     initial = node.child_by_field_name("value")
     value = UNDEFINED if initial is None else machine.value(initial, scope)
-    if initial is None and into.whole and machine.source.of(pattern) in into.names:
+    known = into.names.get(machine.source.of(pattern), LATER)
+    if initial is None and into.whole and known is not LATER:
         return  # `var x` again changes nothing
     if isinstance(value, Function) and not value.name and pattern.type == "identifier":
         value.name = machine.source.of(pattern)
@@ -181,6 +192,8 @@ def _for_each(machine: Machine, node: Node, scope: Scope) -> Any:
             machine.refuse("value", f"`{machine.source.brief(right)}` is no object", right)
     kind = node.child_by_field_name("kind")
     left = field(node, "left")
+    if isinstance(through, str):
+        through = members.items(machine, through, right)
     position = 0
     while True:  # an array may grow while it is gone through
         going = members.items(machine, through, right)

@@ -190,6 +190,8 @@ def _replace(machine: Machine, text: str, given: list[Any], node: Node) -> Any:
     if len(given) != 2 or not all(isinstance(one, str) for one in given):
         unknown = op.unknown_in(*given)
         return unknown or machine.unknown("value", node)
+    if not given[0] and not text.isascii():
+        return machine.unknown("value", node, "goes between halves of characters")
     if "$" in given[1]:
         return machine.unknown("value", node, "uses patterns of replace")
     everywhere = machine.method == "replaceAll"

@@ -28,6 +28,13 @@ class Undefined:
 UNDEFINED = Undefined()
 
 
+class Later:
+    """What a name stands for before its declaration is reached: looking at it is an error."""
+
+
+LATER = Later()
+
+
 class Text(str):
     """A string that knows where its text begins; `file` is empty when that is the script."""
 
