@@ -10,7 +10,7 @@ from tree_sitter import Node
 from qb_engine.migrations.typescript import cooking, functions, members, numbers, places
 from qb_engine.migrations.typescript import operators as op
 from qb_engine.migrations.typescript.grammar import SILENT, bare, children, field, line_of
-from qb_engine.migrations.typescript.machine import LENGTH, Machine, expression
+from qb_engine.migrations.typescript.machine import ITEM, LENGTH, Machine, expression
 from qb_engine.migrations.typescript.scope import Scope
 from qb_engine.migrations.typescript.things import (
     UNDEFINED,
@@ -57,10 +57,12 @@ def _template(machine: Machine, node: Node, scope: Scope) -> Any:
     for index, part in enumerate(parts):
         if index % 2 == 0:
             texts.append(cooking.cooked(part, line, template=True))
-        elif inside := op.unknown_in(part):
-            unknown = unknown or inside
         else:
-            texts.append(told(machine, op.string, node, part))
+            text = told(machine, op.string, node, part)
+            if isinstance(text, Unknown):
+                unknown = unknown or text
+            else:
+                texts.append(text)
     if unknown is not None:
         return unknown
     first = parts[1] if len(parts) > 1 and not texts[0] else None
@@ -85,6 +87,9 @@ def template(machine: Machine, node: Node, scope: Scope) -> list[Any]:
 
 def told(machine: Machine, operation: Callable[..., Any], node: Node, *values: Any) -> Any:
     """The outcome of an operation, or an unknown value when it is not told."""
+    for value in values:
+        if isinstance(value, list):
+            machine.spend(ITEM * len(value), node)
     if unknown := op.unknown_in(*values):
         return unknown
     try:

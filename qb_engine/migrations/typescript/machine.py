@@ -21,7 +21,7 @@ TURNS = 20_000  # iterations and calls of one method, together
 LENGTH = 50_000_000  # characters of one string
 ITEMS = 1_000_000  # of one array
 STEPS = 2_000_000  # expressions of one method: some ten seconds
-WORK = 100_000_000  # characters that one method makes and sends, all together
+WORK = 50_000_000  # characters that one method makes and sends, all together
 ITEM = 50  # an item of an array costs as much as so many of them
 
 # What makes a new string or a new array each time.

@@ -71,7 +71,9 @@ def _stringify(machine: Machine, given: Given, node: Node) -> Any:
         value = sending.json_value(_first(given))
     except sending.NoJson:
         machine.refuse("value", f"`{machine.source.brief(node)}` cannot be told", node)
-    return sending.written(value, indent[:10] if isinstance(indent, str) else "")
+    text = sending.written(value, indent[:10] if isinstance(indent, str) else "")
+    machine.spend(10 * len(text), node)  # one item after the other
+    return text
 
 
 def _parse_json(machine: Machine, given: Given, node: Node) -> Any:

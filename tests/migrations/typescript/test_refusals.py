@@ -130,6 +130,11 @@ REFUSED = {
         'await Promise.all(["a", "b"].map(async (x) => { ' + QUERY + "(x); " + QUERY + "(x); }))":
             "at the same time",
         "const c = 1; c = 2": "`c`",
+        "const a = 1; const a = 2;": "declared twice",
+        "{ const a = a + 1; }": "before it is declared",
+        'const f = () => a; const b = f(); const a = "x";': "before it is declared",
+        'const a = ["x"]; for (const x of a) { a.push(x); ' + QUERY + "(`${a}`) }": "makes too much",
+        'for (const x of "ab") for (let i = 0; i < 15000; i++) ' + QUERY + '("a")': "goes round",
         QUERY + "(`${() => 1}`)": "cannot be told",
         QUERY + "([,1].join())": "holes",
         "for await (const x of []) {}": "for await",
