@@ -294,8 +294,8 @@ def _unary(machine: Machine, node: Node, scope: Scope) -> Any:
     if sign == "-" and isinstance(value, BigInt):
         return BigInt(-value.value)
     if sign in ("-", "+"):
-        number: float = told(machine, op.number, node, value)
-        return -number if sign == "-" else number
+        number = told(machine, op.number, node, value)
+        return -number if sign == "-" and isinstance(number, float) else number
     machine.refuse("value", f"`{machine.source.brief(node)}` is not understood", node)
 
 
@@ -319,9 +319,8 @@ def _applied(machine: Machine, sign: str, value: Any, right: Node, node: Node, s
         return _logical(machine, sign, value, right, scope)
     machine.climb(2)
     other = machine.value(right, scope)
-    for one in (value, other):
-        if isinstance(one, Unknown):
-            return one
+    if unknown := op.unknown_in(value, other):
+        return unknown
     if sign == "+":
         made = told(machine, op.add, node, value, other)
         machine.bounded(len(made) if isinstance(made, str) else 0, LENGTH, node)

@@ -266,9 +266,7 @@ def _boolean_text(machine: Machine, value: bool, given: Given, node: Node) -> An
 
 @method(dict, "hasOwnProperty")
 def _has_own(machine: Machine, value: dict[str, Any], given: Given, node: Node) -> Any:
-    if isinstance(_first(given), Unknown):
-        return given[0]
-    return told(machine, op.key_of, node, _first(given)) in value
+    return op.unknown_in(*given) or told(machine, op.key_of, node, _first(given)) in value
 
 
 @method(Function, "bind")
