@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from qb_engine.analysis.arrange import Arranged, Tx, arrange, arrange_parts
@@ -79,7 +79,10 @@ def broken_sheet(file: str, error: QbError) -> Sheet:
     found = _LINE.search(error.where)
     record = SYNTAX_ERROR if isinstance(error, SqlError) else BROKEN_FILE
     spot = Spot(file, int(found[1]) if found else 1)
-    finding = remark(record, spot, what=error.what, why=f"{record.meaning}\n{error.why}".strip())
+    why = f"{record.meaning}\n{error.why}".strip()
+    finding = remark(record, spot, what=error.what, why=why)
+    if record is BROKEN_FILE and error.todo:
+        finding = replace(finding, fix=error.todo)
     return Sheet(file, arrange((), Tx.RUNNER), broken=(finding,))
 
 

@@ -29,6 +29,8 @@ RECORD = (
     "record what it sends: qb typeorm import --allow-execution; or write it as plain SQL; or let "
     "TypeORM run it, and take that over: qb typeorm adopt"
 )
+IN_VAIN = "let TypeORM run it, and take that over: qb typeorm adopt; or write it as plain SQL"
+TRIED = "recording it was tried: "
 
 
 def load(
@@ -219,7 +221,12 @@ def _recording(
 
     One of a file that was changed since says nothing.
     """
-    from qb_engine.migrations.typescript.recordings import FILE, recordings_of
+    from qb_engine.migrations.typescript.recordings import (
+        FILE,
+        digest,
+        recordings_of,
+        refusals_of,
+    )
 
     for folder in path.resolve().parents:
         if (folder / FILE).is_file():
@@ -228,6 +235,9 @@ def _recording(
                 return found, ""
             if found is not None:
                 return None, f"what {FILE} holds was recorded from another text of this file"
+            refused = refusals_of(folder).get(declared.name)
+            if refused is not None and refused.raw == digest(path):
+                return None, f"{TRIED}{refused.why}"
         if folder == project.root.resolve():
             break
     return None, ""
@@ -239,7 +249,7 @@ def _dynamic(path: Path, declared: MigrationClass, unread: Unread, stale: str) -
         f"the SQL of {declared.name} cannot be read",
         where=f"{path}:{unread.line}",
         why=f"{why}\n{stale}" if stale else why,
-        todo=RECORD,
+        todo=IN_VAIN if stale.startswith(TRIED) else RECORD,
         code="dynamic-migration",
     )
 

@@ -171,7 +171,7 @@ def refuse_unproven(place: Place, proof: Proof) -> None:
             "the migrations cannot be replayed on an empty database",
             where=place.target.display,
             why=proof.failure,
-            todo="mend the file; or adopt them unproven with --accept-differences",
+            todo="see to the file that is named; or adopt them unproven with --accept-differences",
             code="cannot-adopt",
         )
     if proof.differences:

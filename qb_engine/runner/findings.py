@@ -274,16 +274,17 @@ def _branches(found: Sequence[Status]) -> Iterator[Finding]:
 def _typeorm(found: Beside) -> Iterator[Finding]:
     """Where TypeORM's own history and the ledger do not say the same."""
     where = str(found.history)
-    for id in found.since:
+    if len(found.since) > 1 and not found.shared:
         yield Finding(
             "typeorm-applied",
-            id,
-            f"{id} was applied by TypeORM, and the ledger does not know it",
-            "its statements were seen by nobody, and qb cannot roll it back before it knows it"
-            if found.shared
-            else "qb has taken over nothing of TypeORM's history on this database",
-            "qb run takes it over" if found.shared else "qb typeorm adopt",
+            "",
+            f"{len(found.since)} migrations were applied by TypeORM: {found.since[0]} to "
+            f"{found.since[-1]}",
+            "qb has taken over nothing of TypeORM's history on this database",
+            "qb typeorm adopt",
         )
+    else:
+        yield from (_applied(id, found.shared) for id in found.since)
     for id in found.gone:
         yield Finding(
             "typeorm-reverted",
@@ -319,6 +320,18 @@ def _typeorm(found: Beside) -> Iterator[Finding]:
             f"find it with git log --all --oneline -S {shlex.quote(row.name)}, and bring it back "
             "with git restore --source COMMIT -- FILE",
         )
+
+
+def _applied(id: str, shared: bool) -> Finding:
+    return Finding(
+        "typeorm-applied",
+        id,
+        f"{id} was applied by TypeORM, and the ledger does not know it",
+        "its statements were seen by nobody, and qb cannot roll it back before it knows it"
+        if shared
+        else "qb has taken over nothing of TypeORM's history on this database",
+        "qb run takes it over" if shared else "qb typeorm adopt",
+    )
 
 
 def _ended(orphan: Orphan) -> str:

@@ -18,6 +18,7 @@ from qb_engine.migrations.typescript.recordings import (
     refusals_of,
 )
 from qb_engine.migrations.typescript.values import Query
+from qb_engine.migrations.typescript_file import TRIED
 from qb_engine.typeorm.recording import Step
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ def _tried(standing: Standing, refusal: Refusal | None) -> Standing:
     """The same, where recording it was tried in vain and its file is still what it was."""
     if refusal is None or not standing.record or refusal.raw != digest(standing.path):
         return standing
-    reason = f"{standing.reason}\nrecording it was tried: {refusal.why}"
+    reason = standing.reason
+    if TRIED not in reason:
+        reason = f"{reason}\n{TRIED}{refusal.why}"
     return replace(standing, reason=reason, tried=True)
 
 

@@ -70,8 +70,8 @@ class TypeOrmAdoption(AdoptionReport):
             found.append("record it: repeat the command with --yes")
         if self.recorded:
             found.append(
-                f"{self.table} is as it was; qb run adds to it as TypeORM does. Undo: qb typeorm "
-                "release"
+                f"the rows of {self.table} are as they were; qb run adds to it as TypeORM does."
+                " Undo: qb typeorm release"
             )
         return found
 
