@@ -10,7 +10,7 @@ from tree_sitter import Node
 from qb_engine.migrations.typescript import cooking, files, functions, members
 from qb_engine.migrations.typescript import operators as op
 from qb_engine.migrations.typescript.expressions import acts, template, told
-from qb_engine.migrations.typescript.grammar import bare, children, field
+from qb_engine.migrations.typescript.grammar import bare, children, field, inside_of
 from qb_engine.migrations.typescript.machine import ITEM, ITEMS, Machine, expression
 from qb_engine.migrations.typescript.refusal import Thrown
 from qb_engine.migrations.typescript.runner import ask
@@ -53,7 +53,7 @@ def is_log(machine: Machine, call: Node) -> bool:
 def _call(machine: Machine, node: Node, scope: Scope) -> Any:
     function = field(node, "function")
     if function.type == "await_expression":  # the grammar takes `await f<T>(x)` for `(await f)(x)`
-        return machine.wait(_called(machine, node, bare(children(function)[0]), scope))
+        return machine.wait(_called(machine, node, bare(inside_of(function)), scope))
     return _called(machine, node, bare(function), scope)
 
 
@@ -105,7 +105,7 @@ def args(machine: Machine, node: Node, scope: Scope) -> list[Any]:
     given: list[Any] = []
     for child in children(node):
         if child.type == "spread_element":
-            through = machine.value(children(child)[0], scope)
+            through = machine.value(inside_of(child), scope)
             more = members.items(machine, through, child)
             machine.spend(ITEM * len(more), node)
             given += more

@@ -7,7 +7,7 @@ from typing import Any
 from tree_sitter import Node
 
 from qb_engine.migrations.typescript import functions, members
-from qb_engine.migrations.typescript.grammar import bare, children, field
+from qb_engine.migrations.typescript.grammar import bare, children, field, inside_of
 from qb_engine.migrations.typescript.machine import Machine, expression, statement
 from qb_engine.migrations.typescript.refusal import Refused
 from qb_engine.migrations.typescript.scope import Scope
@@ -179,7 +179,7 @@ def _construct(machine: Machine, of: Class, new: Instance) -> None:
 def _constructed(machine: Machine, node: Node, new: Instance, scope: Scope) -> None:
     """Carry out a statement of a constructor; `this.x = ...` may be unknown for itself."""
     if node.type == "expression_statement":
-        inside = bare(children(node)[0])
+        inside = bare(inside_of(node))
         left = field(inside, "left") if inside.type == "assignment_expression" else None
         if left is not None and left.type == "member_expression":
             name = machine.source.of(field(left, "property"))
@@ -192,7 +192,7 @@ def _constructed(machine: Machine, node: Node, new: Instance, scope: Scope) -> N
 def _is_super(node: Node) -> bool:
     if node.type != "expression_statement":
         return False
-    call = bare(children(node)[0])
+    call = bare(inside_of(node))
     if call.type != "call_expression":
         return False
     return field(call, "function").type == "super" and not children(field(call, "arguments"))

@@ -15,7 +15,14 @@ from qb_engine.errors import InputError
 from qb_engine.migrations.model import read_text
 from qb_engine.migrations.typescript import classes, members, sending
 from qb_engine.migrations.typescript.exports import Exports
-from qb_engine.migrations.typescript.grammar import Source, bare, children, field, line_of
+from qb_engine.migrations.typescript.grammar import (
+    Source,
+    bare,
+    children,
+    field,
+    inside_of,
+    line_of,
+)
 from qb_engine.migrations.typescript.machine import WHY, Machine
 from qb_engine.migrations.typescript.module import exported_from
 from qb_engine.migrations.typescript.operators import unknown_in
@@ -87,13 +94,13 @@ def _options(machine: Machine) -> Node | None:
         if name not in _MAKERS or given is None or not children(given):
             continue
         machine.harmless = node
-        first = exports.resolve(children(given)[0])
+        first = exports.resolve(inside_of(given))
         while first.type == "array" and children(first):
-            first = exports.resolve(children(first)[0])
+            first = exports.resolve(inside_of(first))
         return first
     for value in _exported(machine, exports):
         if value.type == "array" and children(value):
-            value = exports.resolve(children(value)[0])
+            value = exports.resolve(inside_of(value))
         if value.type == "object":
             names = {_key(machine, one) for one in children(value) if one.type == "pair"}
             if names & {"type", "migrations", "entities"}:
@@ -152,11 +159,11 @@ def _of_object(machine: Machine, node: Node) -> dict[str, Option]:
         elif one.type == "shorthand_property_identifier":
             made[machine.source.of(one)] = (classes.guarded(machine, one, machine.module), line)
         elif one.type == "spread_element":
-            inside = exports.resolve(children(one)[0])
+            inside = exports.resolve(inside_of(one))
             if inside.type in ("object", "identifier"):
                 made.update(_of_object(machine, inside))
                 continue
-            value = classes.guarded(machine, children(one)[0], machine.module)
+            value = classes.guarded(machine, inside_of(one), machine.module)
             if isinstance(value, Unknown):
                 made.update(dict.fromkeys(_WANTED, (value, line)))
             elif isinstance(value, dict):

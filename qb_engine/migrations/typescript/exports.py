@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tree_sitter import Node
 
 from qb_engine.migrations.typescript.classes import KINDS
-from qb_engine.migrations.typescript.grammar import bare, children, field, line_of
+from qb_engine.migrations.typescript.grammar import bare, children, field, inside_of, line_of
 from qb_engine.migrations.typescript.machine import Machine
 from qb_engine.migrations.typescript.module import exported_from
 from qb_engine.migrations.typescript.refusal import Refused
@@ -86,7 +86,7 @@ class Exports:
         elif declaration is not None:
             yield from self._declaration(declaration, "default" in kinds)
         elif "=" in kinds:  # export = X
-            yield self._value("default", children(node)[0], node)
+            yield self._value("default", inside_of(node), node)
         elif "default" in kinds:
             yield self._value("default", field(node, "value"), node)
         else:
@@ -190,7 +190,7 @@ class Exports:
         if node.type == "pair":
             node = field(node, "value")
         elif node.type == "spread_element":
-            node = children(node)[0]
+            node = inside_of(node)
         value = self.resolve(node)
         if value.type == "identifier" and self._source.of(value) in self.imported:
             return True

@@ -9,7 +9,14 @@ from tree_sitter import Node
 
 from qb_engine.migrations.typescript import cooking, functions, members, numbers, places
 from qb_engine.migrations.typescript import operators as op
-from qb_engine.migrations.typescript.grammar import SILENT, bare, children, field, line_of
+from qb_engine.migrations.typescript.grammar import (
+    SILENT,
+    bare,
+    children,
+    field,
+    inside_of,
+    line_of,
+)
 from qb_engine.migrations.typescript.machine import ITEM, LENGTH, Machine, expression
 from qb_engine.migrations.typescript.scope import Scope
 from qb_engine.migrations.typescript.things import (
@@ -79,7 +86,7 @@ def template(machine: Machine, node: Node, scope: Scope) -> list[Any]:
         if child.type == "template_substitution":
             machine.climb(2)
             parts.append(data[start : child.start_byte].decode())
-            parts.append(machine.value(children(child)[0], scope))
+            parts.append(machine.value(inside_of(child), scope))
             start = child.end_byte
     parts.append(data[start : node.end_byte - 1].decode())
     return parts
@@ -147,7 +154,7 @@ def _this(machine: Machine, node: Node, scope: Scope) -> Any:
 def _wrapped(machine: Machine, node: Node, scope: Scope) -> Any:
     inside = bare(node)
     if inside.type == node.type:
-        inside = children(node)[0]
+        inside = inside_of(node)
     return machine.value(inside, scope)
 
 
@@ -161,7 +168,8 @@ def _sequence(machine: Machine, node: Node, scope: Scope) -> Any:
 
 @expression("await_expression", "yield_expression")  # `yield` in what tsc makes of `await`
 def _await(machine: Machine, node: Node, scope: Scope) -> Any:
-    return machine.wait(machine.value(children(node)[0], scope))
+    inside = children(node)
+    return machine.wait(machine.value(inside[0], scope) if inside else UNDEFINED)
 
 
 @expression("array")
@@ -177,7 +185,7 @@ def _array(machine: Machine, node: Node, scope: Scope) -> list[Any]:
         elif child.is_named and child.type not in SILENT:
             hole = False
             if child.type == "spread_element":
-                through = machine.value(children(child)[0], scope)
+                through = machine.value(inside_of(child), scope)
                 made += members.items(machine, through, child)
             else:
                 made.append(machine.value(child, scope))
@@ -202,7 +210,7 @@ def _object(machine: Machine, node: Node, scope: Scope) -> Any:
             name = machine.source.of(child)
             made[name] = members.named(machine, name, child, scope)
         elif kind == "spread_element":
-            value = machine.value(children(child)[0], scope)
+            value = machine.value(inside_of(child), scope)
             if isinstance(value, Unknown):
                 unknown = unknown or value
             elif isinstance(value, dict):

@@ -7,7 +7,7 @@ from typing import Any
 from tree_sitter import Node
 
 from qb_engine.migrations.typescript import members, places
-from qb_engine.migrations.typescript.grammar import children, field, line_of
+from qb_engine.migrations.typescript.grammar import children, field, inside_of, line_of
 from qb_engine.migrations.typescript.machine import Machine
 from qb_engine.migrations.typescript.operators import unknown_in
 from qb_engine.migrations.typescript.scope import Scope
@@ -107,7 +107,7 @@ def bind(machine: Machine, node: Node, given: list[Any], scope: Scope) -> None:
         if pattern.type == "this":
             continue
         if pattern.type == "rest_pattern":
-            places.declare(machine, children(pattern)[0], list(given[index:]), scope)
+            places.declare(machine, inside_of(pattern), list(given[index:]), scope)
             return
         value = given[index] if index < len(given) else UNDEFINED
         default = parameter.child_by_field_name("value")

@@ -67,6 +67,14 @@ def children(node: Node) -> list[Node]:
     return [child for child in node.named_children if child.type not in SILENT]
 
 
+def inside_of(node: Node) -> Node:
+    """The first of them. Raise Refused where the text does not parse."""
+    found = children(node)
+    if not found:
+        raise Refused("value", "the text does not parse", line_of(node))
+    return found[0]
+
+
 def field(node: Node, name: str) -> Node:
     """A child that the grammar promises. Raise Refused where the text does not parse."""
     found = node.child_by_field_name(name)

@@ -8,7 +8,7 @@ from typing import Any
 from tree_sitter import Node
 
 from qb_engine.migrations.typescript import cooking, numbers
-from qb_engine.migrations.typescript.grammar import children, line_of
+from qb_engine.migrations.typescript.grammar import inside_of, line_of
 from qb_engine.migrations.typescript.machine import Machine
 from qb_engine.migrations.typescript.operators import NotTold, is_index, key_of
 from qb_engine.migrations.typescript.scope import Scope
@@ -90,7 +90,7 @@ def key(machine: Machine, node: Node, scope: Scope) -> str:
     if kind in ("property_identifier", "private_property_identifier", "identifier"):
         return machine.source.of(node)
     if kind == "computed_property_name":
-        value = machine.value(children(node)[0], scope)
+        value = machine.value(inside_of(node), scope)
         if isinstance(value, Unknown):
             machine.refuse_unknown(value, "it names a property")
         return key_of(value)

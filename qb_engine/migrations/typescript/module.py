@@ -5,7 +5,7 @@ from __future__ import annotations
 from tree_sitter import Node
 
 from qb_engine.migrations.typescript import files, members, statements
-from qb_engine.migrations.typescript.grammar import bare, children, field, line_of
+from qb_engine.migrations.typescript.grammar import bare, children, field, inside_of, line_of
 from qb_engine.migrations.typescript.machine import Frame, Machine, statement
 from qb_engine.migrations.typescript.operators import key_of
 from qb_engine.migrations.typescript.refusal import Refused, Thrown
@@ -113,7 +113,7 @@ def _import(machine: Machine, node: Node, scope: Scope) -> None:
     clause = next((child for child in node.children if child.type == "import_clause"), None)
     required = next((c for c in node.children if c.type == "import_require_clause"), None)
     if required is not None:
-        name = machine.source.of(children(required)[0])
+        name = machine.source.of(inside_of(required))
         text = machine.source.of(field(required, "source"))[1:-1]
         scope.declare(name, _module(machine, text, node), constant=True)
         return
@@ -125,7 +125,7 @@ def _import(machine: Machine, node: Node, scope: Scope) -> None:
         if child.type == "identifier":
             scope.declare(machine.source.of(child), module, constant=True)
         elif child.type == "namespace_import":
-            scope.declare(machine.source.of(children(child)[0]), module, constant=True)
+            scope.declare(machine.source.of(inside_of(child)), module, constant=True)
         elif child.type == "named_imports":
             for one in children(child):
                 name = machine.source.of(field(one, "name"))
@@ -179,7 +179,7 @@ def _enum(machine: Machine, node: Node, scope: Scope) -> None:
 
 def exported_from(machine: Machine, node: Node) -> tuple[str, Node] | None:
     """What `module.exports = x`, `exports.X = x` gives under which name; "" is all of it."""
-    inside = bare(children(node)[0])
+    inside = bare(inside_of(node))
     if inside.type != "assignment_expression":
         return None
     left = machine.source.of(bare(field(inside, "left"))).replace(" ", "")
@@ -195,7 +195,7 @@ def _says_nothing(machine: Machine, node: Node) -> bool:
     """True for a directive, and for what makes exports."""
     if exported_from(machine, node) is not None:
         return True
-    inside = bare(children(node)[0])
+    inside = bare(inside_of(node))
     text = machine.source.of(inside)
     return inside.type == "string" or text.startswith("Object.defineProperty(exports")
 

@@ -8,7 +8,7 @@ from typing import Any
 from tree_sitter import Node
 
 from qb_engine.migrations.typescript import members
-from qb_engine.migrations.typescript.grammar import SILENT, bare, children, field
+from qb_engine.migrations.typescript.grammar import SILENT, bare, children, field, inside_of
 from qb_engine.migrations.typescript.machine import Machine
 from qb_engine.migrations.typescript.operators import key_of, keys
 from qb_engine.migrations.typescript.scope import Scope
@@ -88,7 +88,7 @@ def _array(machine: Machine, pattern: Node, value: Any, scope: Scope, put_: Put)
         elif child.is_named and child.type not in SILENT:
             if child.type == "rest_pattern":
                 rest = items if isinstance(items, Unknown) else items[index:]
-                _spread(machine, children(child)[0], rest, scope, put_)
+                _spread(machine, inside_of(child), rest, scope, put_)
             else:
                 part = members.get(machine, items, float(index), pattern)
                 _spread(machine, child, part, scope, put_)
@@ -103,15 +103,15 @@ def _object(machine: Machine, pattern: Node, value: Any, scope: Scope, put_: Put
             rest: Any = value
             if isinstance(value, dict):
                 rest = {key: value[key] for key in keys(value) if key not in taken}
-            _spread(machine, children(child)[0], rest, scope, put_)
+            _spread(machine, inside_of(child), rest, scope, put_)
             continue
-        inner = child
+        part = child
         if child.type == "pair_pattern":
             key = members.key(machine, field(child, "key"), scope)
-            inner = field(child, "value")
+            part = field(child, "value")
         elif child.type == "object_assignment_pattern":
             key = machine.source.of(field(child, "left"))
         else:
             key = machine.source.of(child)
         taken.append(key)
-        _spread(machine, inner, members.get(machine, value, key, child), scope, put_)
+        _spread(machine, part, members.get(machine, value, key, child), scope, put_)

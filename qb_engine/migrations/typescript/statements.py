@@ -7,7 +7,7 @@ from typing import Any
 from tree_sitter import Node
 
 from qb_engine.migrations.typescript import members, places
-from qb_engine.migrations.typescript.grammar import SILENT, bare, children, field
+from qb_engine.migrations.typescript.grammar import SILENT, bare, children, field, inside_of
 from qb_engine.migrations.typescript.machine import STATEMENTS, Machine, statement
 from qb_engine.migrations.typescript.operators import keys, same, truthy
 from qb_engine.migrations.typescript.refusal import Thrown
@@ -85,7 +85,7 @@ def _block(machine: Machine, node: Node, scope: Scope) -> End | None:
 
 @statement("expression_statement")
 def _expression(machine: Machine, node: Node, scope: Scope) -> None:
-    machine.value(children(node)[0], scope)
+    machine.value(inside_of(node), scope)
 
 
 @statement("lexical_declaration")
@@ -136,7 +136,7 @@ def _if(machine: Machine, node: Node, scope: Scope) -> Any:
         chosen: Node | None = field(node, "consequence")
         if not decides(machine, field(node, "condition"), scope):
             otherwise = node.child_by_field_name("alternative")
-            chosen = children(otherwise)[0] if otherwise is not None else None
+            chosen = inside_of(otherwise) if otherwise is not None else None
         if chosen is None:
             return None
         if chosen.type != "if_statement":
@@ -157,7 +157,7 @@ def _for(machine: Machine, node: Node, scope: Scope) -> Any:
     increment = node.child_by_field_name("increment")
     while True:
         if condition is not None and condition.type != "empty_statement":
-            test = children(condition)[0] if condition.type == "expression_statement" else condition
+            test = inside_of(condition) if condition.type == "expression_statement" else condition
             if not decides(machine, test, inner):
                 return None
         machine.turn(node)
@@ -289,7 +289,7 @@ def _return(machine: Machine, node: Node, scope: Scope) -> End:
 
 @statement("throw_statement")
 def _throw(machine: Machine, node: Node, scope: Scope) -> None:
-    thrown = bare(children(node)[0])
+    thrown = bare(inside_of(node))
     raise Thrown(message(machine, thrown, scope), node.start_point.row + 1)
 
 
@@ -334,9 +334,9 @@ def _only_says(machine: Machine, handler: Node) -> bool:
     from qb_engine.migrations.typescript.calls import is_log
 
     for one in children(field(handler, "body"))[:-1]:
-        inside = bare(children(one)[0]) if one.type == "expression_statement" else one
+        inside = bare(inside_of(one)) if one.type == "expression_statement" else one
         if inside.type == "await_expression":
-            inside = bare(children(inside)[0])
+            inside = bare(inside_of(inside))
         if inside.type != "call_expression" or not is_log(machine, inside):
             return False
     return True

@@ -117,7 +117,7 @@ REFUSED = {
         "const f = () => f(); f()": "nested too deeply",
         'let s = "a"; for (let i = 0; i < 60; i++) s += s;': "grows too big",
         QUERY + '("a".repeat(1e9))': "grows too big",
-        "const a = [1]; for (let i = 0; i < 60; i++) a.push(...a)": "`a.push(...a)`",
+        "const a = [1]; for (let i = 0; i < 60; i++) a.push(...a)": "makes too much",
         "outer: for (const a of [1]) { continue outer; }": "`outer:",
         'const { query } = queryRunner; await query("x")': "without its query runner",
         "await Promise.all([1].map(queryRunner.query))": "without its query runner",
