@@ -152,7 +152,7 @@ def test_every_operation_is_covered_by_these_tests() -> None:
     """A new operation without a strategy above is noticed."""
     seen: set[type] = set()
 
-    @settings(max_examples=600, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=3000, deadline=None, database=None, derandomize=True)
     @given(ALL)
     def collect(operation: Operation) -> None:
         seen.add(type(operation))
