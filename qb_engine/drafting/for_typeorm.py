@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from qb_engine.drafting import pieces, typescript_text
 from qb_engine.drafting.derive import Derived, WayBack
+from qb_engine.drafting.new_files import remove
 from qb_engine.drafting.outcome import Generated, compare, notes
 from qb_engine.drafting.pieces import Piece
-from qb_engine.drafting.typescript_files import Place, remove, write_new
+from qb_engine.drafting.typescript_files import Place, write_new
 from qb_engine.drafting.typescript_text import Call, MigrationText
 from qb_engine.errors import InputError
 from qb_engine.migrations import LoadedMigration, stamps

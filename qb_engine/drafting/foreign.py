@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qb_engine.drafting.new_files import remove, there_already
 from qb_engine.drafting.typescript_files import NAME
 from qb_engine.errors import InputError
 from qb_engine.migrations import LoadedMigration, formats
@@ -70,7 +71,7 @@ def write(
     folder = project.migrations
     for entry in format.entries(folder).entries:
         if entry.name == name:
-            raise _there_already(entry.path)
+            raise there_already(entry.path)
     new = New(name, sql, way.down, way.irreversible, transaction)
     paths: list[Path] = []
     try:
@@ -82,23 +83,7 @@ def write(
         return tuple(paths), format.load(found)
     except FileExistsError as error:
         remove(paths)
-        raise _there_already(Path(error.filename)) from None
+        raise there_already(Path(error.filename)) from None
     except BaseException:
         remove(paths)
         raise
-
-
-def remove(paths: list[Path] | tuple[Path, ...]) -> None:
-    """Take back what was written."""
-    for path in paths:
-        path.unlink(missing_ok=True)
-
-
-def _there_already(path: Path) -> InputError:
-    return InputError(
-        "the file is there already",
-        where=str(path),
-        why="qb never writes over a file",
-        todo="give the migration another name, or remove the file",
-        code="file-exists",
-    )

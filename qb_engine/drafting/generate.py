@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from qb_engine.constraints import infer
 from qb_engine.drafting import foreign, naming, pieces, python_text, sql_text
 from qb_engine.drafting.derive import Derived, WayBack, derive
+from qb_engine.drafting.new_files import remove, there_already
 from qb_engine.drafting.outcome import Generated, compare, notes
 from qb_engine.drafting.pieces import Piece
 from qb_engine.drafting.store import checked_name, get, last
@@ -90,7 +90,7 @@ def generate(
         loaded = load_one(paths[0], pieces.reader(conn))
         compare(parts, loaded)
     except BaseException:
-        _remove(paths[0])
+        remove(paths[:1])
         raise
     return Generated(
         id=loaded.id,
@@ -136,7 +136,7 @@ def _in_format(
     try:
         compare([piece], loaded)
     except BaseException:
-        foreign.remove(paths)
+        remove(paths)
         raise
     said = f"written as {format.name} has it: its files have no place for constraints"
     return Generated(
@@ -194,7 +194,7 @@ def _write(folder: Path, id: str, files: dict[str, str], backfill: bool) -> tupl
     try:
         whole.mkdir()
     except FileExistsError:
-        raise _there_already(whole) from None
+        raise there_already(whole) from None
     written = []
     for file, text in files.items():
         _write_new(whole / file, text)
@@ -207,17 +207,7 @@ def _write_new(path: Path, text: str) -> None:
         with path.open("x", encoding="utf-8", newline="") as file:
             file.write(text)
     except FileExistsError:
-        raise _there_already(path) from None
-
-
-def _there_already(path: Path) -> InputError:
-    return InputError(
-        "the file is there already",
-        where=str(path),
-        why="qb never writes over a file",
-        todo="give the migration another name, or remove the file",
-        code="file-exists",
-    )
+        raise there_already(path) from None
 
 
 def _refuse_taken(project: Project, name: str) -> None:
@@ -225,11 +215,4 @@ def _refuse_taken(project: Project, name: str) -> None:
     for path in sorted(project.migrations.iterdir()) if project.migrations.is_dir() else ():
         found = stamps.split(path.name.split(".")[0])
         if found is not None and found[1] == name:
-            raise _there_already(path)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+            raise there_already(path)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from qb_engine.drafting.new_files import remove, there_already
 from qb_engine.drafting.typescript_text import Style, pascal
 from qb_engine.errors import InputError
 from qb_engine.migrations import LoadedMigration, load_one, stamps
@@ -106,26 +106,11 @@ def write_new(folder: Path, files: Mapping[str, str], *, fresh: bool = False) ->
                 file.write(text)
     except FileExistsError as error:
         remove(written)
-        raise InputError(
-            "the file is there already",
-            where=str(error.filename),
-            why="qb never writes over a file",
-            todo="give the migration another name, or remove the file",
-            code="file-exists",
-        ) from None
+        raise there_already(Path(str(error.filename))) from None
     except BaseException:
         remove(written)
         raise
     return tuple(written[fresh:])
-
-
-def remove(paths: Sequence[Path]) -> None:
-    """Take back what was written: files, or a folder and all that is in it."""
-    for path in paths:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
 
 
 class _Class(NamedTuple):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qb_engine.drafting.for_typeorm import calls
@@ -77,6 +77,7 @@ def test_any_text_reads_back_as_it_is(
     assert found.down.throws == f"irreversible because of {' '.join((reason + 'x').split())}"
 
 
+@example({"__proto__": {"__proto__": None}})
 @given(st.dictionaries(TEXTS, JSON, min_size=1, max_size=4))
 def test_any_constraints_read_back_as_they_are(constraints: dict[str, Any]) -> None:
     text = migration(MigrationText(NAME, (Call("SELECT 1"),), constraints=constraints))

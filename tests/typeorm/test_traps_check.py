@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from qb_engine.analysis.accept import accepted
 from qb_engine.commands import Session, invoke
 from qb_engine.database.target import ENVIRONMENT, LIBPQ
 from qb_engine.errors import InputError
@@ -119,6 +120,13 @@ def test_what_somebody_accepts_with_a_reason_does_not_count(tmp_path: Path) -> N
     assert (report.ok, report.headline()) == (True, "1 accepted in 2 migrations")
     assert report.findings[0].accepted == "nobody goes back there"
     assert "accepted because nobody goes back there" in str(report)
+
+
+def test_lint_leaves_the_acceptance_of_a_trap_to_the_check() -> None:
+    said = "// qb:accept empty-down because nobody goes back there\n"
+    assert accepted((), {"a.ts": said}) == ()
+    (unused,) = accepted((), {"a.ts": "// qb:accept drop-table because it is empty\n"})
+    assert "matches nothing" in unused.message
 
 
 @pytest.mark.usefixtures("nobody")

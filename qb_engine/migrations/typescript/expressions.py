@@ -201,10 +201,11 @@ def _object(machine: Machine, node: Node, scope: Scope) -> Any:
     for child in children(node):
         kind = child.type
         if kind == "pair":
-            key = members.key(machine, field(child, "key"), scope)
+            written = field(child, "key")
+            key = members.key(machine, written, scope)
             value = machine.value(field(child, "value"), scope)
-            if key == "__proto__":
-                machine.refuse("value", "`__proto__` is not understood", child)
+            if key == "__proto__" and written.type != "computed_property_name":
+                members.refuse_prototype(machine, child)
             made[key] = value
         elif kind == "shorthand_property_identifier":
             name = machine.source.of(child)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from tree_sitter import Node
 
@@ -152,6 +152,13 @@ _OF_OBJECTS = frozenset(
     ("constructor", "toString", "valueOf", "hasOwnProperty", "__proto__", "toLocaleString",
      "isPrototypeOf", "propertyIsEnumerable")
 )  # fmt: skip
+
+
+def refuse_prototype(machine: Machine, node: Node) -> NoReturn:
+    """Giving an object another prototype is not understood; a member it is only as `["..."]:`."""
+    machine.refuse("value", "`__proto__` is not understood", node)
+
+
 _STATIC: dict[str, dict[str, Any]] = {}  # `String.raw`, `Object.keys`, ...
 
 

@@ -52,6 +52,8 @@ def put(machine: Machine, target: Node, value: Any, scope: Scope) -> None:
         key = machine.value(field(target, "index"), scope)
     if isinstance(key, Unknown) or isinstance(owner, Unknown):
         machine.refuse_unknown(key if isinstance(key, Unknown) else owner, "it is changed there")
+    if key == "__proto__":
+        members.refuse_prototype(machine, target)
     if isinstance(owner, dict):
         owner[key_of(key)] = value
     elif isinstance(owner, Instance):

@@ -133,6 +133,8 @@ def _assign(machine: Machine, given: Given, node: Node) -> Any:
         if isinstance(one, Unknown):
             machine.refuse_unknown(one, "it changes an object")
         if isinstance(one, dict):
+            if "__proto__" in one:
+                members.refuse_prototype(machine, node)
             target.update({key: one[key] for key in op.keys(one)})
     return target
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
+from qb_engine.analysis.accept import acceptances
 from qb_engine.typeorm.traps import all_traps
 from qb_engine.typeorm.traps.project import Project
 from qb_engine.typeorm.traps.trap import Finding, Severity
-
-ACCEPT = re.compile(
-    r"^\s*(?://|\*|/\*)\s*qb:accept\s+([a-z0-9-]+)\s+because\s+(.*?)\s*(?:\*/)?$", re.M
-)
 
 
 def judge(project: Project) -> tuple[Finding, ...]:
@@ -21,9 +17,10 @@ def judge(project: Project) -> tuple[Finding, ...]:
     """
     applied = {row.name for row in project.rows}
     accepted = {
-        (str(file.path), trap): reason
+        (str(file.path), trap): each.reason
         for file in project.files
-        for trap, reason in ACCEPT.findall(file.text)
+        for each in acceptances(file.text, str(file.path))
+        for trap in each.ids
     }
     found: dict[Finding, None] = {}
     for trap, find in all_traps():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
+
+from qb_engine.analysis.hazards import Severity as Severity
 
 if TYPE_CHECKING:
     from qb_engine.typeorm.traps.project import HistoryTable, Migration, Options
@@ -17,19 +18,6 @@ Stage = Literal[
     "history",  # what TypeORM's table says and what the files say
     "settings",  # the data source
 ]
-
-
-class Severity(StrEnum):
-    """An `error` stops or destroys, a `warning` may, a `notice` is worth knowing."""
-
-    NOTICE = "notice"
-    WARNING = "warning"
-    ERROR = "error"
-
-    @property
-    def rank(self) -> int:
-        """0 (notice) to 2 (error)."""
-        return list(Severity).index(self)
 
 
 @dataclass(frozen=True)
