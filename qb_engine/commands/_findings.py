@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from qb_engine.commands._steps import short
 from qb_engine.report import Column, Table
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def counted(findings: Sequence[Finding]) -> str:
 def blocked_bars(examined: Iterable[Examined]) -> tuple[tuple[str, ...], tuple[float, ...]]:
     """Labels and seconds for a chart of how long each statement may keep others waiting."""
     shown = [
-        (f"{each.number} {each.statement.first_line[:34]}", each.facts.seconds[1])
+        (f"{each.number} {short(each.statement.sql, 34)}", each.facts.seconds[1])
         for each in examined
         if each.facts.seconds and each.facts.locks
     ]

@@ -73,7 +73,7 @@ class ProbeReport(Report):
         ran = [one for one in self.probed if one.seconds]
         if len(ran) < 2:
             return ()
-        labels = tuple(f"{o.step.number} {o.step.statement.first_line[:34]}" for o in ran)
+        labels = tuple(f"{o.step.number} {short(o.step.statement.sql, 34)}" for o in ran)
         title = "how long each statement was there"
         return (Bars(title, labels, tuple(one.seconds for one in ran)),)
 
