@@ -47,7 +47,13 @@ def test_it_is_known_what_is_applied_and_it_goes_on(
     crash: Crash, number: int, moment: str, way: str
 ) -> None:
     """Before a statement, while it works, and when it is done and that is not recorded yet."""
-    stop = f"{'done' if moment == 'executed' else 'running'} {number}"
+    # a transaction is sent as a whole: what a statement of it needs is held before its first one
+    first = next(block[0] for block in story.BLOCKS if number in block)
+    stop = {
+        "before": f"running {number}",
+        "executed": f"done {number}",
+        "during": f"running {first}",
+    }[moment]
     runner = crash.run(stop)
     assert runner.until(stop), runner.ended
     if moment == "during":

@@ -111,7 +111,7 @@ def _missing(values: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
 def _moments(column: Column, values: Sequence[Any]) -> pd.Series[Any]:
     missing = _missing(values)
     micros = np.array([v or 0 for v in values] if missing.any() else values, dtype=np.int64)
-    if len(micros) and (micros.max() > ENDLESS or micros.min() == -(2**63)):
+    if np.any(micros > ENDLESS) or np.any(micros == -(2**63)):
         raise Unreadable(f"{column.name} has a row with a time that pandas has no value for")
     moments = (micros + EPOCH_US).astype("datetime64[us]")
     moments[missing] = np.datetime64("NaT")
