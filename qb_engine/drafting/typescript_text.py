@@ -31,6 +31,7 @@ HEADS: dict[Style, str] = {
 
 _BREAKS = re.compile(r"\r\n|[\n\r\u2028\u2029]")  # what ends a line of JavaScript
 _PLAIN = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
+_PROTOTYPE = re.compile(r'(?<!\\)"__proto__":')  # a key that would set the prototype
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,13 @@ def class_name(name: str, ms: int) -> str:
     return f"{pascal(name)}{ms}"
 
 
-def migration(found: MigrationText, style: Style = "typescript") -> str:
-    """The whole text of a migration's file."""
+def migration(found: MigrationText, style: Style = "typescript", *, types: bool = False) -> str:
+    """The whole text of a migration's file; with `types` it imports these as what they are."""
     return _template("migration.ts.j2").render(
         name=found.name,
         quoted=string(found.name),
         typed=style == "typescript",
+        types=types,
         head=HEADS[style],
         constraints=value(found.constraints, INDENT, len("static constraints = ;"))
         if found.constraints
@@ -135,6 +137,7 @@ def string(text: str) -> str:
 
 def _json(found: Any) -> str:
     text = json.dumps(found, ensure_ascii=False, allow_nan=False)
+    text = _PROTOTYPE.sub('["__proto__"]:', text)
     return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
@@ -188,7 +191,7 @@ def _on_one_line(found: Any) -> str:
 
 def _key(found: Any) -> str:
     text = found if isinstance(found, str) else str(found)
-    if text == "__proto__":  # any other way would set the prototype
+    if text == "__proto__":
         return '["__proto__"]'
     return text if _PLAIN.fullmatch(text) else string(text)
 

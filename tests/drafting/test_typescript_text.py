@@ -60,7 +60,8 @@ JSON = st.recursive(
 GIVEN = st.none() | st.lists(JSON, max_size=3).map(tuple)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
+@example([("SELECT $1", ({"__proto__": '\\"__proto__": "__proto__":'},), "")], "")
 @given(st.lists(st.tuples(TEXTS, GIVEN, TEXTS), max_size=4), TEXTS)
 def test_any_text_reads_back_as_it_is(
     queries: list[tuple[str, tuple[Any, ...] | None, str]], reason: str
@@ -77,6 +78,7 @@ def test_any_text_reads_back_as_it_is(
     assert found.down.throws == f"irreversible because of {' '.join((reason + 'x').split())}"
 
 
+@settings(deadline=None)
 @example({"__proto__": {"__proto__": None}})
 @given(st.dictionaries(TEXTS, JSON, min_size=1, max_size=4))
 def test_any_constraints_read_back_as_they_are(constraints: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from tree_sitter import Node
@@ -11,33 +12,35 @@ from qb_engine.migrations.typescript import operators as op
 from qb_engine.migrations.typescript.expressions import told
 from qb_engine.migrations.typescript.machine import ITEM, ITEMS, LENGTH, Machine
 from qb_engine.migrations.typescript.members import CHANGING, method
-from qb_engine.migrations.typescript.things import UNDEFINED, Undefined, Unknown, placed
+from qb_engine.migrations.typescript.things import UNDEFINED, Iterated, Undefined, Unknown, placed
 
 CHANGING.update(("push", "unshift", "pop", "shift", "reverse", "sort", "splice", "fill"))
 
 
-def _each(machine: Machine, items: list[Any], given: list[Any], node: Node) -> list[Any]:
-    """What a function gives for every item, in order."""
+def _through(
+    machine: Machine, items: list[Any], given: list[Any], node: Node
+) -> Iterator[tuple[Any, Any]]:
+    """Every item with what a function gives for it, in order."""
     machine.climb(3)
     function = given[0] if given else UNDEFINED
-    results: list[Any] = []
+    if len(given) > 1:
+        machine.refuse("value", "what `this` is given to a function is not understood", node)
     for index in range(len(items)):
         if index >= len(items):
             machine.refuse("value", "an array shrinks while it is gone through", node)
         machine.turn(node)
-        results.append(
-            functions.call(machine, function, None, [items[index], float(index), items], node)
-        )
-    return results
+        item = items[index]
+        yield item, functions.call(machine, function, None, [item, float(index), items], node)
 
 
-def _decided(machine: Machine, items: list[Any], given: list[Any], node: Node) -> list[bool]:
-    """What a function decides for every item."""
-    results = _each(machine, items, given, node)
-    for result in results:
-        if isinstance(result, Unknown):
-            machine.refuse_unknown(result, "it decides what is sent")
-    return [op.truthy(result) for result in results]
+def _each(machine: Machine, items: list[Any], given: list[Any], node: Node) -> list[Any]:
+    return [result for _, result in _through(machine, items, given, node)]
+
+
+def _decides(machine: Machine, result: Any) -> bool:
+    if isinstance(result, Unknown):
+        machine.refuse_unknown(result, "it decides what is sent")
+    return op.truthy(result)
 
 
 @method(list, "map")
@@ -58,8 +61,8 @@ def _flat_map(machine: Machine, items: list[Any], given: list[Any], node: Node) 
 
 @method(list, "filter")
 def _filter(machine: Machine, items: list[Any], given: list[Any], node: Node) -> Any:
-    before = list(items)
-    return [i for i, keep in zip(before, _decided(machine, items, given, node)) if keep]
+    both = list(_through(machine, items, given, node))
+    return [item for item, result in both if _decides(machine, result)]
 
 
 @method(list, "some")
@@ -74,45 +77,40 @@ def _every(machine: Machine, items: list[Any], given: list[Any], node: Node) -> 
 
 @method(list, "find")
 def _find(machine: Machine, items: list[Any], given: list[Any], node: Node) -> Any:
-    at = _first(machine, items, given, node, True)
-    return UNDEFINED if at is None else items[at]
+    found = _first(machine, items, given, node, True)
+    return UNDEFINED if found is None else found[1]
 
 
 @method(list, "findIndex")
 def _find_index(machine: Machine, items: list[Any], given: list[Any], node: Node) -> Any:
-    at = _first(machine, items, given, node, True)
-    return -1.0 if at is None else float(at)
+    found = _first(machine, items, given, node, True)
+    return -1.0 if found is None else float(found[0])
 
 
 def _first(
     machine: Machine, items: list[Any], given: list[Any], node: Node, wanted: bool
-) -> int | None:
+) -> tuple[int, Any] | None:
     """The first item for which a function decides so; it is not called for those after it."""
-    machine.climb(3)
-    for index, item in enumerate(list(items)):
-        machine.turn(node)
-        function = given[0] if given else UNDEFINED
-        result = functions.call(machine, function, None, [item, float(index), items], node)
-        if isinstance(result, Unknown):
-            machine.refuse_unknown(result, "it decides what is sent")
-        if op.truthy(result) == wanted:
-            return index
+    for index, (item, result) in enumerate(_through(machine, items, given, node)):
+        if _decides(machine, result) == wanted:
+            return index, item
     return None
 
 
 @method(list, "reduce")
 def _reduce(machine: Machine, items: list[Any], given: list[Any], node: Node) -> Any:
     machine.climb(3)
-    rest = list(enumerate(items))
-    if len(given) > 1:
-        value = given[1]
-    elif rest:
-        value = rest.pop(0)[1]
-    else:
+    count = len(items)
+    start = 0 if len(given) > 1 else 1
+    if start > count or not given:
         machine.refuse("value", f"`{machine.source.brief(node)}` has no value", node)
-    for index, item in rest:
+    value = given[1] if len(given) > 1 else items[0]
+    for index in range(start, count):
+        if index >= len(items):
+            machine.refuse("value", "an array shrinks while it is gone through", node)
         machine.turn(node)
-        value = functions.call(machine, given[0], None, [value, item, float(index), items], node)
+        given_then = [value, items[index], float(index), items]
+        value = functions.call(machine, given[0], None, given_then, node)
     return value
 
 
@@ -214,26 +212,29 @@ def _flat(machine: Machine, items: list[Any], given: list[Any], node: Node) -> A
     return _flattened(items, min(given[0], 100.0) if given else 1)
 
 
-def _flattened(items: list[Any], depth: float) -> list[Any]:
+def _flattened(items: list[Any], depth: float) -> Any:
+    """The items of the arrays in an array; unknown where one of them may be an array or not."""
     made: list[Any] = []
     for item in items:
-        if isinstance(item, list) and depth >= 1:
-            made += _flattened(item, depth - 1)
-        else:
-            made.append(item)
+        if isinstance(item, Unknown) and depth >= 1:
+            return item
+        inside = _flattened(item, depth - 1) if isinstance(item, list) and depth >= 1 else [item]
+        if isinstance(inside, Unknown):
+            return inside
+        made += inside
     return made
 
 
 @method(list, "entries")
 def _entries(machine: Machine, items: list[Any], given: list[Any], node: Node) -> Any:
-    return [[float(index), item] for index, item in enumerate(items)]
+    return Iterated(items, lambda index: [float(index), items[index]])
 
 
 @method(list, "keys")
 def _keys(machine: Machine, items: list[Any], given: list[Any], node: Node) -> Any:
-    return [float(index) for index in range(len(items))]
+    return Iterated(items, float)
 
 
 @method(list, "values")
 def _values(machine: Machine, items: list[Any], given: list[Any], node: Node) -> Any:
-    return list(items)
+    return Iterated(items, items.__getitem__)

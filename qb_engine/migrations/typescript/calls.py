@@ -9,19 +9,22 @@ from tree_sitter import Node
 
 from qb_engine.migrations.typescript import cooking, files, functions, members
 from qb_engine.migrations.typescript import operators as op
-from qb_engine.migrations.typescript.expressions import acts, template, told
-from qb_engine.migrations.typescript.grammar import bare, children, field, inside_of
+from qb_engine.migrations.typescript.acting import acts
+from qb_engine.migrations.typescript.expressions import template, told
+from qb_engine.migrations.typescript.grammar import bare, children, field, inside_of, line_of
 from qb_engine.migrations.typescript.machine import ITEM, ITEMS, Machine, expression
-from qb_engine.migrations.typescript.refusal import Thrown
+from qb_engine.migrations.typescript.refusal import Fails, Refused, Thrown
 from qb_engine.migrations.typescript.runner import ask
 from qb_engine.migrations.typescript.scope import Scope
 from qb_engine.migrations.typescript.statements import message
 from qb_engine.migrations.typescript.things import (
+    LATER,
     UNDEFINED,
     Class,
     Connection,
     Function,
     Instance,
+    Late,
     Namespace,
     Promise,
     Runner,
@@ -49,22 +52,52 @@ def is_log(machine: Machine, call: Node) -> bool:
     return _LOG.fullmatch(machine.source.of(owner)) is not None
 
 
+def _said(machine: Machine, arguments: Node, scope: Scope) -> None:
+    """Tell what a log is given, for what that does; what it is matters to nobody."""
+    rung = machine.rung
+    for argument in children(arguments):
+        inside = inside_of(argument) if argument.type == "spread_element" else argument
+        try:
+            machine.value(inside, scope)
+        except Fails:
+            raise
+        except Refused:
+            if acts(argument):
+                raise
+        if not acts(argument):
+            machine.rung = rung
+
+
+def _is_own(machine: Machine, callee: Node, scope: Scope) -> bool:
+    """True for a logger that the file makes itself."""
+    owner = bare(field(callee, "object"))
+    try:
+        value = machine.value(owner, scope)
+    except Fails:
+        raise
+    except Refused:
+        return False
+    if isinstance(value, (Undefined, Namespace)) or value is None:
+        return False  # of a class that TypeORM makes, it is put there by something else
+    return not isinstance(value, Unknown)
+
+
 @expression("call_expression")
 def _call(machine: Machine, node: Node, scope: Scope) -> Any:
     function = field(node, "function")
     if function.type == "await_expression":  # the grammar takes `await f<T>(x)` for `(await f)(x)`
-        return machine.wait(_called(machine, node, bare(inside_of(function)), scope))
+        return machine.wait(_called(machine, node, bare(inside_of(function)), scope), node)
     return _called(machine, node, bare(function), scope)
 
 
 def _called(machine: Machine, node: Node, callee: Node, scope: Scope) -> Any:
     arguments = field(node, "arguments")
+    if node.child_by_field_name("type_arguments") is not None and machine.source.is_javascript:
+        machine.refuse("value", f"`{machine.source.brief(node)}` compares, in JavaScript", node)
     if arguments.type == "template_string":
         return _tagged(machine, callee, arguments, scope)
-    if is_log(machine, node):
-        for argument in children(arguments):
-            if acts(argument):
-                machine.value(argument, scope)
+    if is_log(machine, node) and not _is_own(machine, callee, scope):
+        _said(machine, arguments, scope)
         return UNDEFINED
     optional = any(child.type in ("?.", "optional_chain") for child in node.children)
     if (compiled := _of_compiler(machine, callee, arguments, scope)) is not None:
@@ -92,11 +125,15 @@ def _of_compiler(machine: Machine, callee: Node, given: Node, scope: Scope) -> l
         return None
     parts = children(given)
     if name in ("__importDefault", "__importStar") and len(parts) == 1:
-        return [machine.value(parts[0], scope)]
+        module = machine.value(parts[0], scope)
+        if isinstance(module, dict):
+            return [{**(module if name == "__importStar" else {}), "default": module}]
+        return [module]
     if name == "__awaiter" and len(parts) == 4 and parts[3].type == "generator_function":
         this = scope.holder("this")
         function = Function(parts[3], scope, None, "", is_async=True)
-        return [functions.invoke(machine, function, this and this.names["this"], [])]
+        owner = this.names["this"] if this is not None else None
+        return [functions.invoke(machine, function, None if owner is LATER else owner, [])]
     return None
 
 
@@ -118,7 +155,7 @@ def args(machine: Machine, node: Node, scope: Scope) -> list[Any]:
 def _of_member(machine: Machine, node: Node, callee: Node, scope: Scope, optional: bool) -> Any:
     owner = machine.value(field(callee, "object"), scope)
     if owner is None or isinstance(owner, Undefined):
-        if optional or callee.child_by_field_name("optional_chain") is not None:
+        if callee.child_by_field_name("optional_chain") is not None:
             return UNDEFINED
         machine.refuse("value", f"`{machine.source.brief(callee)}` has no value to call", node)
     if callee.type == "member_expression":
@@ -135,14 +172,16 @@ def _of_member(machine: Machine, node: Node, callee: Node, scope: Scope, optiona
         return ask(machine, owner, name, node, lambda: args(machine, given_node, scope))
     if isinstance(owner, Namespace) and (owner.name, name) == ("Promise", "reject"):
         first = children(given_node)[:1]
-        raise Thrown(
-            message(machine, bare(first[0]), scope) if first else "", node.start_point.row + 1
-        )
+        said = message(machine, bare(first[0]), scope) if first else ""
+        thrown = Thrown(said, line_of(node))
+        rejected = Promise(UNDEFINED, (), Late.SENDS | Late.CHANGES, line_of(node), thrown)
+        machine.loose.append(rejected)
+        return rejected
     own = members.METHODS.get(kind_of(owner), {}).get(name)
     if own is not None and not (isinstance(owner, dict) and name in owner):
         given = args(machine, given_node, scope)
         if name in members.CHANGING:
-            machine.affect()
+            machine.affect(node, owner)
         machine.method = name
         return own(machine, owner, given, node)
     if isinstance(owner, Promise):
@@ -172,7 +211,7 @@ def kind_of(value: Any) -> type:
 
 
 def _tagged(machine: Machine, tag: Node, text: Node, scope: Scope) -> Any:
-    if machine.source.of(tag) != "String.raw":
+    if machine.source.of(tag) != "String.raw" or members.holder(machine, "String", scope):
         machine.refuse(
             "value", f"the tagged template `{machine.source.of(tag)}` is not understood", tag
         )
@@ -181,7 +220,7 @@ def _tagged(machine: Machine, tag: Node, text: Node, scope: Scope) -> Any:
     for index, part in enumerate(template(machine, text, scope)):
         if unknown := op.unknown_in(part):
             return unknown
-        made.append(cooking.raw(part) if index % 2 == 0 else told(machine, op.string, text, part))
+        made.append(cooking.raw(part) if index % 2 == 0 else part)
     from qb_engine.migrations.typescript.things import Text
 
     return Text.at(cooking.joined("".join(made)), text.start_point.row + 1)

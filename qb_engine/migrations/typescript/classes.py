@@ -9,15 +9,17 @@ from tree_sitter import Node
 from qb_engine.migrations.typescript import functions, members
 from qb_engine.migrations.typescript.grammar import bare, children, field, inside_of
 from qb_engine.migrations.typescript.machine import Machine, expression, statement
-from qb_engine.migrations.typescript.refusal import Refused
+from qb_engine.migrations.typescript.reach import disturbs
+from qb_engine.migrations.typescript.refusal import Fails, Refused
 from qb_engine.migrations.typescript.scope import Scope
-from qb_engine.migrations.typescript.statements import block
+from qb_engine.migrations.typescript.statements import block, hoist, hoist_variables
 from qb_engine.migrations.typescript.things import (
     UNDEFINED,
     Builtin,
     Class,
     Function,
     Instance,
+    Undefined,
     Unknown,
 )
 
@@ -26,8 +28,10 @@ KINDS = ("class_declaration", "abstract_class_declaration", "class")
 
 @statement("class_declaration", "abstract_class_declaration")
 def _class_statement(machine: Machine, node: Node, scope: Scope) -> None:
-    name = machine.source.of(field(node, "name"))
-    scope.declare(name, made(machine, node, scope))
+    named = node.child_by_field_name("name")
+    of = made(machine, node, scope)
+    if named is not None:
+        scope.declare(of.name, of)
 
 
 @expression("class")
@@ -35,30 +39,55 @@ def _class(machine: Machine, node: Node, scope: Scope) -> Class:
     return made(machine, node, scope)
 
 
+def _not_clear(machine: Machine, node: Node, no: Refused) -> Unknown:
+    return Unknown(no.cause, machine.source.brief(node), no.line, f"is not clear: {no.reason}")
+
+
 def guarded(machine: Machine, node: Node, scope: Scope) -> Any:
     """The value of an expression; unknown where it is refused."""
     try:
         return machine.value(node, scope)
     except Refused as no:
-        return Unknown(no.cause, machine.source.brief(node), no.line, f"is not clear: {no.reason}")
+        return _not_clear(machine, node, no)
+
+
+def _guarded(machine: Machine, node: Node, scope: Scope) -> Any:
+    """The same. Raise Refused for what fails, or may change what the file has."""
+    try:
+        return machine.value(node, scope)
+    except Refused as no:
+        if isinstance(no, Fails) or disturbs(machine, node, scope):
+            raise
+        return _not_clear(machine, node, no)
 
 
 def made(machine: Machine, node: Node, scope: Scope, inferred: str = "") -> Class:
     """A class as a value: its methods, its static fields, what its objects begin with."""
+    if scope is machine.module and node.id in machine.classes:
+        return machine.classes[node.id]
     named = node.child_by_field_name("name")
     name = machine.source.of(named) if named is not None else inferred
     inner = Scope(scope)
     of = Class(name, node, inner)
     if named is not None:
         inner.declare(name, of)
-    of.parent = _parent(machine, node, scope)
+    if scope is machine.module:
+        machine.classes[node.id] = of
+    try:
+        of.parent = _parent(machine, node, scope)
+    except Refused as no:
+        of.unclear = f"what it extends is not clear: {no.reason}"
+        raise
     decorated = any(child.type == "decorator" for child in node.children)
     outside = node.parent
     if outside is not None and outside.type == "export_statement":
         decorated = decorated or any(child.type == "decorator" for child in outside.children)
     if decorated:
         of.unclear = "a decorator may change the class"
-    waiting: list[tuple[str, Node | None]] = []
+    waiting: list[tuple[str, Node]] = []
+    this = Scope(inner, whole=True)
+    this.declare("this", of)
+    this.declare("super", of.parent or machine.unknown("value", node))
     pending = False
     for child in field(node, "body").named_children:
         if child.type == "decorator":
@@ -69,13 +98,36 @@ def made(machine: Machine, node: Node, scope: Scope, inferred: str = "") -> Clas
         elif child.type == "public_field_definition":
             _field(machine, of, child, waiting, pending)
         elif child.type == "class_static_block":
-            of.unclear = "a static block may change the class"
+            waiting.append(("", child))
         pending = pending and child.type == "comment"
-    this = Scope(inner)
-    this.declare("this", of)
-    for key, value in waiting:
-        of.statics[key] = UNDEFINED if value is None else guarded(machine, value, this)
+    for key, part in waiting:
+        try:
+            _static(machine, of, key, part, this)
+        except Refused as no:
+            what = f"the field `{key}`" if key else "a static block"
+            of.unclear = f"{what} may change the class: {no.reason}"
+            if disturbs(machine, part, this):
+                raise
     return of
+
+
+def _static(machine: Machine, of: Class, key: str, part: Node, scope: Scope) -> None:
+    """Make a static field, or carry out a static block."""
+    if part.type == "class_static_block":
+        inside = children(field(part, "body"))
+        block_scope = Scope(scope, whole=True)
+        hoist_variables(machine, inside, block_scope)
+        block(machine, inside, block_scope)
+        return
+    value = part.child_by_field_name("value")
+    if value is None:
+        of.statics[key] = UNDEFINED
+        return
+    try:
+        of.statics[key] = _guarded(machine, value, scope)
+    except Refused as no:
+        of.statics[key] = _not_clear(machine, value, no)
+        raise
 
 
 def _parent(machine: Machine, node: Node, scope: Scope) -> Any:
@@ -83,10 +135,15 @@ def _parent(machine: Machine, node: Node, scope: Scope) -> Any:
         if heritage.type != "class_heritage":
             continue
         for clause in heritage.named_children:
-            if clause.type == "extends_clause":
-                return guarded(machine, field(clause, "value"), scope)
-            if clause.type != "implements_clause":
-                return guarded(machine, clause, scope)
+            if clause.type == "implements_clause":
+                continue
+            value = field(clause, "value") if clause.type == "extends_clause" else clause
+            found = _guarded(machine, value, scope)
+            if isinstance(found, (Class, Unknown)):
+                return found
+            if found is None or isinstance(found, Undefined):
+                machine.refuse("value", "what it extends is no class", value)
+            return machine.unknown("value", value, "is no class of the file")
     return None
 
 
@@ -95,6 +152,8 @@ def _key(machine: Machine, of: Class, node: Node) -> str | None:
         return members.key(machine, field(node, "name"), of.scope)
     except Refused as no:
         of.unclear = no.reason
+        if disturbs(machine, node, of.scope):
+            raise
         return None
 
 
@@ -111,18 +170,29 @@ def _method(machine: Machine, of: Class, node: Node, decorated: bool) -> None:
         of.methods[key] = unknown
     elif key == "constructor":
         of.constructor = function
+        if "static" in kinds:
+            of.unclear = "it has a static `constructor`"
+    elif "get" in kinds or "set" in kinds:
+        static, gets = "static" in kinds, "get" in kinds
+        (of.statics if static else of.methods).pop(key, None)
+        if static:
+            (of.static_getters if gets else of.static_setters)[key] = function
+        else:
+            (of.getters if gets else of.setters)[key] = function
     elif "static" in kinds:
-        (of.static_getters if "get" in kinds else of.statics)[key] = function
-    elif "get" in kinds:
-        of.getters[key] = function
-    elif "set" not in kinds:
+        of.static_getters.pop(key, None)
+        of.static_setters.pop(key, None)
+        of.statics[key] = function
+    else:
+        of.getters.pop(key, None)
+        of.setters.pop(key, None)
         of.methods[key] = function
 
 
 def _field(
-    machine: Machine, of: Class, node: Node, static: list[tuple[str, Node | None]], decorated: bool
+    machine: Machine, of: Class, node: Node, static: list[tuple[str, Node]], decorated: bool
 ) -> None:
-    if any(child.type == "declare" for child in node.children):
+    if any(child.type in ("declare", "abstract") for child in node.children):
         return
     key = _key(machine, of, node)
     if key is None:
@@ -130,8 +200,10 @@ def _field(
     value = node.child_by_field_name("value")
     if decorated or any(child.type == "decorator" for child in node.children):
         of.unclear = f"a decorator may change `{key}`"
+    if any(child.type == "accessor" for child in node.children):
+        of.unclear = f"`{key}` is an accessor"
     if any(child.type == "static" for child in node.children):
-        static.append((key, value))
+        static.append((key, node))
     else:
         of.fields.append((key, value))
 
@@ -143,16 +215,49 @@ def instance(machine: Machine, of: Class) -> Instance:
     while isinstance(chain[-1].parent, Class) and len(chain) < 20:
         chain.append(chain[-1].parent)
     for one in reversed(chain):
-        scope = Scope(one.scope)
+        scope = Scope(one.scope, whole=True)
         scope.declare("this", new)
+        scope.declare("super", one.parent or machine.unknown("value", one.node))
+        for name in _of_parameters(machine, one):
+            new.fields[name] = machine.unknown("value", one.node, "is set by the constructor")
         for key, value in one.fields:
-            new.fields[key] = UNDEFINED if value is None else guarded(machine, value, scope)
-            made = new.fields[key]
-            if isinstance(made, Function) and not made.name:
-                made.name = key
+            try:
+                _begin(machine, chain, new, key, value, scope)
+            except Refused as no:
+                new.fields[key] = _not_clear(machine, value or one.node, no)
+                one.unmade = one.unmade or f"its field `{key}` is not clear: {no.reason}"
         if one.constructor is not None:
             _construct(machine, one, new)
     return new
+
+
+def _begin(
+    machine: Machine, chain: list[Class], new: Instance, key: str, value: Node | None, scope: Scope
+) -> None:
+    """Make a field of a new object. What depends on the compiler's settings is unknown."""
+    accessors = any(key in one.getters.keys() | one.setters.keys() for one in chain)
+    if accessors or (value is None and key in new.fields and not machine.source.is_javascript):
+        new.fields[key] = machine.unknown("value", chain[0].node, f"has two fields `{key}`")
+        return
+    made = UNDEFINED if value is None else _guarded(machine, value, scope)
+    new.fields[key] = made
+    direct = value is not None and bare(value).type in ("arrow_function", "function_expression")
+    if direct and isinstance(made, Function) and not made.name:
+        made.name = key
+
+
+def _of_parameters(machine: Machine, of: Class) -> list[str]:
+    """The fields that a constructor makes of its parameters."""
+    if of.constructor is None:
+        return []
+    return [
+        machine.source.of(field(parameter, "pattern"))
+        for parameter in children(field(of.constructor.node, "parameters"))
+        if any(
+            child.type in ("accessibility_modifier", "override_modifier", "readonly")
+            for child in parameter.children
+        )
+    ]
 
 
 def _construct(machine: Machine, of: Class, new: Instance) -> None:
@@ -161,16 +266,23 @@ def _construct(machine: Machine, of: Class, new: Instance) -> None:
     if function is None:
         return
     body = children(field(function.node, "body"))
-    rest = [one for one in body if not _is_super(one)]
+    while body and body[0].type == "expression_statement" and inside_of(body[0]).type == "string":
+        body = body[1:]
+    if of.parent is not None:
+        if not body or not _is_super(body[0]):
+            of.unmade = "its constructor does not begin with `super()`"
+            return
+        body = body[1:]
     try:
         scope = Scope(of.scope, whole=True)
         scope.declare("this", new)
+        scope.declare("super", of.parent or machine.unknown("value", of.node))
         functions.bind(machine, function.node, [], scope)
-        for parameter in children(field(function.node, "parameters")):
-            if any(child.type == "accessibility_modifier" for child in parameter.children):
-                name = machine.source.of(field(parameter, "pattern"))
-                new.fields[name] = scope.names.get(name, UNDEFINED)
-        for one in rest:
+        for name in _of_parameters(machine, of):
+            new.fields[name] = scope.names.get(name, UNDEFINED)
+        hoist_variables(machine, body, scope)
+        hoist(machine, body, scope)
+        for one in body:
             _constructed(machine, one, new, scope)
     except Refused as no:
         of.unmade = f"its constructor is not clear: {no.reason}"
@@ -183,10 +295,22 @@ def _constructed(machine: Machine, node: Node, new: Instance, scope: Scope) -> N
         left = field(inside, "left") if inside.type == "assignment_expression" else None
         if left is not None and left.type == "member_expression":
             name = machine.source.of(field(left, "property"))
-            if field(left, "object").type == "this":
-                new.fields[name] = guarded(machine, field(inside, "right"), scope)
+            if field(left, "object").type == "this" and not _is_accessor(new, name):
+                value = _guarded(machine, field(inside, "right"), scope)
+                machine.affect(node, new)
+                new.fields[name] = value
                 return
-    block(machine, [node], scope)
+    if machine.run(node, scope) is not None:
+        machine.refuse("value", "it returns before its end", node)
+
+
+def _is_accessor(new: Instance, name: str) -> bool:
+    of: Any = new.of
+    while isinstance(of, Class):
+        if name in of.getters.keys() | of.setters.keys():
+            return True
+        of = of.parent
+    return False
 
 
 def _is_super(node: Node) -> bool:

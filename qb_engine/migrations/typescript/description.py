@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +108,12 @@ def class_name(machine: Machine, node: Node, exports: Exports) -> str:
 def found_class(machine: Machine, node: Node, exports: Exports) -> Class:
     """A class as a value; the file's own, when the file is carried out for it."""
     name = class_name(machine, node, exports)
-    held = machine.module.names.get(name)
-    if isinstance(held, Class) and held.node.id == node.id:
+    held = machine.classes.get(node.id)
+    if held is not None:
         return held
-    return classes.made(machine, node, machine.module, name)
+    with suppress(Refused):  # it says so itself: see Class.unclear
+        classes.made(machine, node, machine.module, name)
+    return machine.classes[node.id]
 
 
 def _class(machine: Machine, node: Node, exports: Exports) -> MigrationClass:

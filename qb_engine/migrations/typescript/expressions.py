@@ -9,6 +9,7 @@ from tree_sitter import Node
 
 from qb_engine.migrations.typescript import cooking, functions, members, numbers, places
 from qb_engine.migrations.typescript import operators as op
+from qb_engine.migrations.typescript.acting import acts
 from qb_engine.migrations.typescript.grammar import (
     SILENT,
     bare,
@@ -20,32 +21,17 @@ from qb_engine.migrations.typescript.grammar import (
 from qb_engine.migrations.typescript.machine import ITEM, LENGTH, Machine, expression
 from qb_engine.migrations.typescript.scope import Scope
 from qb_engine.migrations.typescript.things import (
+    LATER,
     UNDEFINED,
     BigInt,
+    Class,
     Function,
+    Instance,
     Text,
     Undefined,
     Unknown,
     placed,
 )
-
-# What may send something or change something: it cannot be left out.
-_ACTS = frozenset(
-    ("call_expression", "new_expression", "await_expression", "assignment_expression",
-     "augmented_assignment_expression", "update_expression", "yield_expression")
-)  # fmt: skip
-
-
-def acts(node: Node) -> bool:
-    """True when evaluating an expression may do something."""
-    waiting = [node]
-    while waiting:
-        one = waiting.pop()
-        if one.type in _ACTS:
-            return True
-        if one.type not in ("arrow_function", "function_expression"):
-            waiting.extend(one.named_children)
-    return False
 
 
 @expression("string")
@@ -64,12 +50,10 @@ def _template(machine: Machine, node: Node, scope: Scope) -> Any:
     for index, part in enumerate(parts):
         if index % 2 == 0:
             texts.append(cooking.cooked(part, line, template=True))
+        elif isinstance(part, Unknown):
+            unknown = unknown or part
         else:
-            text = told(machine, op.string, node, part)
-            if isinstance(text, Unknown):
-                unknown = unknown or text
-            else:
-                texts.append(text)
+            texts.append(part)
     if unknown is not None:
         return unknown
     first = parts[1] if len(parts) > 1 and not texts[0] else None
@@ -78,7 +62,7 @@ def _template(machine: Machine, node: Node, scope: Scope) -> Any:
 
 
 def template(machine: Machine, node: Node, scope: Scope) -> list[Any]:
-    """The parts of a template: texts as they stand in the file, and values, in turn."""
+    """The parts of a template: texts as they stand in the file, and those of values, in turn."""
     parts: list[Any] = []
     start = node.start_byte + 1
     data = machine.source.data
@@ -86,7 +70,8 @@ def template(machine: Machine, node: Node, scope: Scope) -> list[Any]:
         if child.type == "template_substitution":
             machine.climb(2)
             parts.append(data[start : child.start_byte].decode())
-            parts.append(machine.value(inside_of(child), scope))
+            value = machine.value(inside_of(child), scope)
+            parts.append(told(machine, op.string, node, value))
             start = child.end_byte
     parts.append(data[start : node.end_byte - 1].decode())
     return parts
@@ -144,7 +129,10 @@ def _this(machine: Machine, node: Node, scope: Scope) -> Any:
     found = scope.holder(node.type)
     if found is None:
         return machine.unknown("value", node)
-    return found.names[node.type]
+    value = found.names[node.type]
+    if value is LATER:
+        machine.refuse("value", "`this` stands for nothing in a function that is called so", node)
+    return value
 
 
 @expression(
@@ -169,7 +157,9 @@ def _sequence(machine: Machine, node: Node, scope: Scope) -> Any:
 @expression("await_expression", "yield_expression")  # `yield` in what tsc makes of `await`
 def _await(machine: Machine, node: Node, scope: Scope) -> Any:
     inside = children(node)
-    return machine.wait(machine.value(inside[0], scope) if inside else UNDEFINED)
+    if any(child.type == "*" for child in node.children):
+        machine.refuse("value", f"`{machine.source.brief(node)}` is not understood", node)
+    return machine.wait(machine.value(inside[0], scope) if inside else UNDEFINED, node)
 
 
 @expression("array")
@@ -241,7 +231,7 @@ def _function(machine: Machine, node: Node, scope: Scope) -> Function:
         return functions.made(machine, node, scope, None)
     inner = Scope(scope)
     made = functions.made(machine, node, inner, None, machine.source.of(name))
-    inner.declare(made.name, made)
+    inner.declare(made.name, made, constant=True)
     return made
 
 
@@ -251,7 +241,16 @@ def _member(machine: Machine, node: Node, scope: Scope) -> Any:
     optional = node.child_by_field_name("optional_chain") is not None
     if optional and (owner is None or isinstance(owner, Undefined)):
         return UNDEFINED
-    return members.get(machine, owner, machine.source.of(field(node, "property")), node)
+    name = machine.source.of(field(node, "property"))
+    this = scope.holder("this") if field(node, "object").type == "super" else None
+    if this is not None and isinstance(owner, Class):
+        made = this.names["this"]
+        if isinstance(made, Instance):
+            return members.of_prototype(machine, Instance(owner), made, name, node)
+        if name in owner.static_getters:
+            machine.refuse("value", f"`{machine.source.brief(node)}` is not understood", node)
+    machine.look(node, owner)
+    return members.get(machine, owner, name, node)
 
 
 @expression("subscript_expression")
@@ -263,6 +262,9 @@ def _subscript(machine: Machine, node: Node, scope: Scope) -> Any:
     index = machine.value(field(node, "index"), scope)
     if isinstance(index, Unknown):
         return index
+    if isinstance(index, str) and index.startswith("#") and isinstance(owner, (Class, Instance)):
+        return machine.unknown("value", node)
+    machine.look(node, owner)
     return members.get(machine, owner, index, node)
 
 
@@ -319,8 +321,40 @@ def _binary(machine: Machine, node: Node, scope: Scope) -> Any:
     value = machine.value(left, scope)
     for one in reversed(line):
         sign = machine.source.of(field(one, "operator"))
+        if _misplaced(machine, sign, one):
+            machine.refuse("value", f"`{machine.source.brief(node)}` is not understood", node)
         value = _applied(machine, sign, value, field(one, "right"), one, scope)
     return value
+
+
+# How tightly operators bind. The grammar is wrong about some, such as the second in `a < b < c`.
+_BINDS = {
+    sign: strength
+    for strength, signs in enumerate(
+        ("??", "||", "&&", "|", "^", "&", "== != === !==", "< > <= >= in instanceof",
+         "<< >> >>>", "+ -", "* / %", "**")
+    )
+    for sign in signs.split()
+}  # fmt: skip
+
+
+def _misplaced(machine: Machine, sign: str, node: Node) -> bool:
+    """True where JavaScript groups the parts in another way than the tree does, or in none."""
+    left, right = field(node, "left"), field(node, "right")
+    if sign == "<" and "<!--" in machine.source.of(node)[: right.end_byte - node.start_byte]:
+        return True  # the beginning of a comment, in some files
+    before = machine.source.of(field(left, "operator")) if left.type == "binary_expression" else ""
+    after = machine.source.of(field(right, "operator")) if right.type == "binary_expression" else ""
+    if sign not in _BINDS or (sign == "**" and left.type == "unary_expression"):
+        return True
+    if "??" in (sign, before, after) and {"||", "&&"} & {sign, before, after}:
+        return True
+    if sign == "**":
+        return before == "**" or (after != "" and after != "**")
+    strength = _BINDS[sign]
+    return (before != "" and _BINDS.get(before, -1) < strength) or (
+        after != "" and _BINDS.get(after, -1) <= strength
+    )
 
 
 def _applied(machine: Machine, sign: str, value: Any, right: Node, node: Node, scope: Scope) -> Any:
@@ -341,7 +375,8 @@ def _applied(machine: Machine, sign: str, value: Any, right: Node, node: Node, s
     if sign in ("<", ">", "<=", ">="):
         return told(machine, lambda a, b: op.compare(sign, a, b), node, value, other)
     if sign == "in" and isinstance(other, dict):
-        return told(machine, op.key_of, node, value) in other
+        key = told(machine, op.key_of, node, value)
+        return True if key in members.OF_OBJECTS else key in other
     return told(machine, lambda a, b: op.arithmetic(sign, a, b), node, value, other)
 
 
@@ -360,31 +395,40 @@ def _logical(machine: Machine, sign: str, value: Any, right: Node, scope: Scope)
 
 @expression("assignment_expression")
 def _assignment(machine: Machine, node: Node, scope: Scope) -> Any:
-    value = machine.value(field(node, "right"), scope)
+    left, right = field(node, "left"), field(node, "right")
     machine.climb(2)
-    places.assign(machine, field(node, "left"), value, scope)
+    if bare(left).type in ("member_expression", "subscript_expression"):
+        place = places.found(machine, left, scope)
+        value = machine.value(right, scope)
+        place.put(value)
+        return value
+    value = places.named_by(machine, left, right, machine.value(right, scope))
+    places.assign(machine, left, value, scope)
     return value
 
 
 @expression("augmented_assignment_expression")
 def _augmented(machine: Machine, node: Node, scope: Scope) -> Any:
-    target = field(node, "left")
+    place = places.found(machine, field(node, "left"), scope)
     sign = machine.source.of(field(node, "operator"))[:-1]
-    value = machine.value(target, scope)
+    value = place.get()
     if sign in ("&&", "||", "??") and isinstance(value, Unknown):
         machine.refuse_unknown(value, "it decides what is done")
     made = _applied(machine, sign, value, field(node, "right"), node, scope)
-    places.put(machine, target, made, scope)
+    place.put(made)
     return made
 
 
 @expression("update_expression")
 def _update(machine: Machine, node: Node, scope: Scope) -> Any:
-    target = field(node, "argument")
-    before = told(machine, op.number, node, machine.value(target, scope))
+    if len({child.start_point.row for child in node.children if child.type in ("++", "--")}
+           | {field(node, "argument").end_point.row}) > 1:  # fmt: skip
+        machine.refuse("value", f"`{machine.source.brief(node)}` breaks its line", node)
+    place = places.found(machine, field(node, "argument"), scope)
+    before = told(machine, op.number, node, place.get())
     if isinstance(before, Unknown):
         return before
     step = 1.0 if machine.source.of(field(node, "operator")) == "++" else -1.0
-    places.put(machine, target, before + step, scope)
+    place.put(before + step)
     first = node.children[0].type in ("++", "--")
     return before + step if first else before

@@ -113,24 +113,35 @@ def _resolve(machine: Machine, given: list[Any], node: Node) -> Any:
 
 
 def _normalize(machine: Machine, given: list[Any], node: Node) -> Any:
-    return _normal(_strings(machine, given[:1], node)[0])
+    return _normal(_strings(machine, given[:1] or [UNDEFINED], node)[0])
 
 
 def _dirname(machine: Machine, given: list[Any], node: Node) -> Any:
-    path = _strings(machine, given[:1], node)[0].rstrip("/")
-    return posixpath.dirname(path) or ("/" if path.startswith("/") else ".")
+    path = _path(machine, given, node)
+    return posixpath.dirname(path) or "."
 
 
 def _basename(machine: Machine, given: list[Any], node: Node) -> Any:
-    texts = _strings(machine, given[:2], node)
-    name = posixpath.basename(texts[0].rstrip("/"))
-    if len(texts) > 1 and name != texts[1] and name.endswith(texts[1]) and texts[1]:
-        name = name[: -len(texts[1])]
-    return name
+    name = posixpath.basename(_path(machine, given, node))
+    end = given[1] if len(given) > 1 else ""
+    if not isinstance(end, str) or name == end:
+        machine.refuse("value", f"`{machine.source.brief(node)}` is not understood", node)
+    return name.removesuffix(end)
 
 
 def _extname(machine: Machine, given: list[Any], node: Node) -> Any:
-    return posixpath.splitext(_strings(machine, given[:1], node)[0])[1]
+    name = posixpath.basename(_path(machine, given, node))
+    if name.startswith(".."):
+        machine.refuse("value", f"`{machine.source.brief(node)}` is not understood", node)
+    return posixpath.splitext(name)[1]
+
+
+def _path(machine: Machine, given: list[Any], node: Node) -> str:
+    """A path of an ordinary form: Node.js has its own ways with others."""
+    path = given[0] if given else UNDEFINED
+    if not isinstance(path, str) or "//" in path or (path.endswith("/") and path != "/"):
+        machine.refuse("value", f"`{machine.source.brief(node)}` is not understood", node)
+    return path
 
 
 def _url(machine: Machine, given: list[Any], node: Node) -> Any:

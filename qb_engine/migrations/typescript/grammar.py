@@ -39,6 +39,11 @@ class Source:
         self.data = self.text.encode("utf-8", "replace")
         self.root = _parser().parse(self.data).root_node
 
+    @property
+    def is_javascript(self) -> bool:
+        """True for a file in which the compiler strips no types."""
+        return self.path.suffix in (".js", ".mjs", ".cjs")
+
     def of(self, node: Node) -> str:
         """The text of a node as it stands in the file."""
         return self.data[node.start_byte : node.end_byte].decode()
@@ -95,10 +100,12 @@ def bare(node: Node) -> Node:
 
 def errors(root: Node) -> tuple[int, ...]:
     """The lines that do not parse."""
-    if not root.has_error:
-        return ()
     found: set[int] = set()
     waiting = [root]
+    if b"<!--" in (root.text or b"") or b"-->" in (root.text or b""):
+        found = _old_comments(root)
+    if not root.has_error:
+        return tuple(sorted(found))
     while waiting:
         node = waiting.pop()
         if node.is_error or node.is_missing:
@@ -106,3 +113,15 @@ def errors(root: Node) -> tuple[int, ...]:
         else:
             waiting.extend(child for child in node.children if child.has_error)
     return tuple(sorted(found))
+
+
+def _old_comments(root: Node) -> set[int]:
+    """The lines of comments as HTML has them, which are operators where a file is a module."""
+    found: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node.type == "html_comment":
+            found.add(line_of(node))
+        waiting.extend(node.children)
+    return found

@@ -11,9 +11,15 @@ from tree_sitter import Node
 
 from qb_engine.migrations.typescript.grammar import Source, line_of
 from qb_engine.migrations.typescript.operators import NotTold
-from qb_engine.migrations.typescript.refusal import Refused
+from qb_engine.migrations.typescript.refusal import Fails, Refused
 from qb_engine.migrations.typescript.scope import Scope
-from qb_engine.migrations.typescript.things import Promise, Unknown
+from qb_engine.migrations.typescript.things import (
+    Class,
+    Instance,
+    Late,
+    Promise,
+    Unknown,
+)
 from qb_engine.migrations.typescript.values import Cause
 
 DEPTH = 150  # three frames of Python each: well below its limit of 1000
@@ -66,11 +72,12 @@ def statement(*kinds: str) -> Callable[[Statement], Statement]:
 class Frame:
     """An asynchronous function that runs."""
 
-    __slots__ = ("late", "suspended")
+    __slots__ = ("late", "own", "suspended")
 
     def __init__(self) -> None:
         self.suspended = False  # it has awaited something
-        self.late = False  # and did something after that
+        self.late = Late.NOTHING  # what it did after that
+        self.own: Scope | None = None  # its names
 
 
 class Sent:
@@ -108,6 +115,10 @@ class Machine:
         self.stirred: dict[str, Refused] = {}  # names of the file that unclear code may change
         self.frames = [Frame()]
         self.loose: list[Promise] = []  # not awaited, and late
+        self.classes: dict[int, Class] = {}  # of the file, by their nodes
+        self.variables: dict[int, list[str]] = {}  # of `var`, by the blocks of functions
+        self.broken: Refused | None = None  # why nothing of the file can be told
+        self.frozen: dict[int, Any] = {}  # by their ids: held, so that these stay theirs
         self.method = ""  # of a string or an array, that is being called
         self._depth = 0
         self._turns = 0
@@ -201,31 +212,71 @@ class Machine:
         finally:
             self.frames.pop()
 
-    def affect(self) -> None:
-        """Note that something is changed or sent: from here on, order matters."""
+    def _later(self, what: Late, node: Node, disturbed: Late) -> None:
+        """Note what is done after an await, and refuse it where others may do so meanwhile."""
+        if self.loose and any(promise.late & disturbed for promise in self.loose):
+            self.refuse("value", "things are done at the same time, in no certain order", node)
         for frame in self.frames:
             if frame.suspended:
-                frame.late = True
+                frame.late |= what
+
+    def affect(self, node: Node, *changed: Any) -> None:
+        """Note that something is changed. Refuse what is frozen."""
+        self._later(Late.CHANGES, node, Late.CHANGES | Late.LOOKS)
+        if any(id(one) in self.frozen for one in changed):
+            raise Fails("value", "what is frozen cannot be changed", line_of(node))
+
+    def freeze(self, value: Any) -> None:
+        """Note that something can no longer be changed."""
+        self.frozen[id(value)] = value
+
+    def look(self, node: Node, value: Any, scope: Scope | None = None) -> None:
+        """Note that something is looked at that may change; `scope` is the one that has it."""
+        frame = self.frames[-1]
+        if self.loose:
+            self._later(Late.NOTHING, node, Late.CHANGES)
+        if not frame.suspended:
+            return
+        if scope is not None and not isinstance(value, (list, dict, Instance, Class)):
+            inside: Scope | None = scope
+            while inside is not None and inside is not frame.own:
+                inside = inside.outer
+            if inside is not None and frame.own is not None:
+                return  # a variable of its own
+        self._later(Late.LOOKS, node, Late.CHANGES)
 
     def send(self, sent: Sent, node: Node) -> Promise:
         """Note a query, and give what its call gives."""
-        if self.loose:
+        if any(promise.late & Late.SENDS for promise in self.loose):
             self.refuse("value", "statements are sent at the same time, in no certain order", node)
-        self.affect()
+        self._later(Late.SENDS, node, Late.NOTHING)
         self.spend(len(sent.sql) + ITEM * len(sent.parameters or ()), node)
         self.sent.append(sent)
         rows = self.unknown("rows", node)
         return Promise(rows, (len(self.sent) - 1,))
 
-    def wait(self, value: Any) -> Any:
+    def wait(self, value: Any, node: Node) -> Any:
         """What `await` makes of a value."""
         frame = self.frames[-1]
         if isinstance(value, Promise):
             for index in value.queries:
                 self.sent[index].awaited = True
-            if value.late:
-                frame.late = True
-                self.loose = [other for other in self.loose if other is not value]
+            frame.late |= value.late
+            self.loose = [other for other in self.loose if other is not value]
+            if value.thrown is not None:
+                raise value.thrown
             value = value.value
+        self.settled(value, node)
         frame.suspended = True
         return value
+
+    def settled(self, value: Any, node: Node) -> None:
+        """Refuse what a promise would call."""
+        if isinstance(value, dict) and "then" in value:
+            self.refuse("value", "an object with `then` is called by `await`", node)
+        if isinstance(value, Instance):
+            of: Any = value.of
+            while isinstance(of, Class):
+                if "then" in value.fields or {"then"} & (of.methods.keys() | of.getters.keys()):
+                    self.refuse("value", "an object with `then` is called by `await`", node)
+                of = of.parent

@@ -11,6 +11,7 @@ from qb_engine.migrations.typescript import cooking, numbers
 from qb_engine.migrations.typescript.grammar import inside_of, line_of
 from qb_engine.migrations.typescript.machine import Machine
 from qb_engine.migrations.typescript.operators import NotTold, is_index, key_of
+from qb_engine.migrations.typescript.refusal import Fails
 from qb_engine.migrations.typescript.scope import Scope
 from qb_engine.migrations.typescript.things import (
     UNDEFINED,
@@ -21,6 +22,7 @@ from qb_engine.migrations.typescript.things import (
     Date,
     Function,
     Instance,
+    Iterated,
     Later,
     Namespace,
     Promise,
@@ -65,14 +67,33 @@ def named(machine: Machine, name: str, node: Node, scope: Scope) -> Any:
         if isinstance(value, Runner):
             return value
         if isinstance(value, Later):
-            machine.refuse("value", f"`{name}` is used before it is declared", node)
+            raise Fails("value", f"`{name}` is used before it is declared", line_of(node))
         machine.climb(2)
+        if name not in found.constant or isinstance(value, (list, dict, Instance, Class)):
+            machine.look(node, value, found)
         return _used(value, name, node) if found is machine.module else value
     if name in COMPUTED:
         return COMPUTED[name](machine)
     if name in GLOBALS:
         return GLOBALS[name]
-    return machine.unknown("value", node, "is not declared in this file")
+    if name in _KNOWN_TO_NODE:
+        return machine.unknown("value", node, "is not declared in this file")
+    raise Fails("value", f"`{name}` is not declared in this file", line_of(node))
+
+
+# Global names that are there and of which qb knows nothing more.
+_KNOWN_TO_NODE = frozenset(
+    ("AbortController", "AbortSignal", "Atomics", "BigInt", "DataView", "Error", "EvalError",
+     "Event", "EventTarget", "FinalizationRegistry", "Function", "Headers", "Intl", "Iterator",
+     "Map", "Proxy", "RangeError", "ReferenceError", "Reflect", "RegExp", "Request", "Response",
+     "Set", "SharedArrayBuffer", "Symbol", "SyntaxError", "TextDecoder", "TextEncoder",
+     "TypeError", "URIError", "URLSearchParams", "Uint8Array", "WeakMap", "WeakRef", "WeakSet",
+     "ArrayBuffer", "AggregateError", "atob", "btoa", "clearImmediate", "clearInterval",
+     "clearTimeout", "console", "decodeURI", "decodeURIComponent", "encodeURI",
+     "encodeURIComponent", "escape", "eval", "exports", "fetch", "global", "globalThis",
+     "isFinite", "isNaN", "module", "performance", "queueMicrotask", "setImmediate",
+     "setInterval", "setTimeout", "structuredClone", "unescape")
+)  # fmt: skip
 
 
 def _used(value: Any, name: str, node: Node) -> Any:
@@ -105,6 +126,9 @@ def items(machine: Machine, value: Any, node: Node) -> list[Any]:
         return value
     if isinstance(value, str):
         return list(value)
+    if isinstance(value, Iterated) and not value.used:
+        value.used = True
+        return [value.part(index) for index in range(len(value.of))]
     machine.refuse("value", f"`{machine.source.brief(node)}` goes through no array", node)
 
 
@@ -114,7 +138,8 @@ def get(machine: Machine, owner: Any, name: Any, node: Node) -> Any:
         reason = owner.reason
         return Unknown(owner.cause, machine.source.brief(node), line_of(node), reason)
     if owner is None or isinstance(owner, Undefined):
-        machine.refuse("value", f"`{machine.source.brief(node)}` has no value to look into", node)
+        reason = f"`{machine.source.brief(node)}` has no value to look into"
+        raise Fails("value", reason, line_of(node))
     if isinstance(owner, (str, list)):
         return _at(machine, owner, name, node)
     try:
@@ -124,7 +149,7 @@ def get(machine: Machine, owner: Any, name: Any, node: Node) -> Any:
     if isinstance(owner, dict):
         if named in owner:
             return owner[named]
-        if named in _OF_OBJECTS:
+        if named in OF_OBJECTS:
             return machine.unknown("value", node)
         return UNDEFINED
     if isinstance(owner, Namespace):
@@ -144,14 +169,21 @@ def get(machine: Machine, owner: Any, name: Any, node: Node) -> Any:
     if isinstance(owner, (Function, Builtin)):
         if isinstance(owner, Builtin) and named in _STATIC.get(owner.name, {}):
             return _STATIC[owner.name][named]
-        return owner.name if named == "name" else machine.unknown("value", node)
-    return UNDEFINED if isinstance(owner, (float, bool)) else machine.unknown("value", node)
+        if named == "name" and owner.name:
+            return owner.name
+        return machine.unknown("value", node)
+    if isinstance(owner, (float, bool)) and named not in OF_OBJECTS | _OF_NUMBERS:
+        return UNDEFINED
+    return machine.unknown("value", node)
 
 
-_OF_OBJECTS = frozenset(
+OF_OBJECTS = frozenset(
     ("constructor", "toString", "valueOf", "hasOwnProperty", "__proto__", "toLocaleString",
-     "isPrototypeOf", "propertyIsEnumerable")
+     "isPrototypeOf", "propertyIsEnumerable", "__defineGetter__", "__defineSetter__",
+     "__lookupGetter__", "__lookupSetter__")
 )  # fmt: skip
+_OF_NUMBERS = frozenset(("toFixed", "toPrecision", "toExponential"))
+_OF_FUNCTIONS = frozenset(("prototype", "length", "call", "apply", "bind", "arguments", "caller"))
 
 
 def refuse_prototype(machine: Machine, node: Node) -> NoReturn:
@@ -175,9 +207,11 @@ def _at(machine: Machine, owner: str | list[Any], name: Any, node: Node) -> Any:
     if isinstance(name, str) and is_index(name):
         name = float(name)
     if isinstance(name, float):
+        if not name.is_integer():  # nor the two that are no numbers
+            return UNDEFINED
         if isinstance(owner, str) and not owner.isascii() and max(owner) > "\uffff":
             return machine.unknown("value", node)
-        if name < 0 or name != int(name) or name >= len(owner):
+        if name < 0 or name >= len(owner):
             return UNDEFINED
         return owner[int(name)]
     return machine.unknown("value", node)  # a method that is not called
@@ -193,6 +227,8 @@ def of_prototype(machine: Machine, owner: Instance, this: Instance, name: str, n
     """What the classes of an object give it."""
     of: Any = owner.of
     while isinstance(of, Class):
+        if of.unclear and name != "name":
+            return Unknown("code", machine.source.brief(node), line_of(node), of.unclear)
         if name in of.getters:
             return CALL[0](machine, of.getters[name], this, [], node)
         if name in of.methods:
@@ -202,20 +238,24 @@ def of_prototype(machine: Machine, owner: Instance, this: Instance, name: str, n
         return owner.of
     if isinstance(of, Unknown):
         return Unknown(of.cause, machine.source.brief(node), line_of(node), of.reason)
-    return machine.unknown("value", node) if name in _OF_OBJECTS else UNDEFINED
+    return machine.unknown("value", node) if name in OF_OBJECTS else UNDEFINED
 
 
 def _of_class(machine: Machine, owner: Class, name: str, node: Node) -> Any:
     of: Any = owner
     while isinstance(of, Class):
+        if of.unclear and name != "name":
+            return Unknown("code", machine.source.brief(node), line_of(node), of.unclear)
         if name in of.statics:
             return of.statics[name]
         if name in of.static_getters:
             return CALL[0](machine, of.static_getters[name], owner, [], node)
         of = of.parent
-    if name == "name":
+    if name == "name" and owner.name:
         return owner.name
-    if isinstance(of, Unknown) or name in ("prototype", "length", *_OF_OBJECTS):
+    if name == "prototype":
+        owner.unclear = owner.unclear or "its prototype may be changed"
+    if isinstance(of, Unknown) or name == "name" or name in OF_OBJECTS | _OF_FUNCTIONS:
         return machine.unknown("value", node)
     return UNDEFINED
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from tree_sitter import Node
 
 from qb_engine.migrations.typescript import files, members, statements
+from qb_engine.migrations.typescript.acting import acts
 from qb_engine.migrations.typescript.grammar import bare, children, field, inside_of, line_of
 from qb_engine.migrations.typescript.machine import Frame, Machine, statement
 from qb_engine.migrations.typescript.operators import key_of
-from qb_engine.migrations.typescript.refusal import Refused, Thrown
+from qb_engine.migrations.typescript.reach import may_change, reached
+from qb_engine.migrations.typescript.refusal import Fails, Refused, Thrown
 from qb_engine.migrations.typescript.scope import Scope
-from qb_engine.migrations.typescript.things import Builtin, Class, Instance, Namespace, Unknown
+from qb_engine.migrations.typescript.things import LATER, Builtin, Class, Later, Namespace, Unknown
 from qb_engine.migrations.typescript.values import Cause
 
 _MANAGER = frozenset(
@@ -30,12 +32,13 @@ def load(machine: Machine) -> None:
         for node in nodes
         for child in (children(node) if node.type == "export_statement" else [node])
     ]
+    statements.hoist_variables(machine, nodes, machine.module)
     statements.hoist(machine, inside, machine.module)
     for node in nodes:
         if node.type == "expression_statement" and _says_nothing(machine, node):
             continue
         try:
-            machine.run(node, machine.module)
+            _run(machine, node)
         except (Refused, Thrown) as no:
             _give_up(machine, node, no)
     machine.frames, machine.rung = frames, rung
@@ -55,9 +58,20 @@ def ready(machine: Machine) -> None:
         inside = (
             node.child_by_field_name("declaration") if node.type == "export_statement" else node
         )
-        if inside is not None and inside.type not in _QUIET and not machine.loaded:
+        if inside is None or (inside.type in _QUIET and not _builds(inside)):
+            continue
+        if not machine.loaded:
             machine.loaded = True
             load(machine)
+
+
+def _builds(node: Node) -> bool:
+    """True for a class that does something when it is declared."""
+    body = node.child_by_field_name("body") if "class" in node.type else None
+    return body is not None and any(
+        child.type == "class_static_block" or any(part.type == "static" for part in child.children)
+        for child in body.named_children
+    )
 
 
 def _give_up(machine: Machine, node: Node, no: Refused | Thrown) -> None:
@@ -67,19 +81,21 @@ def _give_up(machine: Machine, node: Node, no: Refused | Thrown) -> None:
         return
     cause: Cause = no.cause if isinstance(no, Refused) else "value"
     reason = no.reason if isinstance(no, Refused) else "it throws"
-    names: set[str] = set()
-    waiting = [node]
-    while waiting:
-        one = waiting.pop()
-        if one.type in ("identifier", "type_identifier", "shorthand_property_identifier",
-                        "shorthand_property_identifier_pattern"):  # fmt: skip
-            names.add(machine.source.of(one))
-        waiting.extend(one.named_children)
+    if isinstance(no, (Fails, Thrown)):
+        machine.broken = Refused(cause, f"the file fails when it is loaded: {reason}", no.line)
+    if _changes_globals(machine, node):
+        machine.broken = Refused("code", "the file changes what JavaScript has", line_of(node))
+    found = reached(machine, node, machine.module)
+    names = {name for (_, name), holder in found.items() if holder is machine.module}
     declared = _declared(machine, node)
+    for name in _names(machine, node):
+        if isinstance(machine.module.names.get(name, LATER), Later):
+            machine.module.declare(name, Unknown(cause, name, no.line, f"is not clear: {reason}"))
     mentioned = names & machine.module.names.keys() - declared
-    changes = any(_may_change(machine.module.names[name]) for name in mentioned)
+    changes = any(may_change(machine.module.names[name]) for name in mentioned)
+    changes = changes or _names_exports(machine, node)
     for name in machine.module.names:
-        if changes and _may_change(machine.module.names[name]):
+        if changes and may_change(machine.module.names[name]):
             declared.add(name)
     for name in declared | {n for n in mentioned if n not in machine.module.constant}:
         machine.stirred[name] = Refused(cause, reason, no.line)
@@ -87,8 +103,56 @@ def _give_up(machine: Machine, node: Node, no: Refused | Thrown) -> None:
             machine.module.names[name] = Unknown(cause, name, no.line, f"is not clear: {reason}")
 
 
-def _may_change(value: object) -> bool:
-    return isinstance(value, (list, dict, Class, Instance))
+def _names(machine: Machine, node: Node) -> list[str]:
+    """The names that a class, an enum, a namespace or an alias at the top of the file has."""
+    inside = [
+        node,
+        *node.named_children,
+        *(two for one in node.named_children for two in one.children),
+    ]
+    kinds = ("_declaration", "internal_module", "module", "import_alias")
+    named = [one.child_by_field_name("name") for one in inside if one.type.endswith(kinds)]
+    aliases = [inside_of(one) for one in inside if one.type == "import_alias"]
+    found = [one for one in (*named, *aliases) if one is not None]
+    return [machine.source.of(one) for one in found if one.type.endswith("identifier")]
+
+
+# What every file shares, beside what qb knows.
+_SHARED = frozenset(("Function", "globalThis", "global", "BigInt", "Symbol"))
+
+
+def _changes_globals(machine: Machine, node: Node) -> bool:
+    """True for code that changes what JavaScript gives every file, such as `Array.prototype`."""
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        waiting.extend(one.named_children)
+        if one.type not in ("member_expression", "subscript_expression"):
+            continue
+        root = one
+        while root.type in ("member_expression", "subscript_expression"):
+            root = bare(field(root, "object"))
+        name = machine.source.of(root)
+        known = name in _SHARED or name in members.GLOBALS
+        if not known or name in machine.module.names:
+            continue
+        put = one.parent is not None and one.parent.type.endswith("assignment_expression")
+        if put and one.parent is not None and field(one.parent, "left").id == one.id:
+            return name != "process"
+        if machine.source.of(one) == f"{name}.prototype":
+            return True
+    return False
+
+
+def _names_exports(machine: Machine, node: Node) -> bool:
+    """True for code that goes through what the file exports."""
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if one.type == "identifier" and machine.source.of(one) in ("exports", "module"):
+            return True
+        waiting.extend(one.named_children)
+    return False
 
 
 def _declared(machine: Machine, node: Node) -> set[str]:
@@ -152,14 +216,25 @@ def _imported(machine: Machine, text: str, module: object, name: str, node: Node
 @statement("export_statement")
 def _export(machine: Machine, node: Node, scope: Scope) -> None:
     declaration = node.child_by_field_name("declaration")
+    value = node.child_by_field_name("value")
     if declaration is not None:
         machine.run(declaration, scope)
+    elif value is not None and _matters(value):
+        machine.value(value, scope)
+
+
+def _matters(value: Node) -> bool:
+    """True for a value that is made by doing something, or that is a class."""
+    return bare(value).type == "class" or acts(value)
 
 
 @statement("enum_declaration")
 def _enum(machine: Machine, node: Node, scope: Scope) -> None:
-    made: dict[str, object] = {}
+    name = machine.source.of(field(node, "name"))
+    before = scope.names.get(name)
+    made: dict[str, object] = before if isinstance(before, dict) else {}
     inner = Scope(scope)
+    inner.declare(name, made)
     following: float | None = 0.0
     for one in children(field(node, "body")):
         if one.type == "enum_assignment":
@@ -174,7 +249,7 @@ def _enum(machine: Machine, node: Node, scope: Scope) -> None:
         following = value + 1 if isinstance(value, float) else None
         if isinstance(value, float):
             made[key_of(value)] = key
-    scope.declare(machine.source.of(field(node, "name")), made, constant=True)
+    scope.declare(name, made, constant=True)
 
 
 def exported_from(machine: Machine, node: Node) -> tuple[str, Node] | None:
@@ -193,11 +268,22 @@ def exported_from(machine: Machine, node: Node) -> tuple[str, Node] | None:
 
 def _says_nothing(machine: Machine, node: Node) -> bool:
     """True for a directive, and for what makes exports."""
-    if exported_from(machine, node) is not None:
-        return True
     inside = bare(inside_of(node))
     text = machine.source.of(inside)
     return inside.type == "string" or text.startswith("Object.defineProperty(exports")
+
+
+def _run(machine: Machine, node: Node) -> None:
+    """Carry out a statement at the top of the file."""
+    made = exported_from(machine, node) if node.type == "expression_statement" else None
+    if made is None:
+        machine.run(node, machine.module)
+        return
+    value = bare(made[1])
+    while value.type == "assignment_expression":  # exports.A = exports.B = void 0
+        value = bare(field(value, "right"))
+    if _matters(value):
+        machine.value(value, machine.module)
 
 
 members.LOADERS.append(load)

@@ -6,20 +6,29 @@ import math
 import re
 
 _LITERAL = re.compile(r"0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO][0-7]+")
-_DECIMAL = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-_LEADING = re.compile(r"[+-]?(?:Infinity|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")
+_BIG = re.compile(rf"{_LITERAL.pattern}|0|[1-9][0-9]{{0,4000}}")
+_DECIMAL = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_LEADING = re.compile(r"[+-]?(?:Infinity|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)", re.ASCII)
 SPACE = "\t\n\v\f\r \xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(
     map(chr, range(0x2000, 0x200B))
 )
+
+
+def _whole(digits: str, radix: int) -> float:
+    """A whole number, however big."""
+    try:
+        return float(int(digits, radix))
+    except OverflowError:
+        return math.inf
 
 
 def literal(text: str) -> float | int | None:
     """A number as it stands in a file: a float, or an int for one with an n; None if unclear."""
     text = text.replace("_", "")
     if text.endswith("n"):
-        return int(text[:-1], 0) if text[:-1].isdigit() or _LITERAL.fullmatch(text[:-1]) else None
+        return int(text[:-1], 0) if _BIG.fullmatch(text[:-1]) else None
     if _LITERAL.fullmatch(text):
-        return float(int(text, 0))
+        return _whole(text, 0)
     if _DECIMAL.fullmatch(text) and not (len(text) > 1 and text[0] == "0" and text[1].isdigit()):
         return float(text)
     return None  # 017 is octal in some files and an error in others
@@ -31,7 +40,7 @@ def from_text(text: str) -> float:
     if not text:
         return 0.0
     if _LITERAL.fullmatch(text):
-        return float(int(text, 0))
+        return _whole(text, 0)
     sign, bare = (text[0], text[1:]) if text[0] in "+-" else ("", text)
     if bare == "Infinity" or (bare.isascii() and _DECIMAL.fullmatch(bare)):
         number = math.inf if bare == "Infinity" else float(bare)
@@ -55,9 +64,11 @@ def parse_int(text: str, radix: int) -> float:
     radix = radix or 10
     digits = "0123456789abcdefghijklmnopqrstuvwxyz"[:radix]
     end = 0
-    while end < len(text) and text[end].lower() in digits:
+    while end < len(text) and text[end].isascii() and text[end].lower() in digits:
         end += 1
-    return sign * float(int(text[:end], radix)) if end else math.nan
+    if not end:
+        return math.nan
+    return sign * (float(text[:end]) if radix == 10 else _whole(text[:end], radix))
 
 
 def written(number: float) -> str:

@@ -16,8 +16,10 @@ from qb_engine.migrations.typescript.module import ready
 from qb_engine.migrations.typescript.operators import truthy
 from qb_engine.migrations.typescript.refusal import Refused, Thrown
 from qb_engine.migrations.typescript.things import (
+    Class,
     Function,
     Instance,
+    Late,
     Promise,
     Runner,
     Undefined,
@@ -68,16 +70,23 @@ def _read(
     try:
         ready(machine)
         of = found_class(machine, node, exports)
+        if machine.broken is not None:
+            raise machine.broken
         new = classes.instance(machine, of)
+        unclear = _unclear(of)
+        for named, declared in exports.declared.items() if not unclear else ():
+            held = machine.module.names.get(named, of) if machine.loaded else of
+            if held is not of and exports.resolve(declared).id == node.id:
+                unclear = f"`{named}` may be another class"
         function = members.get(machine, new, name, node)
-        if isinstance(function, Undefined):
+        if isinstance(function, Undefined) and not unclear:
             return MISSING
         if isinstance(function, Function):
             line = line_of(function.node)
         if broken:
             raise Refused("value", "the file does not parse", broken[0])
-        if of.unclear or of.unmade:
-            raise Refused("code", of.unclear or of.unmade, line)
+        if unclear:
+            raise Refused("code", unclear, line)
         transaction = new.fields.get("transaction")
         if isinstance(transaction, Unknown):
             machine.refuse_unknown(transaction, "it decides over the transaction")
@@ -90,6 +99,16 @@ def _read(
         return _unread(machine, Unread("value", f"it throws: {no.message}", no.line), line)
     except RecursionError:
         return _unread(machine, Unread("value", "the text is nested too deeply", line), line)
+
+
+def _unclear(of: Class) -> str:
+    """Why a class may be another than the text says, or one that it is made of."""
+    one: object = of
+    while isinstance(one, Class):
+        if one.unclear or one.unmade:
+            return one.unclear or one.unmade
+        one = one.parent
+    return ""
 
 
 def _chosen(machine: Machine, exports: Exports, wanted: str | None) -> Node | None:
@@ -109,6 +128,7 @@ def _method(machine: Machine, function: object, new: Instance, line: int) -> Met
         raise Refused("value", "the method is not a function", line)
     try:
         result = functions.invoke(machine, function, new, [Runner()])
+        value = machine.wait(result, function.node)
     except Thrown as thrown:
         if machine.sent:
             raise Refused("value", "it throws after it has sent something", thrown.line) from None
@@ -116,9 +136,9 @@ def _method(machine: Machine, function: object, new: Instance, line: int) -> Met
             line, rung=machine.rung, throws=thrown.message or "it throws",
             asynchronous=function.is_async,
         )  # fmt: skip
-    value = machine.wait(result)
-    if machine.loose:
-        at = machine.loose[0].line or line
+    loose = [one for one in machine.loose if one.late & (Late.SENDS | Late.CHANGES)]
+    if loose:
+        at = loose[0].line or line
         raise Refused("value", "what is not awaited goes on after the end of the method", at)
     return Method(
         line, _queries(machine), rung=machine.rung, asynchronous=function.is_async,

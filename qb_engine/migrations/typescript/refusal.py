@@ -19,6 +19,10 @@ class Refused(Exception):
         return Unread(self.cause, self.reason, self.line)
 
 
+class Fails(Refused):
+    """The text tells that it fails: it looks into what has no value, or too early."""
+
+
 class Thrown(Exception):
     """The method throws an error, and says this."""
 

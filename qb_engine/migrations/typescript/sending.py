@@ -86,7 +86,9 @@ def parsed(value: Any) -> Any:
         return [parsed(item) for item in value]
     if isinstance(value, dict):
         return {key: parsed(item) for key, item in value.items()}
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return numbers.from_text(str(value))
+    return value
 
 
 def _texts(value: Any) -> list[str]:
@@ -102,7 +104,7 @@ def _texts(value: Any) -> list[str]:
 def date(value: Date) -> str:
     """A moment as `toISOString` writes it."""
     moment = _EPOCH + datetime.timedelta(milliseconds=value.ms)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{value.ms % 1000:03d}Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def written(value: Any, indent: str = "") -> str:

@@ -9,17 +9,22 @@ from typing import Any
 
 from tree_sitter import Node
 
-from qb_engine.migrations.typescript import functions, members, numbers, sending
+from qb_engine.migrations.typescript import cooking, functions, members, numbers, sending
 from qb_engine.migrations.typescript import operators as op
 from qb_engine.migrations.typescript.expressions import told
+from qb_engine.migrations.typescript.grammar import line_of
 from qb_engine.migrations.typescript.machine import Machine
 from qb_engine.migrations.typescript.members import GLOBALS, method, static
+from qb_engine.migrations.typescript.refusal import Thrown
 from qb_engine.migrations.typescript.things import (
     UNDEFINED,
     BigInt,
     Builtin,
+    Class,
     Date,
     Function,
+    Instance,
+    Late,
     Namespace,
     Promise,
     Undefined,
@@ -49,10 +54,15 @@ def _as_boolean(machine: Machine, given: Given, node: Node) -> Any:
 
 def _parse_int(machine: Machine, given: Given, node: Node) -> Any:
     text = told(machine, op.string, node, _first(given))
-    radix = given[1] if len(given) > 1 and isinstance(given[1], float) else 0.0
+    radix = told(machine, op.number, node, given[1]) if len(given) > 1 else 0.0
+    if math.isnan(radix):
+        radix = 0.0
     if radix != 0 and not 2 <= radix <= 36:
         return machine.unknown("value", node)
-    return numbers.parse_int(text, int(radix))
+    made = numbers.parse_int(text, int(radix))
+    if abs(made) > 2**53 and int(radix) not in (0, 2, 4, 8, 10, 16, 32):
+        return machine.unknown("value", node)  # its last digits may differ
+    return made
 
 
 def _parse_float(machine: Machine, given: Given, node: Node) -> Any:
@@ -64,7 +74,7 @@ def _stringify(machine: Machine, given: Given, node: Node) -> Any:
         return machine.unknown("value", node)
     indent = given[2] if len(given) > 2 else ""
     if isinstance(indent, float):
-        indent = " " * int(max(min(indent, 10), 0))
+        indent = "" if math.isnan(indent) else " " * int(max(min(indent, 10), 0))
     if isinstance(_first(given), Undefined):
         return UNDEFINED
     try:
@@ -72,6 +82,8 @@ def _stringify(machine: Machine, given: Given, node: Node) -> Any:
     except sending.NoJson:
         machine.refuse("value", f"`{machine.source.brief(node)}` cannot be told", node)
     text = sending.written(value, indent[:10] if isinstance(indent, str) else "")
+    if not cooking.is_whole(text):
+        return machine.unknown("value", node, "writes half of a character")
     machine.spend(10 * len(text), node)  # one item after the other
     return text
 
@@ -80,6 +92,8 @@ def _parse_json(machine: Machine, given: Given, node: Node) -> Any:
     import json
 
     text = _first(given)
+    if len(given) > 1 and isinstance(given[1], (Function, Builtin)):
+        machine.refuse("value", f"`{machine.source.brief(node)}` is not understood", node)
     try:
         if not isinstance(text, str):
             raise ValueError
@@ -128,7 +142,7 @@ def _assign(machine: Machine, given: Given, node: Node) -> Any:
     target = _first(given)
     if not isinstance(target, dict):
         machine.refuse("value", f"`{machine.source.brief(node)}` changes no object", node)
-    machine.affect()
+    machine.affect(node, target)
     for one in given[1:]:
         if isinstance(one, Unknown):
             machine.refuse_unknown(one, "it changes an object")
@@ -136,15 +150,21 @@ def _assign(machine: Machine, given: Given, node: Node) -> Any:
             if "__proto__" in one:
                 members.refuse_prototype(machine, node)
             target.update({key: one[key] for key in op.keys(one)})
+        elif one is not None and not isinstance(one, (Undefined, bool, float)):
+            machine.refuse("value", f"`{machine.source.brief(node)}` is not understood", node)
     return target
 
 
 def _freeze(machine: Machine, given: Given, node: Node) -> Any:
-    return _first(given)
+    value = _first(given)
+    if isinstance(value, (list, dict, Instance, Class)):
+        machine.freeze(value)
+    return value
 
 
 def _is_array(machine: Machine, given: Given, node: Node) -> Any:
-    return isinstance(_first(given), list)
+    value = _first(given)
+    return value if isinstance(value, Unknown) else isinstance(value, list)
 
 
 def _from(machine: Machine, given: Given, node: Node) -> Any:
@@ -158,9 +178,13 @@ def _from(machine: Machine, given: Given, node: Node) -> Any:
         made = list(members.items(machine, source, node))
     if len(given) < 2:
         return made
+    if len(given) > 2:
+        machine.refuse("value", "what `this` is given to a function is not understood", node)
     machine.climb(3)
     results = []
     for index, item in enumerate(made):
+        if isinstance(source, list) and (len(source) != len(made) or source[index] is not item):
+            machine.refuse("value", "an array changes while it is gone through", node)
         machine.turn(node)
         results.append(functions.call(machine, given[1], None, [item, float(index)], node))
     return results
@@ -174,16 +198,19 @@ def _all(machine: Machine, given: Given, node: Node) -> Any:
     machine.climb(3)
     items = members.items(machine, _first(given), node)
     queries: list[int] = []
-    late = False
+    late = Late.NOTHING
+    thrown: Thrown | None = None
     values: list[Any] = []
     for item in items:
         if isinstance(item, Promise):
             queries += item.queries
-            late = late or item.late
+            late |= item.late
+            thrown = thrown or item.thrown
             machine.loose = [other for other in machine.loose if other is not item]
             item = item.value
+        machine.settled(item, node)
         values.append(item)
-    made = Promise(values, tuple(queries), late)
+    made = Promise(values, tuple(queries), late, line_of(node), thrown)
     if late:
         machine.loose.append(made)
     return made
@@ -195,6 +222,7 @@ def _settled(machine: Machine, given: Given, node: Node) -> Any:
 
 def _resolved(machine: Machine, given: Given, node: Node) -> Any:
     value = _first(given)
+    machine.settled(value, node)
     return value if isinstance(value, Promise) else Promise(value)
 
 
@@ -235,7 +263,7 @@ def date(machine: Machine, given: Given, node: Node) -> Any:
     if isinstance(value, Unknown):
         return value
     if isinstance(value, Date) and len(given) == 1:
-        return value
+        return Date(value.ms)
     whole = len(given) == 1 and isinstance(value, float) and value.is_integer()
     if whole and 0 <= value < 253_402_300_800_000:
         return Date(int(value))
@@ -248,7 +276,10 @@ def date(machine: Machine, given: Given, node: Node) -> Any:
         )
     except ValueError:
         return machine.unknown("value", node)
-    return Date((moment - _EPOCH) // datetime.timedelta(milliseconds=1))
+    ms = (moment - _EPOCH) // datetime.timedelta(milliseconds=1)
+    if not -62_135_596_800_000 <= ms < 253_402_300_800_000:  # a year with other than four digits
+        return machine.unknown("value", node)
+    return Date(ms)
 
 
 @method(Date, "toISOString", "toJSON")
@@ -276,7 +307,7 @@ def _bind(machine: Machine, value: Function, given: Given, node: Node) -> Any:
     if len(given) > 1 or not given:
         return machine.unknown("value", node)
     return Builtin(
-        value.name,
+        "",
         lambda machine, more, node: functions.call(machine, value, given[0], more, node),
         pure=False,
     )

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tree_sitter import Node
 
 from qb_engine.migrations.typescript import members, places
+from qb_engine.migrations.typescript.acting import acts
 from qb_engine.migrations.typescript.grammar import SILENT, bare, children, field, inside_of
 from qb_engine.migrations.typescript.machine import STATEMENTS, Machine, statement
 from qb_engine.migrations.typescript.operators import keys, same, truthy
 from qb_engine.migrations.typescript.refusal import Thrown
 from qb_engine.migrations.typescript.scope import Scope
-from qb_engine.migrations.typescript.things import LATER, UNDEFINED, Function, Unknown
+from qb_engine.migrations.typescript.things import (
+    LATER,
+    UNDEFINED,
+    Function,
+    Iterated,
+    Unknown,
+)
 
 
 class End:
@@ -59,12 +67,56 @@ def hoist(machine: Machine, nodes: list[Node], scope: Scope) -> None:
         if node.type == "lexical_declaration":
             for one in node.named_children:
                 pattern = one.child_by_field_name("name")
-                if pattern is not None and pattern.type == "identifier":
-                    scope.declare(machine.source.of(pattern), LATER)
+                for each in places.names(pattern) if pattern is not None else ():
+                    scope.declare(machine.source.of(each), LATER)
+        elif node.type in ("class_declaration", "abstract_class_declaration"):
+            named = node.child_by_field_name("name")
+            if named is not None:
+                scope.declare(machine.source.of(named), LATER)
+    for node in nodes:
         if node.type == "function_declaration":
             name = machine.source.of(field(node, "name"))
             is_async = any(child.type == "async" for child in node.children)
             scope.declare(name, Function(node, scope, None, name, is_async))
+
+
+# They have variables of their own, or none.
+_CLOSED = frozenset(
+    ("function_declaration", "function_expression", "arrow_function", "class_declaration", "class",
+     "generator_function_declaration", "generator_function", "method_definition",
+     "abstract_class_declaration", "internal_module", "ambient_declaration", "expression_statement")
+)  # fmt: skip
+
+
+def hoist_variables(machine: Machine, nodes: list[Node], scope: Scope) -> None:
+    """Name what `var` makes anywhere in a function or a file: it is there from the beginning."""
+    of = nodes[0].parent if nodes else None
+    if of is None:
+        return
+    if of.id not in machine.variables:
+        machine.variables[of.id] = _variables(machine, nodes)
+    for name in machine.variables[of.id]:
+        scope.names.setdefault(name, UNDEFINED)
+
+
+def _variables(machine: Machine, nodes: list[Node]) -> list[str]:
+    found: list[str] = []
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if node.type in _CLOSED:
+            continue
+        patterns: list[Node] = []
+        if node.type == "variable_declaration":
+            patterns = [field(one, "name") for one in children(node)
+                        if one.type == "variable_declarator"]  # fmt: skip
+        elif node.type == "for_in_statement":
+            kind = node.child_by_field_name("kind")
+            if kind is not None and machine.source.of(kind) == "var":
+                patterns = [field(node, "left")]
+        found += [machine.source.of(name) for pattern in patterns for name in places.names(pattern)]
+        waiting.extend(node.named_children)
+    return found
 
 
 @statement("function_declaration")
@@ -85,6 +137,8 @@ def _block(machine: Machine, node: Node, scope: Scope) -> End | None:
 
 @statement("expression_statement")
 def _expression(machine: Machine, node: Node, scope: Scope) -> None:
+    if inside_of(node).type in ("object", "function_expression", "class"):
+        machine.refuse("value", f"`{machine.source.brief(node)}` is not understood", node)
     machine.value(inside_of(node), scope)
 
 
@@ -115,8 +169,10 @@ def _declarator(machine: Machine, node: Node, scope: Scope, into: Scope, constan
     known = into.names.get(machine.source.of(pattern), LATER)
     if initial is None and into.whole and known is not LATER:
         return  # `var x` again changes nothing
-    if isinstance(value, Function) and not value.name and pattern.type == "identifier":
-        value.name = machine.source.of(pattern)
+    if initial is not None:
+        places.named_by(machine, pattern, initial, value)
+    if into is not scope and into is not machine.frames[-1].own:
+        machine.affect(node)
     places.declare(machine, pattern, value, into, constant=constant)
 
 
@@ -144,6 +200,13 @@ def _if(machine: Machine, node: Node, scope: Scope) -> Any:
         node = chosen
 
 
+def _again(scope: Scope) -> Scope:
+    """The variables of a loop for its next turn: closures keep those of their own."""
+    made = Scope(scope.outer)
+    made.names, made.constant = dict(scope.names), scope.constant
+    return made
+
+
 @statement("for_statement")
 def _for(machine: Machine, node: Node, scope: Scope) -> Any:
     machine.climb(3)
@@ -153,6 +216,7 @@ def _for(machine: Machine, node: Node, scope: Scope) -> Any:
         machine.run(initializer, inner)
     else:
         machine.value(initializer, inner)
+    inner = _again(inner)
     condition = node.child_by_field_name("condition")
     increment = node.child_by_field_name("increment")
     while True:
@@ -161,15 +225,12 @@ def _for(machine: Machine, node: Node, scope: Scope) -> Any:
             if not decides(machine, test, inner):
                 return None
         machine.turn(node)
-        turn = Scope(inner.outer)  # closures keep the variables of their own turn
-        turn.names, turn.constant = dict(inner.names), inner.constant
-        end = machine.run(field(node, "body"), turn)
+        end = machine.run(field(node, "body"), inner)
         if end is BREAK:
             return None
         if end is not None and end is not CONTINUE:
             return end
-        inner = Scope(scope)
-        inner.names, inner.constant = dict(turn.names), turn.constant
+        inner = _again(inner)
         if increment is not None:
             machine.value(increment, inner)
 
@@ -179,41 +240,48 @@ def _for_each(machine: Machine, node: Node, scope: Scope) -> Any:
     machine.climb(3)
     if any(child.type == "await" for child in node.children):
         machine.refuse("value", "`for await` is not understood", node)
-    right = field(node, "right")
-    through = machine.value(right, scope)
+    right, left = field(node, "right"), field(node, "left")
+    kind = node.child_by_field_name("kind")
+    how = machine.source.of(kind) if kind is not None else ""
+    early = Scope(scope)
+    for name in places.names(left) if how in ("const", "let") else ():
+        early.declare(machine.source.of(name), LATER)
+    through = machine.value(right, early)
     if isinstance(through, Unknown):
         machine.refuse_unknown(through, "it decides how often a loop runs")
+    gone: Any = None
     if machine.source.of(field(node, "operator")) == "in":
+        gone = through
         if isinstance(through, dict):
             through = keys(through)
         elif isinstance(through, list):
             through = [str(i) for i in range(len(through))]
         else:
             machine.refuse("value", f"`{machine.source.brief(right)}` is no object", right)
-    kind = node.child_by_field_name("kind")
-    left = field(node, "left")
-    if isinstance(through, str):
-        through = members.items(machine, through, right)
+    part: Callable[[int], Any] | None = None
+    if isinstance(through, Iterated) and not through.used:
+        through.used = True
+        part, through = through.part, through.of
+    going = members.items(machine, through, right)
     position = 0
-    while True:  # an array may grow while it is gone through
-        going = members.items(machine, through, right)
-        if position >= len(going):
-            return None
+    while position < len(going):  # an array may grow while it is gone through
+        if isinstance(gone, list) and len(gone) < len(going):
+            machine.refuse("value", "an array shrinks while it is gone through", node)
         machine.turn(node)
         turn = Scope(scope)
-        if kind is None:
-            places.assign(machine, left, going[position], scope)
+        item = part(position) if part is not None else going[position]
+        if not how:
+            places.assign(machine, left, item, scope)
         else:
-            is_var = machine.source.of(kind) == "var"
-            places.declare(
-                machine, left, going[position], scope.function() if is_var else turn
-            )  # fmt: skip
+            into = scope.function() if how == "var" else turn
+            places.declare(machine, left, item, into, constant=how == "const")
         position += 1
         end = machine.run(field(node, "body"), turn)
         if end is BREAK:
             return None
         if end is not None and end is not CONTINUE:
             return end
+    return None
 
 
 @statement("while_statement")
@@ -251,6 +319,7 @@ def _switch(machine: Machine, node: Node, scope: Scope) -> Any:
     cases = children(field(node, "body"))
     inner = Scope(scope)
     start = None
+    hoist(machine, [one for case in cases for one in _of_case(case)], inner)
     for index, case in enumerate(cases):
         test = case.child_by_field_name("value")
         if test is None:
@@ -264,14 +333,16 @@ def _switch(machine: Machine, node: Node, scope: Scope) -> Any:
     if start is None:
         defaults = [i for i, case in enumerate(cases) if case.type == "switch_default"]
         start = defaults[0] if defaults else len(cases)
-    nodes = [
-        child
-        for case in cases[start:]
-        for child in case.children_by_field_name("body")
-        if child.is_named and child.type not in SILENT
-    ]
-    end = block(machine, nodes, inner)
-    return None if end is BREAK else end
+    for one in [one for case in cases[start:] for one in _of_case(case)]:
+        end = machine.run(one, inner)
+        if end is not None:
+            return None if end is BREAK else end
+    return None
+
+
+def _of_case(case: Node) -> list[Node]:
+    inside = case.children_by_field_name("body")
+    return [child for child in inside if child.is_named and child.type not in SILENT]
 
 
 @statement("break_statement", "continue_statement")
@@ -284,20 +355,37 @@ def _break(machine: Machine, node: Node, scope: Scope) -> End:
 @statement("return_statement")
 def _return(machine: Machine, node: Node, scope: Scope) -> End:
     inside = children(node)
+    _refuse_break(machine, node, inside[:1])
     return Return(machine.value(inside[0], scope) if inside else UNDEFINED)
+
+
+def _refuse_break(machine: Machine, node: Node, inside: list[Node]) -> None:
+    """Refuse a line that breaks before a value: the statement ends there, even in a comment."""
+    if inside and inside[0].start_point.row != node.start_point.row:
+        machine.refuse("value", f"`{machine.source.brief(node)}` ends at its first line", node)
 
 
 @statement("throw_statement")
 def _throw(machine: Machine, node: Node, scope: Scope) -> None:
+    _refuse_break(machine, node, [inside_of(node)])
     thrown = bare(inside_of(node))
     raise Thrown(message(machine, thrown, scope), node.start_point.row + 1)
 
 
 def message(machine: Machine, thrown: Node, scope: Scope) -> str:
     """What is said by what is thrown: its message, or else its text."""
-    if thrown.type in ("new_expression", "call_expression"):
-        given = thrown.child_by_field_name("arguments")
-        first = children(given)[:1] if given is not None else []
+    made = thrown.type in ("new_expression", "call_expression")
+    given = thrown.child_by_field_name("arguments")
+    inside = children(given) if given is not None else []
+    if thrown.type == "call_expression":  # of what stands elsewhere, such as `Error(...)`
+        callee = bare(field(thrown, "function"))
+        made = callee.type == "identifier" and not isinstance(
+            machine.value(callee, scope), Function
+        )
+    if made and any(acts(one) for one in inside[1:]):
+        machine.refuse("value", f"`{machine.source.brief(thrown)}` is not understood", thrown)
+    if made:
+        first = inside[:1]
         name = machine.source.brief(
             field(thrown, "constructor" if thrown.type == "new_expression" else "function")
         )

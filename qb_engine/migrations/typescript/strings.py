@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from typing import Any
 
 from tree_sitter import Node
@@ -32,6 +33,11 @@ def _index(machine: Machine, given: list[Any], at: int, otherwise: int, node: No
     if math.isnan(number):
         return 0
     return int(max(min(number, 2.0**40), -(2.0**40)))
+
+
+def _halved(text: str, *wanted: str) -> bool:
+    """True where half of a character is looked for, which Python does not find in a whole one."""
+    return not text.isascii() and not all(cooking.is_whole(one) for one in wanted)
 
 
 def _string(machine: Machine, given: list[Any], at: int, node: Node) -> str:
@@ -69,14 +75,14 @@ def _moved(text: str, shorter: str) -> str:
     return made
 
 
-@method(str, "toUpperCase")
-def _upper(machine: Machine, text: str, given: list[Any], node: Node) -> Any:
-    return placed(text.upper(), text)
+_RECENT = frozenset("\u019b\u0264\ua7d3\ua7d5")  # they got another case with Unicode 16
 
 
-@method(str, "toLowerCase")
-def _lower(machine: Machine, text: str, given: list[Any], node: Node) -> Any:
-    return placed(text.lower(), text)
+@method(str, "toUpperCase", "toLowerCase")
+def _cased(machine: Machine, text: str, given: list[Any], node: Node) -> Any:
+    if any(one in _RECENT or unicodedata.category(one) == "Cn" for one in set(text)):
+        return machine.unknown("value", node, "has letters that Unicode got lately")
+    return placed(text.upper() if machine.method == "toUpperCase" else text.lower(), text)
 
 
 @method(str, "concat")
@@ -95,7 +101,7 @@ def _repeat(machine: Machine, text: str, given: list[Any], node: Node) -> Any:
     if count < 0:
         machine.refuse("value", f"`{machine.source.brief(node)}` is no text", node)
     machine.bounded(len(text) * count, LENGTH, node)
-    return placed(text * count, text)
+    return placed(cooking.joined(text * count), text)
 
 
 @method(str, "padStart", "padEnd")
@@ -104,7 +110,10 @@ def _pad(machine: Machine, text: str, given: list[Any], node: Node) -> Any:
         return unknown
     width = _index(machine, given, 0, 0, node)
     machine.bounded(width, LENGTH, node)
-    fill = _string(machine, given, 1, node) if len(given) > 1 else " "
+    blank = len(given) < 2 or isinstance(given[1], Undefined)
+    fill = " " if blank else _string(machine, given, 1, node)
+    if not fill.isascii() and max(fill) > "\uffff":
+        return machine.unknown("value", node, "counts halves of characters")
     missing = width - len(text)
     if missing <= 0 or not fill:
         return text
@@ -156,6 +165,8 @@ def _has(machine: Machine, text: str, given: list[Any], node: Node) -> Any:
     if len(given) != 1:
         return machine.unknown("value", node)
     wanted = _string(machine, given, 0, node)
+    if _halved(text, wanted):
+        return machine.unknown("value", node, "looks for half of a character")
     if machine.method == "includes":
         return wanted in text
     return text.startswith(wanted) if machine.method == "startsWith" else text.endswith(wanted)
@@ -167,7 +178,11 @@ def _split(machine: Machine, text: str, given: list[Any], node: Node) -> Any:
         return unknown
     if len(given) != 1:
         return machine.unknown("value", node)
+    if isinstance(given[0], Undefined):
+        return [text]
     separator = _string(machine, given, 0, node)
+    if _halved(text, separator):
+        return machine.unknown("value", node, "looks for half of a character")
     if not separator:
         if _checked(machine, text, given, node, True) is not None:
             return machine.unknown("value", node)
@@ -192,6 +207,8 @@ def _replace(machine: Machine, text: str, given: list[Any], node: Node) -> Any:
         return unknown or machine.unknown("value", node)
     if not given[0] and not text.isascii():
         return machine.unknown("value", node, "goes between halves of characters")
+    if _halved(text, *given):
+        return machine.unknown("value", node, "looks for half of a character")
     if "$" in given[1]:
         return machine.unknown("value", node, "uses patterns of replace")
     everywhere = machine.method == "replaceAll"

@@ -6,6 +6,7 @@ are lists and objects are dicts.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from qb_engine.migrations.typescript.values import Cause
 if TYPE_CHECKING:
     from tree_sitter import Node
 
+    from qb_engine.migrations.typescript.refusal import Thrown
     from qb_engine.migrations.typescript.scope import Scope
 
 
@@ -80,6 +82,15 @@ class Buffer:
     file: str
 
 
+@dataclass(eq=False, slots=True)
+class Iterated:
+    """What `entries()`, `keys()` or `values()` of an array gives: it is gone through once."""
+
+    of: list[Any]
+    part: Callable[[int], Any]
+    used: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Unknown:
     """A value that the text does not tell. `text` is the expression that made it so."""
@@ -90,17 +101,24 @@ class Unknown:
     reason: str = ""  # a sentence of its own, instead of the cause's
 
 
+class Late(enum.Flag):
+    """What an asynchronous function does after its first await, when others have their turn."""
+
+    NOTHING = 0
+    SENDS = enum.auto()
+    CHANGES = enum.auto()  # something that others may look at
+    LOOKS = enum.auto()  # at something that others may change
+
+
 @dataclass(eq=False, slots=True)
 class Promise:
-    """What an asynchronous function gives: its value, and the queries that wait for an `await`.
-
-    `late` says that it sends more after its first await, when others may have their turn.
-    """
+    """What an asynchronous function gives: its value, and the queries that wait for an `await`."""
 
     value: Any
     queries: tuple[int, ...] = ()
-    late: bool = False
+    late: Late = Late.NOTHING
     line: int = 0  # of the call
+    thrown: Thrown | None = None  # instead of a value
 
 
 @dataclass(eq=False, slots=True)
@@ -140,6 +158,8 @@ class Class:
     getters: dict[str, Function] = field(default_factory=dict)
     statics: dict[str, Any] = field(default_factory=dict)
     static_getters: dict[str, Function] = field(default_factory=dict)
+    setters: dict[str, Function] = field(default_factory=dict)
+    static_setters: dict[str, Function] = field(default_factory=dict)
     fields: list[tuple[str, Node | None]] = field(default_factory=list)
     constructor: Function | None = None
     unclear: str = ""  # what may change it, unseen

@@ -133,7 +133,7 @@ REFUSED = {
         'await Promise.all(["a", "b"].map(async (x) => { ' + QUERY + "(x); " + QUERY + "(x); }))":
             "at the same time",
         "const c = 1; c = 2": "`c`",
-        "const a = [f.x]; if (a == 'x') " + QUERY + "('a')": "it decides what is sent",
+        "const a = [console.x]; if (a == 'x') " + QUERY + "('a')": "it decides what is sent",
         "const a = 1; const a = 2;": "declared twice",
         "{ const a = a + 1; }": "before it is declared",
         'const f = () => a; const b = f(); const a = "x";': "before it is declared",
