@@ -40,6 +40,14 @@ SELECT attname, format_type(atttypid, atttypmod),
 FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped
 """
 
+# Whether policies decide which rows this role sees; a superuser and the owner see all.
+POLICIES = "SELECT pg_catalog.row_security_active(%s::oid)"
+
+HIDDEN = (
+    "; row-level security applies to this role: rows that its policies hide are not counted, and "
+    "not written"
+)
+
 PARTS = "SELECT format('%%I.%%I', %s::text, %s::text)"
 
 # A name as SQL writes it, with an optional schema; anything else would be a syntax error.
@@ -161,7 +169,8 @@ def describe(conn: psycopg.Connection[Any], migration: LoadedMigration) -> Spec:
         options=declared_options(declared),
         key_said=choice.said,
     )
-    return replace(spec, key_said=choice.said + parts.said(conn, spec))
+    hidden = HIDDEN if conn.execute(POLICIES, [oid]).fetchall()[0][0] else ""
+    return replace(spec, key_said=choice.said + parts.said(conn, spec) + hidden)
 
 
 def _key(

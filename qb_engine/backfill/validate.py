@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from qb_engine.backfill import expressions
-from qb_engine.backfill.batches import quarantine
+from qb_engine.backfill.batches import failures, quarantine
 from qb_engine.backfill.limits import limit
 from qb_engine.backfill.records import Row
 from qb_engine.backfill.walk import statements
@@ -212,15 +212,17 @@ def _asked(conn: Connection, code: Backfill) -> list[str]:
         raise  # the connection, a timeout: nothing about the rows
     except psycopg.Error as error:
         return [f"`validate` failed: {' '.join(str(error).split())}"]
-    except Exception as error:  # noqa: BLE001 - the user's code, and a problem whatever it is
-        return [f"`validate` raised {type(error).__name__}: {error}".rstrip(": ")]
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a problem whatever it is
+        return [failures.kept(f"`validate` raised {type(error).__name__}: {error}".rstrip(": "))]
     if said is None or said is True:
         return []
     if said is False:
         return ["`validate` said False"]
+    if not isinstance(said, Iterable):
+        return [failures.kept(f"`validate` returned {said!r:.60}: None, a bool or texts are meant")]
     problems = [said] if isinstance(said, str) else [str(each) for each in said]
     more = len(problems) - SHOWN
-    shown = [f"`validate`: {each}" for each in problems[:SHOWN] if each]
+    shown = [failures.kept(f"`validate`: {each}") for each in problems[:SHOWN] if each]
     return shown + ([f"`validate`: and {more} more"] if more > 0 else [])
 
 

@@ -124,8 +124,10 @@ WRONG = {
     "return rows.assign(v=7)": ("a value for row id = 1 that cannot be written", "data"),
     "return rows.assign(writes='x')": ("a value for row id = 1 that cannot be written", "data"),
     "return rows.assign(writes=1.5)": ("a value for row id = 1 that cannot be written", "data"),
+    "return rows.assign(v='\\ud800')": ("a value for row id = 1 that cannot be written", "data"),
     "return rows.assign(writes=2**40)": ("a value for row id = 1 that cannot be written", "data"),
     "raise KeyError('nobody')": ("transform raised KeyError", "data"),
+    "raise asyncio.CancelledError": ("transform raised CancelledError", "data"),
     "raise ConnectionResetError('gone')": ("transform raised ConnectionResetError", "transient"),
 }
 
@@ -145,14 +147,19 @@ def test_what_cannot_be_written_is_refused_with_its_place(case: Case) -> None:
         assert (failed.value.cause is not None) == line.startswith("raise")
 
 
-def test_a_role_that_may_make_no_temporary_table_is_told_before_anything_starts(case: Case) -> None:
+def test_a_role_that_may_not_write_what_it_gets_is_told_before_anything_starts(case: Case) -> None:
     case.counted(3)
     coded(case, 'table = "t"\n\ndef transform(self, rows):\n    return rows')
     spec = describe(case.conn, load_one(case.project.migrations / ID))
     role, database = f"filler_{os.getpid()}", case.one("SELECT current_database()")
-    case.sql(f"CREATE ROLE {role}; GRANT SELECT, UPDATE ON t TO {role};"
+    case.sql(f"CREATE ROLE {role}; GRANT SELECT ON t TO {role};"
              f'REVOKE TEMPORARY ON DATABASE "{database}" FROM PUBLIC')  # fmt: skip
     try:
+        case.sql(f"SET ROLE {role}")
+        with pytest.raises(RefusedError, match="may not update") as refused:
+            checks.writable(case.conn, spec)
+        case.sql("RESET ROLE")
+        case.sql(refused.value.todo)
         case.sql(f"SET ROLE {role}")
         with pytest.raises(RefusedError, match="may not make a temporary table") as refused:
             checks.writable(case.conn, spec)
@@ -334,6 +341,33 @@ def test_rows_that_a_transform_fails_on_are_found_and_set_aside(case: Case) -> N
     assert [key for key, _ in aside] == ["13", "17"]
     assert "KeyError" in aside[0][1]
     assert "v is text" in aside[1][1]
+
+
+SAYS_ANYTHING = """
+table = "t"
+on_error = "quarantine"
+
+def transform(self, rows):
+    raise ValueError("\\x00 \\ud800 " + "x" * 1_000_000)
+"""
+
+
+def test_the_ledger_keeps_whatever_a_transform_says(case: Case) -> None:
+    """A NUL, half of a surrogate pair, or the whole answer of a service."""
+    case.counted(1)
+    case.driven_here(coded(case, SAYS_ANYTHING))
+    said = case.one("SELECT error FROM qb.quarantine")
+    assert "\\x00 \\ud800 xxx" in said
+    assert len(said) < 5_000
+
+
+def test_what_is_to_be_done_about_the_code_of_a_transform_is_said(case: Case) -> None:
+    case.counted(1)
+    migration = coded(case, 'table = "t"\n\ndef transform(self, rows):\n    return None')
+    case.written_down(migration)
+    assert advance(case.conn, ID, lambda: True)
+    with pytest.raises(segment.Stopped, match="; return a DataFrame with id and the columns"):
+        segment.run_lane(case.conn, ID, 0, case.means(migration))
 
 
 def test_a_worker_runs_a_transform_of_the_project(driven: Case) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from qb_engine.backfill import records
@@ -231,3 +233,18 @@ def test_a_validate_that_returns_a_row_fails_the_backfill(case: Case) -> None:
     ended = case.driven_here(case.filling(validate="SELECT id FROM t WHERE writes <> 2;"))
     assert ended.state == "failed"
     assert "must return none" in ended.error
+
+
+def test_rows_that_policies_hide_from_the_role_are_not_passed_over_in_silence(case: Case) -> None:
+    case.counted(10)
+    migration = case.filling()
+    assert "policies hide" not in describe(case.conn, migration).key_said
+    role = f"filler_{os.getpid()}"
+    case.sql(
+        f"ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY half ON t USING (id <= 5);"
+        f"CREATE ROLE {role}; GRANT SELECT, UPDATE ON t TO {role}; SET ROLE {role}"
+    )
+    try:
+        assert "rows that its policies hide" in describe(case.conn, migration).key_said
+    finally:
+        case.sql(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")

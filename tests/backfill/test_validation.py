@@ -79,6 +79,8 @@ def test_rows_that_are_not_what_their_expression_gives_are_found(case: Case) -> 
     [
         ("return q.rows('SELECT count(*) FROM t WHERE v IS NULL')[0][0] == 0", ""),
         ("assert not q.rows('SELECT 1'), 'there is one'", "raised AssertionError: there is one"),
+        ("raise SystemExit('\\x00')", r"raised SystemExit: \x00"),
+        ("return 3", "`validate` returned 3: None, a bool or texts are meant"),
         ("return ['first', 'second']", "`validate`: first; `validate`: second"),
         ("q.rows('DELETE FROM t')", "read-only transaction"),
     ],

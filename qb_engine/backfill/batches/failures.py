@@ -85,6 +85,8 @@ HOPELESS = (
     "permission denied for database",
 )
 
+LONGEST = 4_000  # characters of an error: the reason and its place, not a whole answer of a service
+
 UNADAPTED = "cannot adapt"  # psycopg's words for a Python value of a type that it does not know
 
 # Of a transform: a row, the code itself, a service that did not answer, or too late for so many.
@@ -159,6 +161,8 @@ def advice(sqlstate: str) -> Advice:
     if not sqlstate:
         return Advice("", "", "mend what is said")
     named = {verdict.value: verdict for verdict in Verdict}  # where no server gave a number
+    if sqlstate == Verdict.STOP.value:
+        return Advice(sqlstate, MEANS[Verdict.STOP], "mend what is said")
     verdict = named.get(sqlstate) or by_state(sqlstate)
     found = next((ADVICE[part] for n in (5, 3, 2) if (part := sqlstate[:n]) in ADVICE), None)
     todo = found[1] if found and found[1] and "%(" not in found[1] else NEXT[verdict]
@@ -171,14 +175,21 @@ def told(error: BaseException) -> str:
     """The error for the ledger: the server's own words. They may quote rows, so they stay there."""
     if isinstance(error, QbError):
         at = f" at {error.where}" if error.where and getattr(error, "fault", "") else ""
-        return f"{error.what}{at}: {error.why}" if error.why else f"{error.what}{at}"
+        return kept(f"{error.what}{at}: {error.why}" if error.why else f"{error.what}{at}")
     if isinstance(error, psycopg.Error):
         diagnostic = error.diag
         text = diagnostic.message_primary or " ".join(str(error).split())
         if diagnostic.message_detail:
             text += f" ({diagnostic.message_detail})"
-        return f"{text} [{error.sqlstate}]" if error.sqlstate else text
-    return f"{type(error).__name__}: {error}"
+        return kept(f"{text} [{error.sqlstate}]" if error.sqlstate else text)
+    return kept(f"{type(error).__name__}: {error}")
+
+
+def kept(text: str) -> str:
+    """A text as the ledger can keep it: the user's Python may raise anything, of any length."""
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def raised(error: BaseException) -> BaseException:

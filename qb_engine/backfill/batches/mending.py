@@ -48,12 +48,15 @@ class Stopped(Exception):
     """
 
     def __init__(self, error: BaseException, row: str = "", said: str = "") -> None:
+        verdict = failures.judge(error)
+        if not said and verdict is Verdict.STOP and isinstance(error, QbError):
+            said = error.todo
         text = failures.told(error)
         text += f", at {row}" if row else ""
-        super().__init__(f"{text}; {said}" if said else text)
+        super().__init__(f"{text}; {failures.kept(said)}" if said else text)
         self.error = error
         self.row = row
-        self.sqlstate = failures.code(error) or failures.judge(error).value
+        self.sqlstate = failures.code(error) or verdict.value
 
 
 class Link:

@@ -76,7 +76,7 @@ def answer(spec: Spec, code: Backfill | None, error: BaseException, key: Sequenc
         raise BadAnswer("its on_error is a method, and this worker has no file")
     try:
         said = code.on_error(failures.raised(error), named(spec, key))
-    except Exception as raised:  # noqa: BLE001 - the user's code may raise anything
+    except (Exception, SystemExit) as raised:  # noqa: BLE001 - the user's code
         raise BadAnswer(f"on_error raised {type(raised).__name__}: {raised}") from None
     if said not in get_args(Answer):
         raise BadAnswer(

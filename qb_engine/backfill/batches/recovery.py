@@ -118,7 +118,7 @@ class Recovery:
             return Action(Verdict.STOP, said="its retry is a method, and this worker has no file")
         try:
             answer = self.code.retry(failures.raised(error), self.tries)
-        except Exception as raised:  # noqa: BLE001 - the user's code may raise anything
+        except (Exception, SystemExit) as raised:  # noqa: BLE001 - the user's code
             return Action(Verdict.STOP, said=f"retry raised {type(raised).__name__}: {raised}")
         if answer is None:
             waited = time.monotonic() - self._since

@@ -15,6 +15,7 @@ from qb_engine.backfill.spec import Spec, checksum
 from qb_engine.backfill.walk import statements
 from qb_engine.database.connect import server_error
 from qb_engine.errors import InputError, RefusedError
+from qb_engine.sql import qualified
 
 if TYPE_CHECKING:
     from qb_engine.migrations import LoadedMigration
@@ -23,6 +24,7 @@ LOCK_MS = 2_000  # EXPLAIN takes the lock of the statement for a moment
 
 TEMP = """
 SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMPORARY'),
+    pg_catalog.has_any_column_privilege(%s::text, 'UPDATE'),
     pg_catalog.quote_ident(pg_catalog.current_database()), pg_catalog.quote_ident(current_user)
 """
 
@@ -65,7 +67,16 @@ def writable(db: Connection, spec: Spec) -> None:
 
 def sendable(db: Connection, spec: Spec) -> None:
     """Refuse a transform whose results have no way into the database."""
-    allowed, database, role = db.execute(TEMP).fetchall()[0]
+    table = qualified(spec.schema, spec.table)
+    allowed, writes, database, role = db.execute(TEMP, [table]).fetchall()[0]
+    if not writes:
+        raise RefusedError(
+            f"this role may not update {table}",
+            where=f"transform of the backfill of {spec.id}",
+            why="what transform returns is written into its rows",
+            todo=f"GRANT UPDATE ON {table} TO {role};",
+            code="missing-privilege",
+        )
     if not allowed:
         raise RefusedError(
             f"this role may not make a temporary table in database {database}",

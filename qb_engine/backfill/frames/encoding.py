@@ -41,7 +41,10 @@ def encoded(column: Column, series: pd.Series[Any]) -> list[Any]:
     found: list[Any] = []
     for place, (value, none) in enumerate(zip(series.tolist(), missing.tolist())):
         try:
-            found.append(None if none else make(value, column))
+            made = None if none else make(value, column)
+            if isinstance(made, str):
+                made.encode()  # which half of a surrogate pair cannot be
+            found.append(made)
         except (TypeError, ValueError, OverflowError, ArithmeticError) as error:
             raise Unfit(place, _why(column, value, error)) from None
     return found
@@ -70,9 +73,17 @@ def _quick(
     if form == "text":
         values = series.tolist()
         given = [value for value, none in zip(values, missing) if not none]
-        if set(map(type, given)) <= {str}:
+        if set(map(type, given)) <= {str} and all(map(_sendable, given)):
             return _masked(values, missing)
     return None
+
+
+def _sendable(text: str) -> bool:
+    """False for a text with half of a surrogate pair, which no encoding has."""
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _masked(values: list[Any], missing: np.ndarray[Any, Any]) -> list[Any]:

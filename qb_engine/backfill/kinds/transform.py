@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -266,7 +267,9 @@ def _called(
     try:
         returned = transform(frame)
         return _awaited(returned) if inspect.isawaitable(returned) else returned
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a SystemExit or a cancelled future is none of ours
+        if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
+            raise  # somebody's Ctrl-C
         away = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
         raise TransformFailed(
             f"transform raised {type(error).__name__}",
