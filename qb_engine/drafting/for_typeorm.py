@@ -159,7 +159,9 @@ def calls(statements: Sequence[Statement], text: str) -> Iterator[Call]:
 
 def _files(place: Place, whole: Whole, classes: Sequence[MigrationText], id: str) -> dict[str, str]:
     files = {
-        f"{piece.part}{place.suffix}": typescript_text.migration(found, place.style)
+        f"{piece.part}{place.suffix}": typescript_text.migration(
+            found, place.style, types=place.types
+        )
         for piece, found in zip(whole.pieces, classes)
     }
     if whole.backfill is not None:

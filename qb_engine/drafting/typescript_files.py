@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NAME = "typeorm"
 _STAMPED = re.compile(r"\d{13}-(.+)")
+_TYPES = re.compile(r"(?m)^import\s+(?:type\s*\{|\{[^}]*\btype\s)[^}]*\bMigrationInterface\b")
 _REQUIRED = re.compile(r"(?m)^\s*(?:module\.exports|exports\.\w+)\s*=|^\"use strict\"")
 
 
@@ -30,13 +31,15 @@ class Place:
     """Where new files go, and how those that stand there are written.
 
     `format` is None in a folder of qb's own. `latest` is the highest stamp of a class, 0 without
-    any; `names` are the classes' names without their stamps.
+    any; `names` are the classes' names without their stamps. `types`: what is no value has to be
+    imported as a type (verbatimModuleSyntax).
     """
 
     folder: Path
     format: Format | None
     suffix: str = ".ts"
     style: Style = "typescript"
+    types: bool = False
     kebab: bool = False
     latest: int = 0
     names: frozenset[str] = frozenset()
@@ -57,6 +60,7 @@ class Place:
             format=format,
             suffix=file.suffix,
             style=_style(file),
+            types=_TYPES.search(file.read_text("utf-8", errors="replace")) is not None,
             kebab=stamped is not None and stamped[1] == stamped[1].lower() and "-" in stamped[1],
             latest=max(each.ms for each in found),
             names=frozenset(each.name for each in found),

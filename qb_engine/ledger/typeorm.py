@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qb_engine._config import TypeOrm
     from qb_engine.database.connect import Connection
 
-GUARD = "UQ_qb_guard"  # the constraint by which qb knows what it added
+GUARD = "UQ_qb_guard"  # what the constraint is called by which qb knows what it added
 
 COLUMNS = """
 SELECT a.attname::text FROM pg_catalog.pg_attribute a
@@ -28,6 +28,13 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint
                 WHERE conrelid = pg_catalog.to_regclass(%s) AND conname = %s)
 """
 
+ONCE = """
+SELECT EXISTS (
+  SELECT FROM pg_catalog.pg_index i
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attname = 'name'
+   WHERE i.indrelid = pg_catalog.to_regclass(%s) AND i.indisunique AND i.indisvalid
+     AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum AND i.indpred IS NULL)
+"""
 
 OIDS = """
 SELECT pg_catalog.to_regclass(%(table)s)::oid::bigint
@@ -65,8 +72,9 @@ def history_of(conn: Connection, settings: TypeOrm) -> History:
 
     Raise RefusedError when there is no such schema.
     """
-    if settings.in_schema:
-        return History(settings.in_schema, settings.table)
+    schema, table = named(settings)
+    if schema:
+        return History(schema, table)
     row = conn.execute("SELECT pg_catalog.current_schema()::text").fetchone()
     if row is None or row[0] is None:
         raise RefusedError(
@@ -76,7 +84,13 @@ def history_of(conn: Connection, settings: TypeOrm) -> History:
             todo='name it in qb.toml: [typeorm] schema = "public"',
             code="typeorm-history",
         )
-    return History(str(row[0]), settings.table)
+    return History(str(row[0]), table)
+
+
+def named(settings: TypeOrm) -> tuple[str, str]:
+    """The schema, if it is said, and the table: `audit.log` is a table in a schema to TypeORM."""
+    schema, _, table = settings.table.rpartition(".")
+    return schema or settings.in_schema or "", table
 
 
 def there(conn: Connection, history: History) -> bool:
@@ -189,10 +203,23 @@ def duplicates(found: Sequence[Row]) -> dict[str, tuple[Row, ...]]:
     return {name: tuple(each) for name, each in by_name.items() if len(each) > 1}
 
 
+def once(conn: Connection, history: History) -> bool:
+    """True when the server refuses a second row of one name: by the guard, or an index like it."""
+    row = conn.execute(ONCE, [history.sql]).fetchone()
+    return bool(row and row[0])
+
+
 def guarded(conn: Connection, history: History) -> bool:
     """True when the table has the guard that `guard` adds."""
-    row = conn.execute(GUARDED, [history.sql, GUARD]).fetchone()
+    row = conn.execute(GUARDED, [history.sql, guard_of(history)]).fetchone()
     return bool(row and row[0])
+
+
+def guard_of(history: History) -> str:
+    """What the guard of a table is called: its index shares the schema with those of others."""
+    if history.table == "migrations":
+        return GUARD
+    return f"{GUARD}_{hashlib.sha1(history.table.encode()).hexdigest()[:8]}"
 
 
 def guard(conn: Connection, history: History) -> bool:
@@ -201,7 +228,7 @@ def guard(conn: Connection, history: History) -> bool:
     A run of TypeORM that began before qb's then fails and takes back what it did, in its modes
     `all` and `each`. Raise RefusedError over rows that are there twice.
     """
-    if guarded(conn, history):
+    if once(conn, history):
         return False
     twice = duplicates(rows(conn, history))
     if twice:
@@ -217,7 +244,9 @@ def guard(conn: Connection, history: History) -> bool:
             code="typeorm-history",
         )
     with conn.transaction():
-        conn.execute(f'ALTER TABLE {history.sql} ADD CONSTRAINT "{GUARD}" UNIQUE (name)'.encode())
+        conn.execute(
+            f'ALTER TABLE {history.sql} ADD CONSTRAINT "{guard_of(history)}" UNIQUE (name)'.encode()
+        )
     return True
 
 
@@ -226,7 +255,7 @@ def unguard(conn: Connection, history: History) -> bool:
     if not guarded(conn, history):
         return False
     with conn.transaction():
-        conn.execute(f'ALTER TABLE {history.sql} DROP CONSTRAINT "{GUARD}"'.encode())
+        conn.execute(f'ALTER TABLE {history.sql} DROP CONSTRAINT "{guard_of(history)}"'.encode())
     return True
 
 

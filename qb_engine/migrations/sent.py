@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +43,14 @@ def statements_of(query: Query, path: Path, text: str = "") -> tuple[Statement, 
             "statement), so TypeORM could not run it either",
             todo="send each statement with a call of its own",
         )
-    lines = (_text(Path(query.file)) if query.file else text).split("\n")
+    lines = _lines(_text(Path(query.file)) if query.file else text)
     return tuple(_in_lines(found, query.line, lines))
+
+
+@lru_cache(maxsize=2)
+def _lines(text: str) -> list[str]:
+    """The lines of a file, for one call in it after the other: there may be thousands."""
+    return text.split("\n")
 
 
 def _refuse_unlike(query: Query, source: Source) -> None:

@@ -228,7 +228,7 @@ def _recording(
         refusals_of,
     )
 
-    for folder in path.resolve().parents:
+    for folder in path.absolute().parents:
         if (folder / FILE).is_file():
             found = recordings_of(folder).get(declared.name)
             if found is not None and not found.stale(path):
@@ -238,7 +238,7 @@ def _recording(
             refused = refusals_of(folder).get(declared.name)
             if refused is not None and refused.raw == digest(path):
                 return None, f"{TRIED}{refused.why}"
-        if folder == project.root.resolve():
+        if folder.resolve() == project.root.resolve():
             break
     return None, ""
 

@@ -184,7 +184,7 @@ def _rehearsed(
     return replace(
         found,
         stages=tuple(stages),
-        left=without_history(place.migrations, _differences(before, after)),
+        left=without_history(place, _differences(before, after)),
         again=again,
         losses=tuple(losses(rows, kept)),
     )

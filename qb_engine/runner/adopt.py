@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from qb_engine.errors import QbError, RefusedError
 from qb_engine.execution import StepFailed, blocks
 from qb_engine.ledger.adopt import Adoption, What, adopt, own_runs
 from qb_engine.ledger.foreign import TOOLS
-from qb_engine.migrations import Broken, LoadedMigration
+from qb_engine.migrations import Broken
 from qb_engine.runner import beside
 from qb_engine.runner.crew import at_work
 from qb_engine.runner.validate import IGNORED, replay
@@ -95,6 +95,7 @@ def prove(
             left.close()
             right.close()
     kept = tuple(d for d in differences if d.change != "unexpected" or not _tools(d.id, tables))
+    kept = beside.without_history(place, kept)
     return Proof(len(found), kept, there.missing, "", now.fingerprint)
 
 
@@ -123,22 +124,27 @@ def record(
                 code="cannot-adopt",
             )
         ledger.ensure(crew.control, place.target)
-        if what == "adopted":
-            _tell_typeorm(crew, rows)
-        adopt(crew.control, place.target, rows, what, reason=reason, detail=detail)
+        also = _telling_typeorm(crew, rows if what == "adopted" else ())
+        adopt(crew.control, place.target, rows, what, reason=reason, detail=detail, also=also)
     return len(rows)
 
 
-def _tell_typeorm(crew: Crew, rows: Sequence[Adoption]) -> None:
-    """Have TypeORM's own history say that these are applied, too; what it says already stays."""
+def _telling_typeorm(crew: Crew, rows: Sequence[Adoption]) -> Callable[[], None]:
+    """What has TypeORM's own history say that these are applied, too; what it says already stays.
+
+    Its table is made before, where it is not there: it belongs to the baseline.
+    """
     migrations = crew.place.migrations
     entries = {entry.id: entry for entry in migrations.entries}
-    found = [m for row in rows if isinstance(m := migrations.loaded(entries[row.migration]),
-                                             LoadedMigration)]  # fmt: skip
-    parts = [part for migration in found for part in migration.parts]
-    history = crew.history(parts)
-    if history is not None:
-        beside.rewrite(crew.control, history, parts, applied=True)
+    found = [migrations.names_in_history(entries[row.migration]) for row in rows]
+    names = [name for files in found for name in files.values()]
+    history = crew.history(names)
+
+    def tell() -> None:
+        if history is not None:
+            beside.rewrite(crew.control, history, names, applied=True)
+
+    return tell
 
 
 def refuse_problems(entries: Sequence[Entry]) -> None:

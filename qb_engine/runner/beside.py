@@ -17,9 +17,9 @@ from qb_engine.ledger.reading import patiently
 from qb_engine.ledger.typeorm import History, Row
 from qb_engine.migrations import Broken
 from qb_engine.migrations.listing import is_script
+from qb_engine.sql import ident
 
 if TYPE_CHECKING:
-    from qb_engine._config import TypeOrm
     from qb_engine.database.connect import Connection
     from qb_engine.execution import Block, Step
     from qb_engine.execution.place import Place
@@ -36,12 +36,20 @@ AS_FOUND = "SELECT pg_catalog.current_setting('session_authorization'), current_
 
 
 class Meanwhile(RefusedError):
-    """TypeORM has applied the migration that was about to run."""
+    """TypeORM has applied the migration that was about to run, or to go on when it was `begun`."""
 
     default_code = "typeorm-history"
 
-    def __init__(self, migration: str) -> None:
-        self.migration = migration
+    def __init__(self, migration: str, *, begun: bool = False) -> None:
+        self.migration, self.begun = migration, begun
+        if begun:
+            super().__init__(
+                f"TypeORM has applied {migration}, of which qb had run a part",
+                why="its row stands in TypeORM's history: what is left would run a second time",
+                todo="see that it is whole; then take it as it is: "
+                f"qb repair {migration} --accept --as applied --reason TEXT",
+            )
+            return
         super().__init__(
             f"TypeORM has applied {migration} meanwhile",
             why="its row stands in TypeORM's history: nothing of it was run by qb",
@@ -95,14 +103,11 @@ def compare(
         return None
     if known is None:
         known = ledger.standing(conn) if ledger.exists(conn) else {}
-    names = {
-        entry.id: {
-            file: name
-            for file, name in migrations.names_in_history(entry).items()
-            if migrations.first_named(name) in (entry, None)  # a copy stands for nothing
-        }
-        for entry in entries
-    }
+    names: dict[str, dict[str, str]] = {}
+    for entry in entries:
+        for file, name in migrations.names_in_history(entry).items():
+            if migrations.first_named(name) in (entry, None):  # a copy stands for nothing
+                names.setdefault(entry.id, {})[file] = name
     return compared(history, found, names, known, shared=bool(known) and shared(conn, names))
 
 
@@ -195,6 +200,16 @@ def settle(crew: Crew) -> tuple[str, ...]:
     return found.since
 
 
+def take_rest(crew: Crew, migration: LoadedMigration) -> None:
+    """Take over what comes after a backfill that is complete, and was applied by TypeORM."""
+    place, control = crew.place, crew.control
+    history = typeorm.history_of(control, place.migrations.project.config.typeorm)
+    detail = {"from": "typeorm", "table": str(history)}
+    last = take_over(control, [Adoption.of(migration, who=TOOK)], detail)
+    crew.moved()
+    crew.keep_schema(last)
+
+
 def adopt_since(place: Place, conn: Connection, found: Beside) -> int:
     """Record as applied what TypeORM has applied since; the last run. With the lock held."""
     entries = {entry.id: entry for entry in place.migrations.entries}
@@ -220,14 +235,19 @@ def _taken(place: Place, entry: Entry, found: Beside) -> Adoption:
         return Adoption(
             entry.id, entry.name, f"unread:{look.raw}", look.raw, "", who=TOOK, note=note
         )
-    if any(part.up and not part.history_name for part in migration.before_backfill()):
-        raise _half(found, entry.id)
+    refuse_half(found, migration)
     taken = Adoption.of(migration, who=TOOK)
     later = migration.after_backfill()
     ran = {row.name for row in found.rows}
     if migration.backfill is not None and not (later and set(names_of(later)) <= ran):
         taken = replace(taken, status="expanded")
     return taken
+
+
+def refuse_half(found: Beside, migration: LoadedMigration) -> None:
+    """Raise RefusedError for a folder with parts that TypeORM cannot have run."""
+    if any(part.up and not part.history_name for part in migration.before_backfill()):
+        raise _half(found, migration.id)
 
 
 def _half(found: Beside, id: str) -> RefusedError:
@@ -307,23 +327,22 @@ def shut_out(
     names: Sequence[str],
     migration: LoadedMigration,
     *,
-    first: bool,
+    begun: bool,
 ) -> None:
     """Keep TypeORM's runner out to the end of this transaction, and see that it was not faster.
 
     Where a migration chooses how its transaction sees others nothing may be read in front of that:
-    the `other` connection reads before. Raise Meanwhile when one of `names` stands in TypeORM's
-    history by now.
+    the `other` connection reads before. `begun` says that a part of it ran already. Raise Meanwhile
+    when one of `names` stands in TypeORM's history by now.
     """
     if any(map(_chooses, block.steps)):
-        if first:
-            refuse_applied(other, history, names, migration)
-            conn.execute(typeorm.locking(history).encode())
+        refuse_applied(other, history, names, migration, begun=begun)
+        if not begun:
+            _lock(conn, history)
         return
-    with _as_connected(conn, moved=not first):
-        conn.execute(typeorm.locking(history).encode())
-        if first:
-            refuse_applied(conn, history, names, migration)
+    with _as_connected(conn, moved=begun):
+        _lock(conn, history)
+        refuse_applied(conn, history, names, migration, begun=begun)
 
 
 def _chooses(step: Step) -> bool:
@@ -331,12 +350,32 @@ def _chooses(step: Step) -> bool:
     return step.statement.kind == "variable_set" and step.statement.refuses_savepoint
 
 
+def _lock(conn: Connection, history: History) -> None:
+    """Lock the table to the end of the transaction. Raise RefusedError when that is not allowed."""
+    try:
+        conn.execute(typeorm.locking(history).encode())
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise RefusedError(
+            f"TypeORM's history {history} cannot be locked",
+            where=f"database {conn.info.dbname}",
+            why=f"{error.diag.message_primary}; qb keeps TypeORM out of it while a migration runs",
+            todo=f"GRANT SELECT, INSERT, UPDATE, DELETE ON {history.sql} TO "
+            f"{ident(conn.info.user)}, and USAGE ON the SEQUENCE of its id",
+            code="missing-privilege",
+        ) from None
+
+
 def refuse_applied(
-    conn: Connection, history: History, names: Sequence[str], migration: LoadedMigration
+    conn: Connection,
+    history: History,
+    names: Sequence[str],
+    migration: LoadedMigration,
+    *,
+    begun: bool,
 ) -> None:
     """Raise Meanwhile when one of `names` stands in TypeORM's history."""
     if names and conn.execute(typeorm.applied(history, names).encode()).fetchall():
-        raise Meanwhile(migration.id)
+        raise Meanwhile(migration.id, begun=begun)
 
 
 @contextmanager
@@ -362,26 +401,27 @@ def names_of(parts: Iterable[Part]) -> tuple[str, ...]:
     return tuple(part.history_name for part in parts if part.history_name)
 
 
-def rewrite(conn: Connection, history: History, parts: Iterable[Part], *, applied: bool) -> None:
-    """Make TypeORM's history say that parts are applied, or that they are not, whatever ran."""
+def rewrite(conn: Connection, history: History, names: Iterable[str], *, applied: bool) -> None:
+    """Make TypeORM's history say that these are applied, or that they are not, whatever ran."""
     write = typeorm.appending if applied else typeorm.removing
-    for name in names_of(parts):
+    for name in names:
         conn.execute(write(history, name).encode())
 
 
-def without_history(
-    migrations: Migrations, differences: Iterable[Difference]
-) -> tuple[Difference, ...]:
+def without_history(place: Place, differences: Iterable[Difference]) -> tuple[Difference, ...]:
     """Differences but for those of TypeORM's own table, which no migration makes."""
     found = tuple(differences)
-    if not found or not scripts_of(migrations):
+    if not found or not scripts_of(place.migrations):
         return found
-    settings = migrations.project.config.typeorm
-    return tuple(each for each in found if not _of_history(each.id, settings))
+    with place.connected("qb validate") as conn:
+        history = typeorm.history_of(conn, place.migrations.project.config.typeorm)
+    return tuple(each for each in found if not _of_history(each.id, history))
 
 
-def _of_history(id: ObjectId, settings: TypeOrm) -> bool:
-    if settings.in_schema and id.schema != settings.in_schema:
+def _of_history(id: ObjectId, history: History) -> bool:
+    """True for the table, what belongs to it, and the sequence of its ids."""
+    if id.schema != history.schema or id.kind in ("function", "aggregate", "type", "domain"):
         return False
-    owned = id.kind == "sequence" and id.name.startswith(f"{settings.table}_")
-    return id.name == settings.table or owned
+    return id.name == history.table or (
+        id.kind == "sequence" and id.name == f"{history.table}_id_seq"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from qb_engine.execution.executor import Retry
     from qb_engine.execution.place import Place
     from qb_engine.execution.sample import Sample
-    from qb_engine.migrations import LoadedMigration, Part
+    from qb_engine.migrations import LoadedMigration
     from qb_engine.runner.events import Kind
     from qb_engine.schema import Snapshot
 
@@ -141,12 +141,12 @@ class Crew:
             ledger.ensure(self.control, self.place.target, known)
             self._ledger = True
 
-    def history(self, parts: Iterable[Part]) -> History | None:
-        """TypeORM's table, made if it is not there, for parts that are recorded in it; else None.
+    def history(self, names: Sequence[str]) -> History | None:
+        """TypeORM's table, made if it is not there, for names that stand in it; None without any.
 
         A new one begins with what the ledger has as applied.
         """
-        if not any(part.history_name for part in parts):
+        if not names:
             return None
         if self._history is None:
             found = history_of(self.control, self.place.project.config.typeorm)

@@ -84,7 +84,7 @@ class Recording:
         self.samples: tuple[Sample, ...] = ()
         self._arranged: Sequence[Block] = ()
         self._keeping: Keeping | None = None  # TypeORM's own history
-        self._names: tuple[str, ...] = ()  # in it, of what runs
+        self._names: tuple[str, ...] = ()  # in it, of what is to run
         self._since = 0.0  # on the executor's clock
         self.seconds = 0.0  # of the whole run, once it has ended
 
@@ -130,25 +130,27 @@ class Recording:
 
     def _keep_history(self, arranged: Sequence[Block], parts: Sequence[Part]) -> None:
         """Have TypeORM's own history kept true, where it knows the migration."""
-        history = self._crew.history(parts)
+        history = self._crew.history(beside.names_of(parts))
         if history is not None:
             down = self._status == "rolled back"
             self._keeping = beside.keeping(history, arranged, parts, down=down)
-            self._names = () if down else beside.names_of(parts)
+            left = {step.part for block in arranged for step in block.steps}
+            coming = [part for part in parts if self._begins or part.file in left]
+            self._names = () if down else beside.names_of(coming)
             self._crew.overlook(history)
 
     def _shut_out(self, block: Block) -> None:
         """Keep TypeORM's own runner out for the length of a transaction."""
         if self._keeping is not None:
-            first = self._begins and block is self._arranged[0]
+            first = block is self._arranged[0]
             beside.shut_out(
                 self._crew.acting,
                 self._control,
                 self._keeping.history,
                 block,
-                self._names,
+                self._names if first else (),
                 self._migration,
-                first=first,
+                begun=not (self._begins and first),
             )
 
     def _told(self, block: Block | None) -> tuple[str, ...]:
@@ -187,7 +189,8 @@ class Recording:
                 self._record_end("failed", str(error))
             if lost(error):
                 raise server_gone(error, f"running {self._migration.id}") from error
-            raise server_error(f"recording {self._migration.id}", error) from error
+            where = self._crew.place.target.display
+            raise server_error(f"recording {self._migration.id}", error, where=where) from error
 
     def _unit(self, block: Block, parts: Sequence[PartRow]) -> Unit:
         """A transactional block, with the rules and the record that belong to its transaction."""
@@ -244,9 +247,11 @@ class Recording:
                 step.number, step.statement.sql, str(step.statement.source), step.part, None
             )
             if block is self._arranged[0]:
-                if self._keeping is not None and self._begins:
-                    history, names = self._keeping.history, self._names
-                    beside.refuse_applied(self._control, history, names, self._migration)
+                if self._keeping is not None:
+                    history, names, begun = self._keeping.history, self._names, not self._begins
+                    beside.refuse_applied(
+                        self._control, history, names, self._migration, begun=begun
+                    )
                 self._remember(self._crew.acting)
             there = evidence.before(self._crew.acting, step.statement)
             ledger.record_steps(self._control, self.number, [blank], "running", there)

@@ -199,7 +199,7 @@ def accept(place: Place, case: Case, reason: str, *, outcome: Outcome = "") -> R
         status = _accepted(case, back=back)
         rows = [PartRow(p.file, p.kind, "undone" if back else "applied", "mixed")
                 for p in (case.migration.parts if case.migration else ())]  # fmt: skip
-        history = crew.history(case.migration.parts) if case.migration else None
+        history = crew.history(beside.names_of(case.migration.parts)) if case.migration else None
         sums = None
         if case.migration is not None and not case.undoing:
             sums = {
@@ -217,7 +217,7 @@ def accept(place: Place, case: Case, reason: str, *, outcome: Outcome = "") -> R
                 forget_backfill(crew.control, case.migration)
             if case.migration is not None and history is not None:
                 parts = case.migration.parts if back or status != "expanded" else case.parts
-                beside.rewrite(crew.control, history, parts, applied=not back)
+                beside.rewrite(crew.control, history, beside.names_of(parts), applied=not back)
             told: dict[str, Any] = {
                 "as": status,
                 "not_run": [s.sql for s in case.steps if not s.stands],

@@ -93,8 +93,11 @@ def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
                 break
             try:
                 ran = _one(crew, migration, state, request)
-            except beside.Meanwhile:
-                beside.settle(crew)
+            except beside.Meanwhile as error:
+                if error.begun:
+                    raise
+                if migration.id not in beside.settle(crew):
+                    beside.take_rest(crew, migration)
                 ran = Ran(migration.id, "applied", 0.0, note="TypeORM has applied it meanwhile")
             done.append(ran)
             if ran.status in ("expanded", "not met"):
@@ -244,7 +247,7 @@ def _apply(
     """Run the parts of one migration; record its run whatever happens."""
     rules = rules_of(migration, crew.place.project.root, parts)  # a broken one raises
     crew.ensure_ledger()
-    crew.history(parts)
+    crew.history(beside.names_of(parts))
     status = becomes(migration, parts)
     if status == "contracted":
         _insist_on_backfill(crew.control, migration)

@@ -13,6 +13,7 @@ from qb_engine.constraints.rules import rules_of
 from qb_engine.errors import QbError, RefusedError
 from qb_engine.execution import Block, StepFailed, blocks
 from qb_engine.execution.executor import Unit
+from qb_engine.runner import beside
 from qb_engine.runner.ran import Ran
 from qb_engine.runner.recording import Recording, forget_backfill, wants_to_be_alone
 
@@ -53,7 +54,7 @@ def run_together(
     root = crew.place.project.root
     held = [rules_of(m, root, m.before_backfill()) for m in migrations]  # a broken one raises
     crew.ensure_ledger()
-    crew.history(part for migration in migrations for part in migration.parts)
+    crew.history(beside.names_of(part for each in migrations for part in each.parts))
     started = crew.fingerprint()
     numbers = [ledger.begin(crew.control, m, "up", started) for m in migrations]
     recordings: list[Recording] = []

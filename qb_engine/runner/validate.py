@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,11 +62,7 @@ def validate(place: Place) -> Validation:
                 code="not-applied",
             )
         base = ledger.baseline(conn).sql
-        taken = taken_over(conn)
-        ran = [
-            (m, applied_blocks(conn, m, run, taken=run.run in taken))
-            for m, run in standing_runs(place, conn)
-        ]
+        ran = [(migration, arranged) for migration, _, arranged in applied(place, conn)]
         adopted = adopted_ids(conn)
         now = snapshot(conn)
     server = scratch(place.project, place.scratch_url, place.opened)
@@ -86,7 +82,7 @@ def validate(place: Place) -> Validation:
         finally:
             left.close()
             right.close()
-    differences = beside.without_history(place.migrations, differences)
+    differences = beside.without_history(place, differences)
     order = tuple(each for each in differences if each.of_order)
     rest = tuple(each for each in differences if not each.of_order)
     return Validation(names, rest, (*replayed.missing, *found.missing), order=order)
@@ -131,15 +127,30 @@ def adopted_ids(conn: Connection) -> tuple[str, ...]:
     return tuple(names[run] for run in runs)
 
 
-def applied_blocks(
-    conn: Connection, migration: LoadedMigration, run: Run, *, taken: bool = False
-) -> tuple[Block, ...]:
-    """The blocks of one run that are committed on the target; all of them when it is whole.
+def applied(
+    place: Place, conn: Connection
+) -> Iterator[tuple[LoadedMigration, Run, tuple[Block, ...]]]:
+    """The same runs, each with its blocks that are committed on the target.
 
-    Of one that another tool ran, and that was `taken` over, no step is recorded.
+    Of what another tool ran, and what was taken over, no step is recorded: it is all up to the
+    backfill, or all that was not there before.
     """
-    if taken:
-        return blocks(migration.parts if run.status == "applied" else migration.before_backfill())
+    taken, expanded = taken_over(conn), set[str]()
+    for migration, run in standing_runs(place, conn):
+        if run.run not in taken:
+            arranged = _blocks(conn, migration, run)
+        elif run.status == "expanded":
+            arranged = blocks(migration.before_backfill())
+        else:
+            after = migration.id in expanded
+            arranged = blocks(migration.after_backfill() if after else migration.parts)
+        if run.status == "expanded":
+            expanded.add(migration.id)
+        yield migration, run, arranged
+
+
+def _blocks(conn: Connection, migration: LoadedMigration, run: Run) -> tuple[Block, ...]:
+    """The blocks of one run that are committed on the target; all of them when it is whole."""
     steps = ledger.steps(conn, run.run)
     files = {step.part for step in steps}
     done = {step.number for step in steps if step.status == "done"}

@@ -21,7 +21,7 @@ from qb_engine.errors import QbError
 from qb_engine.execution import blocks, steps_where
 from qb_engine.operations.generic import HARMLESS
 from qb_engine.runner import beside
-from qb_engine.runner.validate import IGNORED, applied_blocks, replay, standing_runs
+from qb_engine.runner.validate import IGNORED, applied, replay
 from qb_engine.schema import diff, snapshot
 from qb_engine.shadow import Scratch, Shadow, like, scratch
 from qb_engine.shadow.shadow import loaded
@@ -126,14 +126,10 @@ def _before(place: Place, case: Case) -> Iterator[Shadow]:
     """A scratch database with the schema from before the run that stopped."""
     with place.connected("qb repair") as conn:
         base = ledger.baseline(conn).sql
-        ran = [
-            (migration, applied_blocks(conn, migration, run))
-            for migration, run in standing_runs(place, conn)
-            if run.run != case.run.run
-        ]
+        ran = [arranged for _, run, arranged in applied(place, conn) if run.run != case.run.run]
     server = scratch(place.project, place.scratch_url, place.opened)
     with loaded(server, base) as shadow:
-        for _, arranged in ran:
+        for arranged in ran:
             replay(place, shadow, steps_where(arranged, _local))
         yield shadow
 
@@ -194,7 +190,7 @@ def compared(
             found = snapshot(conn)
         finally:
             conn.close()
-    return beside.without_history(place.migrations, diff(expected, found, ignore=IGNORED))
+    return beside.without_history(place, diff(expected, found, ignore=IGNORED))
 
 
 def _told(ids: Sequence[ObjectId], differences: Sequence[Difference]) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qb_engine.execution.place import Place
     from qb_engine.ledger import Standing
     from qb_engine.ledger.adopt import Adoption
-    from qb_engine.ledger.typeorm import History, Row
+    from qb_engine.ledger.typeorm import History
     from qb_engine.migrations import Entry, Migrations
     from qb_engine.runner.adopt import Proof
     from qb_engine.runner.beside import Beside
@@ -97,7 +97,7 @@ def _of_rows(besides: Beside) -> list[Remark]:
         found.append(Remark("twice", name, f"rows {ids}: it was applied {len(rows)} times"))
     for row in besides.rows:
         last = row.name[-13:]
-        if last.isdigit() and int(last) != row.stamp:
+        if last.isascii() and last.isdigit() and int(last) != row.stamp:
             found.append(
                 Remark(
                     "stamp",
@@ -139,15 +139,21 @@ def _ms(entry: Entry, migrations: Migrations) -> int:
 
 
 def rows_of(place: Place, found: Found) -> tuple[Adoption, ...]:
-    """What the ledger is to say of each, with the checksum of what was read of it."""
-    return tuple(_row(place, entry, found.besides.rows) for entry in found.new)
+    """What the ledger is to say of each, with the checksum of what was read of it.
+
+    Raise RefusedError for a folder with parts that TypeORM cannot have run.
+    """
+    return tuple(_row(place, entry, found.besides) for entry in found.new)
 
 
-def _row(place: Place, entry: Entry, rows: Sequence[Row]) -> Adoption:
-    there = {row.name for row in rows}
+def _row(place: Place, entry: Entry, besides: Beside) -> Adoption:
+    there = {row.name for row in besides.rows}
     row = adoption(place, entry, who=BY)
     migration = place.migrations.loaded(entry)
-    if isinstance(migration, Broken) or migration.backfill is None:
+    if isinstance(migration, Broken):
+        return row
+    beside.refuse_half(besides, migration)
+    if migration.backfill is None:
         return row
     posts = [part.history_name for part in migration.parts if part.kind == "post"]
     whole = bool(posts) and all(name in there for name in posts)

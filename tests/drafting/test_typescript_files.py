@@ -142,6 +142,19 @@ def test_javascript_stays_javascript(
     assert "QueryRunner)" not in path.read_text()
 
 
+def test_types_are_imported_as_the_others_import_them(
+    qb: Qb, write: Write, sql: str, project: Project
+) -> None:
+    """With verbatimModuleSyntax the compiler refuses an interface that is imported as a value."""
+    text = CLASS.format(name="A1710460800000")
+    for head in ("import type { MigrationInterface,", "import { type MigrationInterface, type"):
+        write("1710460800000-A.ts", text.replace("import { MigrationInterface,", head))
+        name = "first" if head.startswith("import type") else "second"
+        (made,) = qb("generate", name, "--sql", sql).generated.paths
+        assert made.read_text().startswith("import type { MigrationInterface, QueryRunner } from")
+        made.unlink()
+
+
 def test_more_parts_make_a_folder_among_them(
     qb: Qb, session: Any, write: Write, project: Project
 ) -> None:

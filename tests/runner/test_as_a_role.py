@@ -154,6 +154,25 @@ def test_tables_that_the_role_may_not_read_do_not_keep_it_from_its_first_run(
     assert qb("validate").ok
 
 
+def test_a_history_of_typeorm_that_the_role_may_not_lock_is_named(
+    role: str, run: Callable[..., Any], connection: Connection, write: Any
+) -> None:
+    """TypeORM itself needs no more than SELECT and INSERT."""
+    from qb_engine.ledger.typeorm import History, ddl
+
+    connection.execute(ddl(History("public", "migrations")).encode())
+    connection.execute(f"GRANT SELECT, INSERT ON migrations TO {role}".encode())
+    write(
+        "1710460800000-A.ts",
+        "export class A1710460800000 {\n"
+        "  async up(q) { await q.query(`CREATE TABLE a ()`) }\n"
+        "  async down(q) { await q.query(`DROP TABLE a`) }\n}\n",
+    )
+    with pytest.raises(QbError, match=r"history public\.migrations cannot be locked") as no:
+        run()
+    assert f"UPDATE, DELETE ON public.migrations TO {role}" in no.value.todo
+
+
 def test_a_table_that_somebody_has_locked_is_no_matter_of_rights(
     connection: Connection, database: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:

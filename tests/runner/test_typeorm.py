@@ -11,7 +11,7 @@ import pytest
 from qb_engine.commands import Session, invoke
 from qb_engine.errors import QbError, RefusedError
 from qb_engine.ledger import Standing
-from qb_engine.ledger.typeorm import GUARD, History, Row, guard, guarded, rows, unguard
+from qb_engine.ledger.typeorm import GUARD, History, Row, guard, guarded, primary_key, rows, unguard
 from qb_engine.runner.beside import compared
 from qb_engine.runner.findings import findings
 
@@ -53,6 +53,13 @@ NAMES = ["AddUsers1710460800000", "AddEmail1710460900000", "AddIndex171046100000
 TABLE = (
     'CREATE TABLE "migrations" ("id" SERIAL NOT NULL, "timestamp" bigint NOT NULL, "name" '
     'character varying NOT NULL, CONSTRAINT "PK_8c82d7f526340ab734260ea46be" PRIMARY KEY ("id"))'
+)
+
+COMPLETED = (
+    "INSERT INTO qb.backfill (id, checksum, schema_name, table_name, key_columns, key_types,"
+    " set_columns, set_types, set_sql, batch_size, batch_limit, parallel, state) VALUES"
+    " ('20240315_emails', '', 'public', 'users', '{id}', '{integer}', '{email}', '{text}',"
+    " '{x}', 1, 1, 1, 'completed')"
 )
 
 
@@ -154,6 +161,21 @@ def test_a_table_and_schema_of_their_own(qb, shop, project, told, connection) ->
     assert told("migrations") is None
 
 
+def test_a_table_may_be_named_with_its_schema(qb, shop, project, told, connection) -> None:
+    """As migrationsTableName: "audit.log" means it to TypeORM."""
+    connection.execute("CREATE SCHEMA audit")
+    text = f'{project.file.read_text()}\n[typeorm]\ntable = "audit.log"\n'
+    project.file.write_text(text)
+    session = Session(root=project.root)
+    assert invoke(session, ["run"]).ok
+    assert told("audit.log") == NAMES
+    made = connection.execute(
+        "SELECT conname FROM pg_constraint WHERE conrelid = 'audit.log'::regclass AND contype = 'p'"
+    ).fetchone()
+    assert made == (primary_key("log"),)
+    assert invoke(session, ["validate"]).ok
+
+
 def test_a_folder_s_parts_have_a_row_each(qb, write, told, connection) -> None:
     connection.execute("CREATE TABLE users (id integer PRIMARY KEY)")
     write("20240315_emails/pre.sql", "CREATE TABLE log ()")
@@ -174,12 +196,7 @@ def test_a_folder_s_parts_have_a_row_each(qb, write, told, connection) -> None:
     )
     assert qb("run").ran[0].status == "expanded"
     assert told() == ["Emails1710460850000"]
-    connection.execute(
-        "INSERT INTO qb.backfill (id, checksum, schema_name, table_name, key_columns, key_types,"
-        " set_columns, set_types, set_sql, batch_size, batch_limit, parallel, state) VALUES"
-        " ('20240315_emails', '', 'public', 'users', '{id}', '{integer}', '{email}', '{text}',"
-        " '{x}', 1, 1, 1, 'completed')"
-    )
+    connection.execute(COMPLETED)
     assert [r.status for r in qb("run").ran] == ["contracted"]
     assert told() == ["Emails1710460850000", "EmailsNotNull1710460850001"]
     write("20240315_emails/pre.sql", "-- qb:up\nCREATE TABLE log ();\n-- qb:down\nDROP TABLE log")
@@ -405,11 +422,75 @@ def test_a_folder_of_which_typeorm_ran_its_class_only(
     qb("run", "First")
     as_typeorm("Emails1710460850000", "ALTER TABLE users ADD e int")
     write("20240315_emails/pre.sql", "CREATE TABLE log ()")
-    with pytest.raises(RefusedError, match="has applied a part of 20240315_emails"):
-        qb("run")
+    for command in (["run"], ["typeorm", "adopt", "--yes"]):
+        with pytest.raises(RefusedError, match="has applied a part of 20240315_emails"):
+            qb(*command)
     (project.migrations / "20240315_emails" / "pre.sql").unlink()
     assert [r.status for r in qb("run").ran] == ["expanded"]
     assert [s.state for s in qb("status").migrations] == ["applied", "expanded"]
+
+
+def test_what_typeorm_applied_is_not_gone_on_with(qb, write, as_typeorm, told, connection) -> None:
+    """What is left of a migration that stopped half way would run a second time."""
+    write("a.ts", USERS)
+    write("b.ts", ts("Twice1710460900000", "CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON users (id)"
+                     "\nUPDATE users SET id = id * 2 / (SELECT n FROM other)", "",
+                     "transaction = false;"))  # fmt: skip
+    with pytest.raises(QbError):
+        qb("run")
+    connection.execute("INSERT INTO users VALUES (1); CREATE TABLE other AS SELECT 1 AS n")
+    as_typeorm("Twice1710460900000", "UPDATE users SET id = id * 2")
+    for command in (["run"], ["repair", "Twice1710460900000", "--continue", "--yes"]):
+        with pytest.raises(RefusedError, match="TypeORM has applied Twice1710460900000, of which"):
+            qb(*command)
+    assert connection.execute("SELECT id FROM users").fetchall() == [(2,)]
+    accept = ("--accept", "--as", "applied", "--reason", "TypeORM has applied it", "--yes")
+    qb("repair", "Twice1710460900000", *accept)
+    assert states(qb) == ["applied", "applied"]
+    assert told() == [NAMES[0], "Twice1710460900000"]
+
+
+def test_what_typeorm_applied_after_a_backfill_is_taken_over(
+    qb, write, as_typeorm, told, connection
+) -> None:
+    """Its glob finds post.ts, too: the ledger must not have it as expanded for ever."""
+    connection.execute("CREATE TABLE users (id integer PRIMARY KEY)")
+    emails, after = "Emails1710460850000", "EmailsNotNull1710460850001"
+    constrain = "ALTER TABLE users ALTER e SET NOT NULL"
+    write("20240315_emails/migration.ts", ts(emails, "ALTER TABLE users ADD e int",
+                                             "ALTER TABLE users DROP e"))  # fmt: skip
+    write("20240315_emails/post.ts", ts(after, constrain, constrain.replace("SET", "DROP")))
+    write(
+        "20240315_emails/backfill.ts",
+        'export const table = "users";\nexport const set = { e: "1" };\n',
+    )
+    assert qb("run").ran[0].status == "expanded"
+    connection.execute(COMPLETED)
+    as_typeorm(after, constrain)
+    assert [r.note for r in qb("run").ran] == ["TypeORM has applied it meanwhile"]
+    assert states(qb) == ["contracted"]
+    assert not qb("run").ran
+    assert qb("validate").ok
+    assert qb("rollback").ok
+    assert told() == []
+    as_typeorm(emails, "ALTER TABLE users ADD e int")
+    as_typeorm(after, constrain)
+    assert not qb("run").ran
+    assert states(qb) == ["contracted"]
+    assert qb("validate").ok
+
+
+def test_what_is_left_is_proven_over_what_typeorm_applied(qb, write, as_typeorm) -> None:
+    write("a.ts", USERS)
+    qb("run")
+    as_typeorm(NAMES[1], "ALTER TABLE users ADD email text")
+    write("b.ts", EMAIL)
+    write("c.ts", INDEX.replace("ANALYZE users", "ANALYZE nothing"))
+    with pytest.raises(QbError):
+        qb("run")
+    (tried,) = qb("repair").tried
+    assert not tried.problem
+    assert tried.way.statements
 
 
 def test_a_copy_that_kept_the_class_s_name_is_broken_and_never_taken_for_applied(
@@ -427,6 +508,17 @@ def test_a_copy_that_kept_the_class_s_name_is_broken_and_never_taken_for_applied
     assert told() == NAMES[:1]
 
 
+def test_a_copy_with_the_very_same_class_does_not_hide_that_it_is_applied(
+    qb, write, as_typeorm
+) -> None:
+    write("1710460800000-AddUsers.ts", USERS)
+    write("1710460800000-AddUsers2.ts", USERS)
+    as_typeorm(NAMES[0], "CREATE TABLE users (id integer)")
+    assert states(qb) == ["applied", "broken"]
+    report = qb("typeorm", "adopt")
+    assert [row.migration for row in report.rows] == [NAMES[0]]
+
+
 def test_who_looks_waits_for_no_run(qb, shop, database) -> None:
     """A run keeps TypeORM's history to itself, for as long as a migration takes."""
     qb("run", "--to", NAMES[0])
@@ -438,12 +530,57 @@ def test_who_looks_waits_for_no_run(qb, shop, database) -> None:
         assert raised.value.code == "schema-busy"
 
 
+def test_what_is_called_like_the_history_is_not_hidden(qb, write, connection) -> None:
+    write("a.ts", ts("A1710460800000", "CREATE SCHEMA app\nCREATE TABLE app.migrations (id int)"))
+    qb("run")
+    assert qb("validate").ok
+    connection.execute("CREATE SEQUENCE migrations_of_users; DROP TABLE app.migrations")
+    connection.execute("CREATE FUNCTION migrations() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    found = {str(each.id) for each in qb("validate").validation.differences}
+    assert {"table app.migrations", "function public.migrations()"} <= found
+    assert "sequence public.migrations_of_users" in found
+
+
 def test_a_baseline_is_what_typeorm_calls_fake(qb, shop, told, connection) -> None:
     connection.execute("CREATE TABLE users (id integer)")
     assert qb("baseline", NAMES[0], "--yes").ok
     assert told() == NAMES[:1]
     assert qb("run").ok
     assert told() == NAMES
+
+
+def test_a_baseline_is_proven_where_the_history_is_there_already(
+    qb, shop, told, connection
+) -> None:
+    """As after synchronize, and a run that failed because of it."""
+    connection.execute("CREATE TABLE users (id integer, email text)")
+    with pytest.raises(QbError, match="failed"):
+        qb("run")
+    assert told() == []
+    assert qb("baseline", NAMES[1], "--yes").ok
+    assert told() == NAMES[:2]
+
+
+def test_a_baseline_that_fails_is_told_to_nobody(qb, shop, told, connection) -> None:
+    """TypeORM's row and the ledger's are there together, or neither is."""
+    connection.execute("CREATE TABLE users (id integer)")
+    qb("baseline", NAMES[0], "--yes")
+    qb("rollback")
+    connection.execute("ALTER TABLE qb.history ADD CHECK (status <> 'applied') NOT VALID")
+    connection.execute("CREATE TABLE users (id integer)")
+    with pytest.raises(QbError):
+        qb("baseline", NAMES[0], "--yes")
+    assert told() == []
+
+
+def test_a_baseline_holds_what_cannot_be_read(qb, write, told, connection) -> None:
+    write("a.ts", USERS)
+    write("b.ts", EMAIL.replace("await q.query", "for (const u of await q.query('x')) q.query"))
+    write("c.ts", ts("C1710461000000", "CREATE TABLE c ()"))
+    connection.execute("CREATE TABLE users (id integer, email text)")
+    assert qb("baseline", NAMES[1], "--accept-differences", "--yes").ok
+    assert told() == NAMES[:2]
+    assert qb("run").ok
 
 
 def test_another_tool_s_table_of_that_name_is_left_alone(qb, shop, connection) -> None:
@@ -466,6 +603,18 @@ def test_what_typeorm_would_have_made_is_proposed(qb, write) -> None:
     with pytest.raises(QbError) as raised:
         qb("run")
     assert 'CREATE TABLE IF NOT EXISTS "typeorm_metadata"' in raised.value.todo
+
+
+def test_two_histories_of_a_schema_are_guarded(qb, shop, connection) -> None:
+    """And one that has a unique name of its own is not given another."""
+    qb("run")
+    both = History("public", "migrations"), History("public", "jobs")
+    connection.execute(TABLE.replace('"migrations"', "jobs").replace("PK_8", "PK_9"))
+    assert [guard(connection, each) for each in both] == [True, True]
+    assert [unguard(connection, each) for each in both] == [True, True]
+    connection.execute("CREATE UNIQUE INDEX ON jobs (name)")
+    assert not guard(connection, both[1])
+    assert not guarded(connection, both[1])
 
 
 def test_history_is_written_as_who_connected(qb, write, told, connection) -> None:

@@ -145,6 +145,13 @@ def test_what_stands_oddly_is_said_before_anything_is_recorded(
     assert not connection.execute("SELECT to_regclass('qb.history')").fetchone()[0]  # type: ignore[index]
 
 
+def test_a_name_that_ends_in_odd_digits_is_no_obstacle(
+    typeorm: Project, qb: Any, connection: Connection
+) -> None:
+    connection.execute('INSERT INTO migrations ("timestamp", name) VALUES (1, %s)', ["\u00b2" * 13])
+    assert qb("typeorm", "adopt", "--accept-differences").history[0].kind == "no file"
+
+
 def test_a_folder_that_typeorm_has_applied_waits_for_its_backfill(
     typeorm: Project, qb: Any, connection: Connection
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from qb_engine.errors import InputError, RefusedError
+from qb_engine.migrations.formats.typeorm import matched
 from qb_engine.migrations.typescript.recordings import (
     FILE,
     Recording,
@@ -197,6 +198,29 @@ def test_a_form_that_cannot_be_edited_is_left_alone() -> None:
     assert 'typeorm.table = "history"' in error.value.todo
 
 
+def test_globs_name_what_typeorm_finds_with_them(tmp_path: Path) -> None:
+    """As glob 10 (TypeORM 0.3) and tinyglobby (1.x) read them: dots are hidden, ^ is not."""
+    for name in ("1-A.ts", "index.ts", "2-B.test.ts", "3-C.js", ".d.ts", "sub/4-D.ts", ".git/x.ts"):
+        put(tmp_path, f"m/{name}", "")
+    every = "m/1-A.ts m/2-B.test.ts m/3-C.js m/index.ts m/sub/4-D.ts"
+    for glob, found in {
+        "m/[^i]*.ts": "m/1-A.ts m/2-B.test.ts",
+        "m/!(index).ts": "m/1-A.ts m/2-B.test.ts",
+        "m/!(index|*.test).{ts,js}": "m/1-A.ts m/3-C.js",
+        "m/*.@(ts|js)": "m/1-A.ts m/2-B.test.ts m/3-C.js m/index.ts",
+        "m/?(1-)A.ts": "m/1-A.ts",
+        "m/**.ts": "m/1-A.ts m/2-B.test.ts m/index.ts",
+        "m/**": every,
+        "**/*.{ts,js}": every,
+    }.items():
+        assert [p.relative_to(tmp_path).as_posix() for p in matched(tmp_path, [glob])] == (
+            found.split()
+        ), glob
+    for glob in ("m/+([0-9])-*.ts", "m/a!(b)*.ts"):
+        with pytest.raises(InputError, match="no glob that qb knows"):
+            matched(tmp_path, [glob])
+
+
 # -- recordings ------------------------------------------------------------------------------------
 
 
@@ -217,6 +241,15 @@ def test_recordings_are_kept_and_become_stale(tmp_path: Path) -> None:
     put(tmp_path, FILE, "{}")
     with pytest.raises(InputError, match="cannot be read"):
         recordings_of(tmp_path)
+
+
+def test_no_password_is_kept_in_a_reason(tmp_path: Path) -> None:
+    """An error of the project's code may hold what it read in .env."""
+    why = "cannot connect: postgres://shop:hunter2@db.example.com/shop"
+    made = Recording("A1", "1-A.ts", "ff", (Query("SELECT 1"),), None, why)
+    text = write(tmp_path, {"A1": made}, {"B1": Refusal("ff", why)}).read_text()
+    assert text.count("postgres://shop:***@db") == 2
+    assert "hunter2" not in text
 
 
 def sent(sql: str, **more: Any) -> dict[str, Any]:

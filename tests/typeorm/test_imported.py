@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,21 @@ def home(project: Project) -> Path:
 def test_what_is_imported_is_found_wherever_it_stands(home: Path) -> None:
     found = imported(home / "src/migrations/1710460800000-AddTenant.ts")
     assert list(found) == ["../deep/index.ts", "../deep/names.ts", "../tenant.ts"]
+
+
+def test_a_link_to_a_migration_is_recorded_like_any_other(home: Path, qb: Qb) -> None:
+    """Node goes by the file that is meant; the recording stands beside the link."""
+    path = home / "src/migrations/1710460800000-AddTenant.ts"
+    (home / "elsewhere").mkdir()
+    moved = path.rename(home / "elsewhere" / path.name)
+    for folder in ("deep", "tenant.ts"):
+        (home / "src" / folder).rename(home / folder)
+    path.symlink_to(moved)
+    made = recordings.recordings_of(path.parent)[NAME]
+    linked = replace(made, imports=imports_of(path))
+    recordings.write(path.parent, {NAME: linked})
+    assert list(linked.imports) == ["../deep/index.ts", "../deep/names.ts", "../tenant.ts"]
+    assert qb("run").ok
 
 
 def test_an_edit_of_what_is_imported_stops_the_run_and_not_the_rest(home: Path, qb: Qb) -> None:

@@ -60,6 +60,8 @@ class TypeOrmAdoption(AdoptionReport):
         found = [note for note in super().notes() if not note.startswith("record it")]
         if not self.rows and not self.proof:
             found = [note for note in found if not note.startswith("it was not tried")]
+        if not self.rows and not self.reverted:
+            found = [note for note in found if not note.startswith("the schema as it stands")]
         pending = [r.migration for r in self.history if r.kind in ("pending", "out of order")]
         if pending:
             some = ", ".join(pending[:5]) + (", ..." if len(pending) > 5 else "")
@@ -161,7 +163,7 @@ def part(
 
 
 def _found(session: Session, place: Place) -> tuple[Found | None, bool, str]:
-    """What there is to take over, and whether the guard is there; or why there is nothing."""
+    """What there is to take over, and whether a guard is there; or why there is nothing."""
     from qb_engine import ledger
     from qb_engine.database.connect import server_errors
     from qb_engine.ledger import typeorm
@@ -186,7 +188,7 @@ def _found(session: Session, place: Place) -> tuple[Found | None, bool, str]:
                 f"TypeORM has applied nothing here: there is no table {history}; another one is "
                 "named in qb.toml: [typeorm] table, schema"
             )  # fmt: skip
-        guarded = typeorm.guarded(conn, found.history)
+        guarded = typeorm.once(conn, found.history)
     return adopting.compared(migrations, found, known), guarded, ""
 
 

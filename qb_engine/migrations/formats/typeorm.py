@@ -23,6 +23,8 @@ TABLE = "migrations"
 _NAMED = re.compile(r"(\d{13})-(.+)")  # as TypeORM's own commands name files
 _SIGN = re.compile(r"\bimplements\s+(?:[\w.]+\s*,\s*)*MigrationInterface\b")
 _BRACES = re.compile(r"\{([^{}]*)\}")
+_CHOICE = re.compile(r"([@?!])\(([^()]*)\)")  # of a pattern: one of these, or maybe, or none
+_REPEATED = re.compile(r"[*+]\(|[@?!]\([^)]*\(")
 _LEFT_OUT = ("node_modules", "__pycache__")
 
 
@@ -188,9 +190,9 @@ def matched(root: Path, globs: Sequence[str]) -> list[Path]:
     """The scripts that globs name, from the project's folder; one that begins with ! takes back."""
     found: dict[Path, None] = {}
     for said in globs:
-        pattern = said.removeprefix("!")
-        paths = [path for each in _expanded(pattern) for path in _globbed(root, each)]
-        if said.startswith("!"):
+        back = said.startswith("!") and not said.startswith("!(")
+        paths = _matching(root, said.removeprefix("!") if back else said)
+        if back:
             for path in paths:
                 found.pop(path, None)
         else:
@@ -199,22 +201,49 @@ def matched(root: Path, globs: Sequence[str]) -> list[Path]:
     return sorted(kept, key=str)
 
 
+def _matching(root: Path, pattern: str) -> list[Path]:
+    """What a pattern names; what TypeORM's globs know and Python's do not, in other words."""
+    if _REPEATED.search(pattern):
+        raise _no_glob(pattern, "qb does not know +( ), *( ), and one ( ) in another")
+    found = _CHOICE.search(pattern)
+    if found is None:
+        return [path for each in _expanded(pattern) for path in _globbed(root, each)]
+    before, after = pattern[: found.start()], pattern[found.end() :]
+    each = found[2].replace("|", ",")
+    if found[1] != "!":
+        maybe = "," if found[1] == "?" else ""
+        return _matching(root, f"{before}{{{maybe}{each}}}{after}")
+    if before[-1:] not in ("", "/") or after[:1] in ("*", "?", "["):
+        raise _no_glob(pattern, "qb knows !( ) at the beginning of a name, with text behind it")
+    without = {path for one in each.split(",") for path in _matching(root, before + one + after)}
+    return [path for path in _matching(root, f"{before}*{after}") if path not in without]
+
+
 def _globbed(root: Path, pattern: str) -> Iterator[Path]:
-    pattern = pattern.removeprefix("./")
+    pattern = pattern.removeprefix("./").replace("[^", "[!")
     if pattern.startswith("/"):
         root, pattern = Path("/"), pattern[1:]
     while pattern.startswith("../"):
         root, pattern = root.parent, pattern[3:]
+    parts = [part if part == "**" else re.sub(r"\*\*+", "*", part) for part in pattern.split("/")]
+    parts += ["*"] * (parts[-1] == "**")  # the files, too
+    hidden = any(part.startswith(".") for part in parts)
     try:
-        yield from root.glob(pattern)
+        for path in root.glob("/".join(parts)):
+            if hidden or not any(part.startswith(".") for part in path.relative_to(root).parts):
+                yield path
     except ValueError as error:
-        raise InputError(
-            f"{pattern!r} is no glob",
-            where="qb.toml: typeorm.files",
-            why=str(error),
-            todo='write it from the folder of qb.toml: "src/migrations/*.ts"',
-            code="bad-config",
-        ) from None
+        raise _no_glob(pattern, str(error)) from None
+
+
+def _no_glob(pattern: str, why: str) -> InputError:
+    return InputError(
+        f"{pattern!r} is no glob that qb knows",
+        where="qb.toml: typeorm.files",
+        why=why,
+        todo='write it from the folder of qb.toml: "src/migrations/*.ts"',
+        code="bad-config",
+    )
 
 
 def _expanded(pattern: str) -> Iterator[str]:

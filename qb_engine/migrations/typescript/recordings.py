@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qb_engine import secrets
 from qb_engine.errors import InputError
 from qb_engine.migrations.typescript.imported import imported
 from qb_engine.migrations.typescript.values import Query
@@ -44,7 +45,8 @@ class Recording:
 
     def edited(self, path: Path) -> str:
         """A file that it imports and that is not what it was; empty when all of them are."""
-        changed = (name for name, raw in self.imports.items() if digest(path.parent / name) != raw)
+        home = path.resolve().parent
+        changed = (name for name, raw in self.imports.items() if digest(home / name) != raw)
         return next(changed, "")
 
     def stale(self, path: Path) -> bool:
@@ -114,7 +116,10 @@ def _held(folder: Path) -> tuple[dict[str, Recording], dict[str, Refusal]]:
 def write(
     folder: Path, recordings: Mapping[str, Recording], refused: Mapping[str, Refusal] | None = None
 ) -> Path:
-    """Keep these in place of what is there; the file, whole or not at all."""
+    """Keep these in place of what is there; the file, whole or not at all.
+
+    Reasons are what the project's code and the server said, and are written without passwords.
+    """
     path = folder / FILE
     data: dict[str, Any] = {
         "version": VERSION,
@@ -122,7 +127,7 @@ def write(
     }
     if refused:
         data["refused"] = {
-            name: {"sha256": refused[name].raw, "why": refused[name].why}
+            name: {"sha256": refused[name].raw, "why": secrets.mask(refused[name].why)}
             for name in sorted(refused)
         }
     text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
@@ -150,7 +155,7 @@ def _written(one: Recording) -> dict[str, Any]:
         "notes": list(one.notes),
         "up": _sent(one.up),
         "down": _sent(one.down),
-        "irreversible": one.irreversible,
+        "irreversible": secrets.mask(one.irreversible),
         "imports": dict(one.imports),
     }
 

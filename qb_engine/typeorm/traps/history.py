@@ -25,14 +25,6 @@ SELECT c.relkind::text, pg_catalog.pg_relation_is_updatable(c.oid, true) & 8 > 0
  ORDER BY a.attnum
 """
 
-GUARD = """
-SELECT EXISTS (
-  SELECT FROM pg_catalog.pg_index i
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attname = 'name'
-   WHERE i.indrelid = pg_catalog.to_regclass(%s) AND i.indisunique AND i.indisvalid
-     AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum AND i.indpred IS NULL)
-"""
-
 
 def history_of(conn: Connection, settings: TypeOrm) -> HistoryTable | None:
     """The table with its rows in the order they were written; None when it is not there."""
@@ -43,14 +35,13 @@ def history_of(conn: Connection, settings: TypeOrm) -> HistoryTable | None:
     kind, written = columns[0][0], columns[0][1]
     names = [name for _, _, name, _ in columns]
     missing = tuple(name for name in NEEDED if name not in names)
-    guard = conn.execute(GUARD, [where.sql]).fetchone()
     return HistoryTable(
         name=str(where),
         rows=() if missing else typeorm.rows(conn, where),
         view=kind not in ("r", "p") and not written,
         required=tuple(name for _, _, name, must in columns if must and name not in NEEDED),
         missing=missing,
-        guarded=bool(guard and guard[0]),
+        guarded=typeorm.once(conn, where),
     )
 
 
