@@ -52,6 +52,9 @@ def advance(
         if row.wanted != "run":
             return Next(row.state) if busy else _halt(conn, backfill)
         tell = _teller(conn, backfill)
+        if row.replaced and not kinds.of(row.spec).explains(row.spec):  # no sweep finds the rest
+            records.fail(conn, backfill, _replaced(row))
+            continue
         if row.frozen and not _in_sync(conn, row, tell, _wanted(conn, row, go_on)):
             continue
         if row.frozen and (left := records.left(conn, backfill)):
@@ -75,6 +78,14 @@ _ENDLESS = (
     f"{SWEEPS} sweeps found rows that came late: something still writes rows that need this "
     "backfill. Have it write the new form first, then start again"
 )
+
+
+def _replaced(row: Row) -> str:
+    return (
+        f"{row.spec.schema}.{row.spec.table} is another table than when it began, and rows of the "
+        "new one may be left out. Give the old one its name back, or begin again: "
+        f"qb backfill start {row.spec.id} --restart"
+    )
 
 
 def _due(conn: Connection, row: Row) -> int | None:

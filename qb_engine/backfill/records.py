@@ -40,7 +40,8 @@ SELECT id, checksum, schema_name, table_name, key_columns, key_types, key_collat
     key_nulls_first, key_said, set_columns, set_types,
     set_sql, where_sql, validate_sql, batch_size, batch_limit, parallel, kind, statement, reads,
     options, tuned, then_post, state, wanted, frozen_at IS NOT NULL AS frozen, upper_bound,
-    task_queue, workflow_id, error
+    task_queue, workflow_id, error,
+    coalesce(relation <> to_regclass(format('%%I.%%I', schema_name, table_name)), false)
 FROM qb.backfill WHERE id = %s
 """
 
@@ -88,7 +89,7 @@ WHERE backfill = %s AND pass > 0
 
 FREEZE = """
 UPDATE qb.backfill SET frozen_at = clock_timestamp(), upper_bound = %s, rows_total = %s,
-    total_exact = %s
+    total_exact = %s, relation = to_regclass(format('%%I.%%I', schema_name, table_name))
 WHERE id = %s
 """
 
@@ -130,6 +131,7 @@ class Row:
     error: str
     tuned: int = 0
     then_post: bool = False
+    replaced: bool = False  # another table has the name by now
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,7 @@ def read(conn: Connection, backfill: str, *, lock: bool = False) -> Row | None:
         name, checksum, schema, table, key_columns, key_types, collations, nulls_first, key_said,
         set_columns, set_types, set_sql,
         where, validate, batch_size, limit, parallel, kind, statement, reads, options, tuned,
-        then_post, state, wanted, frozen, upper, queue, workflow, error,
+        then_post, state, wanted, frozen, upper, queue, workflow, error, replaced,
     ) = found  # fmt: skip
     spec = Spec(
         name,
@@ -239,7 +241,9 @@ def read(conn: Connection, backfill: str, *, lock: bool = False) -> Row | None:
         Options.of(options),
         key_said=key_said,
     )
-    return Row(spec, state, wanted, frozen, upper, queue, workflow, error, tuned, then_post)
+    return Row(
+        spec, state, wanted, frozen, upper, queue, workflow, error, tuned, then_post, replaced
+    )
 
 
 def claim(conn: Connection, backfill: str, lane: int, worker: str) -> tuple[Held, int] | None:

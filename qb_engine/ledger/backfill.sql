@@ -29,6 +29,7 @@ CREATE TABLE qb.backfill (
     total_exact boolean NOT NULL DEFAULT false,
     upper_bound text[],                                 -- the highest key when it began
     frozen_at timestamptz,                              -- when that was; the segments exist since
+    relation oid,                                       -- the table then: another may get its name
     task_queue text NOT NULL DEFAULT '',
     workflow_id text NOT NULL DEFAULT '',
     note text NOT NULL DEFAULT '',                      -- what it waits for

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qb_engine.database.connect import Connection
     from qb_engine.database.target import Target
 
-VERSION = 2
+VERSION = 3
 FILES = ("schema.sql", "backfill.sql")
 LOCK = 0x71_62_5F_6C  # "qb_l": one maker of the ledger at a time
 

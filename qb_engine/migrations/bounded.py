@@ -36,8 +36,8 @@ class Bounded:
 
     `walked` is what the table that is walked is called in it, `alone` says that its columns need
     no qualifier, `writes` that these are the rows that the statement writes, `heirs` that it means
-    tables that inherit from it, too (it does not say ONLY). `sets` are the columns of the walked
-    table that it writes.
+    tables that inherit from it, too (it does not say ONLY), `grows` that it inserts into it. `sets`
+    are the columns of the walked table that it writes.
     """
 
     text: str
@@ -51,6 +51,7 @@ class Bounded:
     table_at: tuple[int, int]
     range_at: int
     sets: tuple[str, ...] = ()
+    grows: bool = False
 
     def filled(
         self, condition: str, schema: str = "", table: str = "", *, only: bool = False
@@ -134,6 +135,7 @@ def bounded(text: str, table: str, where: str = "sql in backfill.py") -> Bounded
         (start, name.end()),
         len(text.encode()[:marker].decode()),
         _sets(holder, walked),
+        any(_grows(piece.node, table) for piece in pieces),
     )
     _parsed(found.filled("true", "qb", "part"), where)
     return found
@@ -147,6 +149,10 @@ def _sets(holder: _Piece, walked: Any) -> tuple[str, ...]:
     if holder.target is None or holder.target != walked or _verb(holder.node) != "update":
         return ()
     return tuple(dict.fromkeys(target.res_target.name for target in holder.node.target_list))
+
+
+def _grows(node: Any, table: str) -> bool:
+    return _verb(node) == "insert" and _is(node.relation, tuple(_names(table)))
 
 
 def _verb(node: Any) -> Verb | None:

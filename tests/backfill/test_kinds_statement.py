@@ -158,6 +158,16 @@ def test_a_statement_that_moves_rows_within_the_key_is_refused(case: Case) -> No
         preview(case.conn, moving)
 
 
+def test_a_statement_that_would_meet_its_own_rows_is_refused(case: Case) -> None:
+    case.counted(3)
+    copies = "INSERT INTO t (id) SELECT id + 10 FROM t WHERE {batch}"
+    with pytest.raises(InputError, match=r"it inserts into public\.t, the table that it walks"):
+        preview(case.conn, case.declare(table="t", sql=copies))
+    done = case.driven_here(case.declare(table="t", sql=copies, where="id < 10", batch_size=1))
+    assert (done.state, done.rows_done) == ("completed", 3)
+    assert case.one("SELECT count(*) FROM t") == 6
+
+
 def test_the_command_shows_the_rows_and_has_them_whole_as_json(case: Case) -> None:
     case.counted(5)
     case.declare(table="t", set={"v": "repeat(id::text, 100)"})

@@ -7,6 +7,8 @@ import os
 import pytest
 
 from qb_engine.backfill import records
+from qb_engine.backfill.advance import advance
+from qb_engine.backfill.batches import segment
 from qb_engine.backfill.spec import describe
 from qb_engine.errors import InputError, RefusedError
 from tests.backfill.conftest import ID, Case
@@ -248,3 +250,21 @@ def test_rows_that_policies_hide_from_the_role_are_not_passed_over_in_silence(ca
         assert "rows that its policies hide" in describe(case.conn, migration).key_said
     finally:
         case.sql(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_another_table_that_took_the_name_is_not_said_to_be_filled(case: Case) -> None:
+    case.counted(100)
+    case.written_down(case.filling(batch_size=10))
+    assert advance(case.conn, ID, lambda: True)
+    assert segment.run_lane(case.conn, ID, 0, case.means())
+    case.sql("ALTER TABLE t RENAME TO t_old; CREATE TABLE t (LIKE t_old INCLUDING ALL)")
+    step = advance(case.conn, ID, lambda: True)
+    assert step is not None
+    assert (step.state, case.progress().state) == ("failed", "failed")
+    assert "public.t is another table than when it began" in case.progress().error
+    case.sql(
+        "DROP TABLE t; ALTER TABLE t_old RENAME TO t; UPDATE qb.backfill SET state = 'running'"
+    )
+    step = advance(case.conn, ID, lambda: True)
+    assert step is not None
+    assert step.state == "completed"

@@ -39,7 +39,16 @@ class Own(Kind):
 
     def queries(self, spec: Spec) -> list[tuple[str, sql.Composed]]:
         key = [column.name for column in spec.key]
-        if moved := [name for name in read(spec).sets if name in key]:
+        own = read(spec)
+        if own.grows and not spec.where:
+            raise InputError(
+                f"it inserts into {spec.schema}.{spec.table}, the table that it walks",
+                where="sql in backfill.py",
+                why="a batch would read what an earlier one inserted, and insert that again",
+                todo="declare `where`, which a row that was inserted does not fulfil",
+                code="bad-backfill",
+            )
+        if moved := [name for name in own.sets if name in key]:
             raise InputError(
                 f"{', '.join(moved)} of {spec.schema}.{spec.table} is part of the key",
                 where="sql in backfill.py",
