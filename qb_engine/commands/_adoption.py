@@ -48,7 +48,8 @@ class AdoptionReport(Report):
     def notes(self) -> Sequence[str]:
         found = list(self.remarks)
         if self.already:
-            found.append(f"{len(self.already)} were adopted before")
+            stand = "stands" if len(self.already) == 1 else "stand"
+            found.append(f"{len(self.already)} {stand} in qb's ledger already")
         if self.proof is None:
             found.append("it was not tried whether they make the schema that is here")
         elif self.proof.failure:

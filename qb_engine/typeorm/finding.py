@@ -18,6 +18,7 @@ FOLDERS = (
     *("src/typeorm", "typeorm"),
 )
 BUILT = ("dist", "build", "lib", "out")  # where compilers put what they make of src
+BELOW = ("", "src", "database", "db", "config")  # in there, where the sources were left out
 _OPTION = re.compile(r"(?:^|\s)(?:-d|--dataSource|--datasource|--data-source)(?:=|\s+)(\S+)")
 _TO_SOURCE = {".js": ".ts", ".mjs": ".mts", ".cjs": ".cts"}
 
@@ -136,7 +137,8 @@ def _in_scripts(root: Path) -> Iterator[str]:
 
 
 def _usual(root: Path) -> Iterator[Path]:
-    for folder in FOLDERS:
+    built = (f"{out}/{each}" for out in BUILT for each in BELOW)
+    for folder in (*FOLDERS, *built):
         for name in NAMES:
             for suffix in (*SUFFIXES, *((".json",) if name == "ormconfig" else ())):
                 path = root / folder / f"{name}{suffix}"

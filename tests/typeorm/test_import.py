@@ -56,6 +56,14 @@ def test_package_json_comes_before_the_usual_places(tmp_path: Path) -> None:
     assert data_source_file(tmp_path, Path("src/data-source.ts")).path == usual
 
 
+def test_where_the_sources_were_left_out_the_compiled_one_is_found(tmp_path: Path) -> None:
+    put(tmp_path, "dist/data-source.d.ts")
+    built = put(tmp_path, "dist/data-source.js")
+    assert data_source_file(tmp_path).path == built
+    source = put(tmp_path, "src/data-source.ts")
+    assert data_source_file(tmp_path).path == source
+
+
 def test_no_data_source_is_said_with_the_way_round(tmp_path: Path) -> None:
     """The message names the places and the options."""
     with pytest.raises(InputError) as error:
