@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from qb_engine.analysis.hazards import Finding, all_hazards
 from qb_engine.analysis.remarks import REMARKS, UNUSED_ACCEPTANCE, Spot, remark
@@ -93,8 +94,10 @@ def _unused(one: Acceptance, used: set[tuple[Acceptance, str]]) -> Iterator[Find
             yield remark(UNUSED_ACCEPTANCE, at, what=what + _near(id))
 
 
-def _known() -> list[str]:
-    return [record.id for record, _ in all_hazards()] + [record.id for record in REMARKS]
+@cache
+def _known() -> tuple[str, ...]:
+    """Everything that lint finds, by its id."""
+    return (*(record.id for record, _ in all_hazards()), *(record.id for record in REMARKS))
 
 
 def _near(id: str) -> str:

@@ -36,20 +36,12 @@ AS_FOUND = "SELECT pg_catalog.current_setting('session_authorization'), current_
 
 
 class Meanwhile(RefusedError):
-    """TypeORM has applied the migration that was about to run, or to go on when it was `begun`."""
+    """TypeORM has applied the migration that was about to run."""
 
     default_code = "typeorm-history"
 
-    def __init__(self, migration: str, *, begun: bool = False) -> None:
-        self.migration, self.begun = migration, begun
-        if begun:
-            super().__init__(
-                f"TypeORM has applied {migration}, of which qb had run a part",
-                why="its row stands in TypeORM's history: what is left would run a second time",
-                todo="see that it is whole; then take it as it is: "
-                f"qb repair {migration} --accept --as applied --reason TEXT",
-            )
-            return
+    def __init__(self, migration: str) -> None:
+        self.migration = migration
         super().__init__(
             f"TypeORM has applied {migration} meanwhile",
             why="its row stands in TypeORM's history: nothing of it was run by qb",
@@ -373,9 +365,19 @@ def refuse_applied(
     *,
     begun: bool,
 ) -> None:
-    """Raise Meanwhile when one of `names` stands in TypeORM's history."""
+    """Raise Meanwhile when one of `names` stands in TypeORM's history, RefusedError when begun."""
     if names and conn.execute(typeorm.applied(history, names).encode()).fetchall():
-        raise Meanwhile(migration.id, begun=begun)
+        raise _overtaken(migration.id) if begun else Meanwhile(migration.id)
+
+
+def _overtaken(id: str) -> RefusedError:
+    return RefusedError(
+        f"TypeORM has applied {id}, of which qb had run a part",
+        why="its row stands in TypeORM's history: what is left would run a second time",
+        todo="see that it is whole; then take it as it is: "
+        f"qb repair {id} --accept --as applied --reason TEXT",
+        code="typeorm-history",
+    )
 
 
 @contextmanager

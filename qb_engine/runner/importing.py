@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from qb_engine.errors import InputError, RefusedError
+from qb_engine.ledger import typeorm
 from qb_engine.ledger.foreign import TOOLS, Record, Tool, read
 from qb_engine.migrations import stamps
 from qb_engine.migrations.formats import flyway
@@ -68,8 +69,7 @@ def proposed(
     Raise RefusedError for a migration that did not end well.
     """
     if tool.name == "typeorm" and table is None:
-        settings = migrations.project.config.typeorm
-        table = ".".join(filter(None, [settings.in_schema, settings.table]))
+        table = ".".join(filter(None, typeorm.named(migrations.project.config.typeorm)))
     records = read(conn, tool, table)
     for record in records:
         if not record.whole:

@@ -93,9 +93,7 @@ def run_with(crew: Crew, request: Request) -> tuple[Ran, ...]:
                 break
             try:
                 ran = _one(crew, migration, state, request)
-            except beside.Meanwhile as error:
-                if error.begun:
-                    raise
+            except beside.Meanwhile:
                 if migration.id not in beside.settle(crew):
                     beside.take_rest(crew, migration)
                 ran = Ran(migration.id, "applied", 0.0, note="TypeORM has applied it meanwhile")

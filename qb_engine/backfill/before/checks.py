@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LOCK_MS = 2_000  # EXPLAIN takes the lock of the statement for a moment
 
-TEMP = """
+RIGHTS = """
 SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMPORARY'),
     pg_catalog.has_any_column_privilege(%s::text, 'UPDATE'),
     pg_catalog.quote_ident(pg_catalog.current_database()), pg_catalog.quote_ident(current_user)
@@ -68,7 +68,7 @@ def writable(db: Connection, spec: Spec) -> None:
 def sendable(db: Connection, spec: Spec) -> None:
     """Refuse a transform whose results have no way into the database."""
     table = qualified(spec.schema, spec.table)
-    allowed, writes, database, role = db.execute(TEMP, [table]).fetchall()[0]
+    allowed, writes, database, role = db.execute(RIGHTS, [table]).fetchall()[0]
     if not writes:
         raise RefusedError(
             f"this role may not update {table}",

@@ -12,7 +12,7 @@ from qb_engine.migrations.typescript.grammar import field, inside_of
 from qb_engine.migrations.typescript.machine import STATEMENTS, Machine, statement
 from qb_engine.migrations.typescript.operators import keys
 from qb_engine.migrations.typescript.scope import Scope
-from qb_engine.migrations.typescript.statements import BREAK, CONTINUE, decides
+from qb_engine.migrations.typescript.statements import BREAK, CONTINUE, End, decides
 from qb_engine.migrations.typescript.things import LATER, Iterated, Unknown
 
 
@@ -21,6 +21,18 @@ def _again(scope: Scope) -> Scope:
     made = Scope(scope.outer)
     made.names, made.constant = dict(scope.names), scope.constant
     return made
+
+
+def _turn(machine: Machine, node: Node, scope: Scope) -> End | None:
+    """Carry out the body once: what ends the loop, None where it goes on."""
+    machine.turn(node)
+    end = machine.run(field(node, "body"), scope)
+    return None if end is CONTINUE else end
+
+
+def _after(end: End) -> End | None:
+    """What a loop that ended hands on: a `break` was its own."""
+    return None if end is BREAK else end
 
 
 @statement("for_statement")
@@ -40,12 +52,8 @@ def _for(machine: Machine, node: Node, scope: Scope) -> Any:
             test = inside_of(condition) if condition.type == "expression_statement" else condition
             if not decides(machine, test, inner):
                 return None
-        machine.turn(node)
-        end = machine.run(field(node, "body"), inner)
-        if end is BREAK:
-            return None
-        if end is not None and end is not CONTINUE:
-            return end
+        if (end := _turn(machine, node, inner)) is not None:
+            return _after(end)
         inner = _again(inner)
         if increment is not None:
             machine.value(increment, inner)
@@ -83,7 +91,6 @@ def _for_each(machine: Machine, node: Node, scope: Scope) -> Any:
     while position < len(going):  # an array may grow while it is gone through
         if isinstance(gone, list) and len(gone) < len(going):
             machine.refuse("value", "an array shrinks while it is gone through", node)
-        machine.turn(node)
         turn = Scope(scope)
         item = part(position) if part is not None else going[position]
         if not how:
@@ -92,34 +99,23 @@ def _for_each(machine: Machine, node: Node, scope: Scope) -> Any:
             into = scope.function() if how == "var" else turn
             places.declare(machine, left, item, into, constant=how == "const")
         position += 1
-        end = machine.run(field(node, "body"), turn)
-        if end is BREAK:
-            return None
-        if end is not None and end is not CONTINUE:
-            return end
+        if (end := _turn(machine, node, turn)) is not None:
+            return _after(end)
     return None
 
 
 @statement("while_statement")
 def _while(machine: Machine, node: Node, scope: Scope) -> Any:
     while decides(machine, field(node, "condition"), scope):
-        machine.turn(node)
-        end = machine.run(field(node, "body"), Scope(scope))
-        if end is BREAK:
-            return None
-        if end is not None and end is not CONTINUE:
-            return end
+        if (end := _turn(machine, node, Scope(scope))) is not None:
+            return _after(end)
     return None
 
 
 @statement("do_statement")
 def _do(machine: Machine, node: Node, scope: Scope) -> Any:
     while True:
-        machine.turn(node)
-        end = machine.run(field(node, "body"), Scope(scope))
-        if end is BREAK:
-            return None
-        if end is not None and end is not CONTINUE:
-            return end
+        if (end := _turn(machine, node, Scope(scope))) is not None:
+            return _after(end)
         if not decides(machine, field(node, "condition"), scope):
             return None
