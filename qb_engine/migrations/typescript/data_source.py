@@ -19,6 +19,7 @@ from qb_engine.migrations.typescript.grammar import (
     Source,
     bare,
     children,
+    descended,
     field,
     inside_of,
     line_of,
@@ -85,7 +86,7 @@ def _of_json(path: Path) -> dict[str, Option]:
 def _options(machine: Machine) -> Node | None:
     """The object of options: what a data source is made of, else an object that is exported."""
     exports = Exports(machine)
-    for node in _descended(machine.source.root):
+    for node in descended(machine.source.root):
         if node.type not in ("new_expression", "call_expression"):
             continue
         maker = bare(field(node, "constructor" if node.type == "new_expression" else "function"))
@@ -118,17 +119,6 @@ def _exported(machine: Machine, exports: Exports) -> Iterator[Node]:
     for found in exports.found:
         if found.value is not None:
             yield found.value
-
-
-def _descended(root: Node) -> list[Node]:
-    """All nodes, in the order of the file."""
-    found: list[Node] = []
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        found.append(node)
-        waiting.extend(reversed(node.named_children))
-    return found
 
 
 def _key(machine: Machine, pair: Node) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -98,6 +99,15 @@ def bare(node: Node) -> Node:
     return node
 
 
+def descended(root: Node) -> Iterator[Node]:
+    """All nodes, in the order of the file."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(reversed(node.named_children))
+
+
 def errors(root: Node) -> tuple[int, ...]:
     """The lines that do not parse."""
     found: set[int] = set()
@@ -117,11 +127,4 @@ def errors(root: Node) -> tuple[int, ...]:
 
 def _old_comments(root: Node) -> set[int]:
     """The lines of comments as HTML has them, which are operators where a file is a module."""
-    found: set[int] = set()
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if node.type == "html_comment":
-            found.add(line_of(node))
-        waiting.extend(node.children)
-    return found
+    return {line_of(node) for node in descended(root) if node.type == "html_comment"}

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from tree_sitter import Node
 
-from qb_engine.migrations.typescript import files, members, statements
+from qb_engine.migrations.typescript import files, members, places, statements
 from qb_engine.migrations.typescript.acting import acts
-from qb_engine.migrations.typescript.grammar import bare, children, field, inside_of, line_of
+from qb_engine.migrations.typescript.grammar import (
+    bare,
+    children,
+    descended,
+    field,
+    inside_of,
+    line_of,
+)
 from qb_engine.migrations.typescript.machine import Frame, Machine, statement
 from qb_engine.migrations.typescript.operators import key_of
 from qb_engine.migrations.typescript.reach import may_change, reached
@@ -123,10 +130,7 @@ _SHARED = frozenset(("Function", "globalThis", "global", "BigInt", "Symbol"))
 
 def _changes_globals(machine: Machine, node: Node) -> bool:
     """True for code that changes what JavaScript gives every file, such as `Array.prototype`."""
-    waiting = [node]
-    while waiting:
-        one = waiting.pop()
-        waiting.extend(one.named_children)
+    for one in descended(node):
         if one.type not in ("member_expression", "subscript_expression"):
             continue
         root = one
@@ -134,11 +138,11 @@ def _changes_globals(machine: Machine, node: Node) -> bool:
             root = bare(field(root, "object"))
         name = machine.source.of(root)
         known = name in _SHARED or name in members.GLOBALS
-        if not known or name in machine.module.names:
+        if not known or name == "process" or name in machine.module.names:
             continue
         put = one.parent is not None and one.parent.type.endswith("assignment_expression")
         if put and one.parent is not None and field(one.parent, "left").id == one.id:
-            return name != "process"
+            return True
         if machine.source.of(one) == f"{name}.prototype":
             return True
     return False
@@ -146,13 +150,10 @@ def _changes_globals(machine: Machine, node: Node) -> bool:
 
 def _names_exports(machine: Machine, node: Node) -> bool:
     """True for code that goes through what the file exports."""
-    waiting = [node]
-    while waiting:
-        one = waiting.pop()
-        if one.type == "identifier" and machine.source.of(one) in ("exports", "module"):
-            return True
-        waiting.extend(one.named_children)
-    return False
+    return any(
+        one.type == "identifier" and machine.source.of(one) in ("exports", "module")
+        for one in descended(node)
+    )
 
 
 def _declared(machine: Machine, node: Node) -> set[str]:
@@ -162,14 +163,8 @@ def _declared(machine: Machine, node: Node) -> set[str]:
         return _declared(machine, inside) if inside is not None else set()
     if node.type not in ("lexical_declaration", "variable_declaration"):
         return set()
-    names: set[str] = set()
-    waiting = [field(one, "name") for one in children(node) if one.type == "variable_declarator"]
-    while waiting:
-        pattern = waiting.pop()
-        if pattern.type in ("identifier", "shorthand_property_identifier_pattern"):
-            names.add(machine.source.of(pattern))
-        waiting.extend(pattern.named_children)
-    return names
+    made = [field(one, "name") for one in children(node) if one.type == "variable_declarator"]
+    return {machine.source.of(name) for pattern in made for name in places.names(pattern)}
 
 
 @statement("import_statement")
