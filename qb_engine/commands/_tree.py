@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import pkgutil
@@ -250,7 +251,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     session = Session(TerminalFace())
     arguments = list(sys.argv[1:] if argv is None else argv)
+    ended: list[int] = []
     if argv is None:
+        atexit.register(_leave, ended)  # the first to be told is called last
         _interrupt_on_sigterm()
     code = 0
     try:
@@ -275,7 +278,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         _leave_stdout()
     except SystemExit:  # rich's answer to a closed pipe
         _leave_stdout()
+    ended.append(code)
     return code
+
+
+def _leave(ended: Sequence[int]) -> None:
+    """End at once with the command's exit code where the Temporal client was in use.
+
+    Its threads are not Python's, and one that still has an answer to give while the interpreter
+    takes itself apart aborts the process: nothing is left to be done by then.
+    """
+    if ended and "temporalio.bridge.temporal_sdk_bridge" in sys.modules:
+        sys.stderr.flush()
+        os._exit(ended[0])
 
 
 def _interrupt_on_sigterm() -> None:
