@@ -52,8 +52,8 @@ def advance(
         if row.wanted != "run":
             return Next(row.state) if busy else _halt(conn, backfill)
         tell = _teller(conn, backfill)
-        if row.replaced and not kinds.of(row.spec).explains(row.spec):  # no sweep finds the rest
-            records.fail(conn, backfill, _replaced(row))
+        if other := _replaced(conn, row):
+            records.fail(conn, backfill, other)
             continue
         if row.frozen and not _in_sync(conn, row, tell, _wanted(conn, row, go_on)):
             continue
@@ -80,11 +80,16 @@ _ENDLESS = (
 )
 
 
-def _replaced(row: Row) -> str:
+def _replaced(conn: Connection, row: Row) -> str:
+    """Why it cannot go on, where another table has the name by now and no sweep finds the rest."""
+    if kinds.of(row.spec).explains(row.spec) or not (new := records.replaced(conn, row.spec.id)):
+        return ""
+    names, many = ", ".join(f"{schema}.{table}" for schema, table in new), len(new) > 1
+    said = "are other tables" if many else "is another table"
     return (
-        f"{row.spec.schema}.{row.spec.table} is another table than when it began, and rows of the "
-        "new one may be left out. Give the old one its name back, or begin again: "
-        f"qb backfill start {row.spec.id} --restart"
+        f"{names} {said} than when it began, and rows of the new one{'s' * many} may be left out."
+        f" Give the old one{'s' * many} {'their names' if many else 'its name'} back, or begin"
+        f" again: qb backfill start {row.spec.id} --restart"
     )
 
 

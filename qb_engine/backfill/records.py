@@ -40,8 +40,7 @@ SELECT id, checksum, schema_name, table_name, key_columns, key_types, key_collat
     key_nulls_first, key_said, set_columns, set_types,
     set_sql, where_sql, validate_sql, batch_size, batch_limit, parallel, kind, statement, reads,
     options, tuned, then_post, state, wanted, frozen_at IS NOT NULL AS frozen, upper_bound,
-    task_queue, workflow_id, error,
-    coalesce(relation <> to_regclass(format('%%I.%%I', schema_name, table_name)), false)
+    task_queue, workflow_id, error
 FROM qb.backfill WHERE id = %s
 """
 
@@ -75,8 +74,10 @@ LEFT = "SELECT count(*) FROM qb.segment WHERE backfill = %s AND status <> 'done'
 # An epoch that no segment of that number had before: where a restart made the segments anew,
 # somebody may still hold a claim of the old ones.
 ADD = """
-INSERT INTO qb.segment (backfill, number, pass, lo, hi, part_schema, part_table, node, epoch)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s,
+INSERT INTO qb.segment
+    (backfill, number, pass, lo, hi, part_schema, part_table, relation, node, epoch)
+VALUES (%(backfill)s, %(number)s, %(pass)s, %(lo)s, %(hi)s, %(schema)s, %(table)s,
+    to_regclass(quote_ident(%(schema)s) || '.' || quote_ident(%(table)s)), %(node)s,
     (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
 """
 
@@ -110,6 +111,17 @@ WHERE s.backfill = %s AND s.pass = %s AND s.node IS DISTINCT FROM pg_relation_fi
     AND s.node IS NOT NULL
 """
 
+# Tables and partitions whose name another has by now: what was written is in the old one.
+REPLACED = """
+SELECT schema_name, table_name FROM qb.backfill
+WHERE id = %(id)s AND relation <> to_regclass(format('%%I.%%I', schema_name, table_name))
+UNION
+SELECT part_schema, part_table FROM qb.segment
+WHERE backfill = %(id)s AND pass = 0
+    AND relation <> to_regclass(quote_ident(part_schema) || '.' || quote_ident(part_table))
+ORDER BY 1, 2
+"""
+
 PASSES = """
 SELECT pass, sum(rows_done)::bigint, sum(rows_again)::bigint, sum(quarantined)::bigint
 FROM qb.segment WHERE backfill = %s AND pass >= 0
@@ -131,7 +143,6 @@ class Row:
     error: str
     tuned: int = 0
     then_post: bool = False
-    replaced: bool = False  # another table has the name by now
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +232,7 @@ def read(conn: Connection, backfill: str, *, lock: bool = False) -> Row | None:
         name, checksum, schema, table, key_columns, key_types, collations, nulls_first, key_said,
         set_columns, set_types, set_sql,
         where, validate, batch_size, limit, parallel, kind, statement, reads, options, tuned,
-        then_post, state, wanted, frozen, upper, queue, workflow, error, replaced,
+        then_post, state, wanted, frozen, upper, queue, workflow, error,
     ) = found  # fmt: skip
     spec = Spec(
         name,
@@ -241,9 +252,7 @@ def read(conn: Connection, backfill: str, *, lock: bool = False) -> Row | None:
         Options.of(options),
         key_said=key_said,
     )
-    return Row(
-        spec, state, wanted, frozen, upper, queue, workflow, error, tuned, then_post, replaced
-    )
+    return Row(spec, state, wanted, frozen, upper, queue, workflow, error, tuned, then_post)
 
 
 def claim(conn: Connection, backfill: str, lane: int, worker: str) -> tuple[Held, int] | None:
@@ -301,6 +310,11 @@ def passes(conn: Connection, backfill: str) -> tuple[Pass, ...]:
     return tuple(Pass(*row) for row in conn.execute(PASSES, [backfill]))
 
 
+def replaced(conn: Connection, backfill: str) -> list[tuple[str, str]]:
+    """The table, or partitions of it, in whose place another of its name has come."""
+    return conn.execute(REPLACED, {"id": backfill}).fetchall()
+
+
 def rewritten(conn: Connection, backfill: str, number: int) -> list[tuple[str, str]]:
     """The tables that a pass by place on disk cannot vouch for: their rows were put elsewhere."""
     return conn.execute(REWRITTEN, [backfill, number]).fetchall()
@@ -318,7 +332,16 @@ def add_segments(conn: Connection, backfill: str, number: int, ranges: Sequence[
     for place, each in enumerate(ranges, start=first):
         conn.execute(
             ADD,
-            [backfill, place, number, _list(each.lo), _list(each.hi), *each.part, each.node],
+            {
+                "backfill": backfill,
+                "number": place,
+                "pass": number,
+                "lo": _list(each.lo),
+                "hi": _list(each.hi),
+                "schema": each.part[0],
+                "table": each.part[1],
+                "node": each.node,
+            },
         )
 
 

@@ -8,8 +8,7 @@ and is the application's.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,9 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from qb_engine.backfill import expressions
+from qb_engine.backfill import expressions, kept_out
 from qb_engine.backfill.batches import failures, quarantine
-from qb_engine.backfill.limits import limit
+from qb_engine.backfill.limits import reading
 from qb_engine.backfill.records import Row
 from qb_engine.backfill.walk import statements
 from qb_engine.errors import QbError
@@ -32,7 +31,6 @@ Connection = psycopg.Connection[Any]
 Code = Callable[["Spec"], "Backfill"]
 """Gives the user's declaration; a worker reads it from the project."""
 
-LOCK_MS = 2_000
 VALIDATE_MS = 3_600_000
 SAMPLE_MS = 30_000  # of one statement; a sample is no reason to hold things up for longer
 ROWS = 1_000  # that are computed again
@@ -53,13 +51,6 @@ SELECT lo, hi, rows, part_schema, part_table, xid FROM (
         (SELECT edited_at FROM qb.backfill WHERE id = b.backfill), '-infinity')
 ) AS w
 ORDER BY place IN (1, count) DESC, random() LIMIT %(most)s
-"""
-
-# BEFORE UPDATE triggers for each row, ours aside: bits 1, 2 and 16.
-CHANGING = """
-SELECT tgname::text FROM pg_catalog.pg_trigger
-WHERE tgrelid = pg_catalog.to_regclass(%s) AND NOT tgisinternal AND tgenabled <> 'D'
-    AND tgtype & 19 = 19 AND tgname !~ 'qb_in_sync_' ORDER BY 1
 """
 
 
@@ -112,7 +103,7 @@ def validate(conn: Connection, row: Row, code: Code | None = None) -> Checked:
         return Checked(problems=(text,))
     said, problems = "", list[str]()
     if spec.validate:
-        with _reading(conn, VALIDATE_MS):
+        with reading(conn, VALIDATE_MS):
             if conn.execute(statements.unmet(spec)).fetchall()[0][0]:
                 problems.append(UNMET)
         said = "unmet" if problems else "met"
@@ -133,6 +124,8 @@ def validate(conn: Connection, row: Row, code: Code | None = None) -> Checked:
             notes.append(f"{text}. Triggers may have changed them: {', '.join(found.triggers)}")
         else:
             problems.append(text)
+    if not problems and (text := kept_out.told(conn, spec)):
+        notes.append(text)
     return Checked(said, tuple(problems), found, tuple(notes))
 
 
@@ -151,7 +144,7 @@ def sample(conn: Connection, spec: Spec, rows: int = ROWS) -> Sample:
         skip = random.randint(0, min(max(0, count - each), SKIPPED))
         part = replace(spec.part(schema, table), set=kept)
         try:
-            with _reading(conn, SAMPLE_MS):
+            with reading(conn, SAMPLE_MS):
                 found = conn.execute(_compare(part, lo, hi, xid, each, skip)).fetchall()[0]
         except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
             continue  # a sample of fewer ranges is one, too
@@ -163,10 +156,7 @@ def sample(conn: Connection, spec: Spec, rows: int = ROWS) -> Sample:
             continue  # a partition that was dropped since
         compared, since, wrong = compared + found[0], since + found[1], wrong + found[2]
         keys += found[3] or []
-    triggers: tuple[str, ...] = ()
-    if wrong:
-        table = sql.Identifier(spec.schema, spec.table).as_string(conn)
-        triggers = tuple(name for (name,) in conn.execute(CHANGING, [table]).fetchall())
+    triggers = kept_out.triggers(conn, spec) if wrong else ()
     return Sample(compared, since, wrong, tuple(keys[:SHOWN]), left_out, triggers)
 
 
@@ -206,7 +196,7 @@ def _asked(conn: Connection, code: Backfill) -> list[str]:
     it raises.
     """
     try:
-        with _reading(conn, VALIDATE_MS):
+        with reading(conn, VALIDATE_MS):
             said = code.validate(Questions(conn))
     except (psycopg.OperationalError, QbError):
         raise  # the connection, a timeout: nothing about the rows
@@ -269,12 +259,3 @@ def _compare(spec: Spec, lo: Any, hi: Any, xid: str, most: int, skip: int) -> sq
         most=sql.Literal(most),
         skip=sql.Literal(skip),
     )
-
-
-@contextmanager
-def _reading(conn: Connection, ms: int) -> Iterator[None]:
-    """A transaction that may only read, and that no statement of it may hold open for long."""
-    with conn.transaction():
-        conn.execute("SET TRANSACTION READ ONLY")
-        limit(conn, LOCK_MS, ms)
-        yield

@@ -54,6 +54,7 @@ CREATE TABLE qb.segment (
     number integer NOT NULL,
     part_schema text,                                   -- of a partition, where it is one's
     part_table text,
+    relation oid,                                       -- that partition then
     node bigint,                                        -- the file that places on disk are in
     pass integer NOT NULL DEFAULT 0,                    -- 0: every row; 1, 2: sweeps; -1: of an earlier try
     lo text[],                                          -- rows after this key; null: from the first

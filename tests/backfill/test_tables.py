@@ -268,3 +268,25 @@ def test_another_table_that_took_the_name_is_not_said_to_be_filled(case: Case) -
     step = advance(case.conn, ID, lambda: True)
     assert step is not None
     assert step.state == "completed"
+
+
+def test_another_partition_that_took_the_name_is_not_said_to_be_filled(case: Case) -> None:
+    case.ledger()
+    case.sql(
+        "CREATE TABLE t (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);"
+        "CREATE TABLE a PARTITION OF t FOR VALUES FROM (0) TO (100);"
+        "CREATE TABLE b PARTITION OF t FOR VALUES FROM (100) TO (200);"
+        "INSERT INTO t SELECT generate_series(0, 199)"
+    )
+    case.written_down(case.declare(table="t", set={"v": "'x'"}, batch_size=10))
+    assert advance(case.conn, ID, lambda: True)
+    assert segment.run_lane(case.conn, ID, 0, case.means())
+    case.sql(
+        "ALTER TABLE t DETACH PARTITION b; ALTER TABLE b RENAME TO b_old;"
+        "CREATE TABLE b PARTITION OF t FOR VALUES FROM (100) TO (200);"
+        "INSERT INTO t SELECT generate_series(100, 199)"
+    )
+    step = advance(case.conn, ID, lambda: True)
+    assert step is not None
+    assert step.state == "failed"
+    assert "public.b is another table than when it began" in case.progress().error

@@ -74,6 +74,41 @@ def test_rows_that_are_not_what_their_expression_gives_are_found(case: Case) -> 
     assert validate.sample(case.conn, row.spec, 3_000).triggers == ()
 
 
+KEEPS = """
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
+CREATE TRIGGER archived BEFORE UPDATE ON t FOR EACH ROW WHEN (OLD.id % 1000 = 7)
+EXECUTE FUNCTION keep()
+"""
+
+
+def test_rows_that_a_trigger_keeps_out_are_named(case: Case) -> None:
+    migration = table(case)
+    case.sql(KEEPS)
+    assert case.driven_here(migration).state == "completed"
+    case.sql("UPDATE t SET v = NULL WHERE id = 1")  # somebody's own row is none of them
+    (checked,) = case.sql("SELECT checked FROM qb.backfill")[0]
+    assert checked["notes"] == [
+        "3 rows were never written and still fulfil `where` (7, 1007, 2007):"
+        " the trigger archived may have kept them"
+    ]
+    row = records.read(case.conn, ID)
+    assert row is not None
+    assert validate.validate(case.conn, row).notes == tuple(checked["notes"])
+    case.sql("DROP TRIGGER archived ON t")
+    assert validate.validate(case.conn, row).notes == ()
+
+
+def test_rows_that_a_trigger_keeps_out_are_counted_without_where(case: Case) -> None:
+    migration = table(case, where="")
+    case.sql(KEEPS)
+    progress = case.driven_here(migration)
+    assert (progress.state, progress.rows_done) == ("completed", 2_997)
+    (checked,) = case.sql("SELECT checked FROM qb.backfill")[0]
+    assert checked["notes"] == [
+        "3 rows were passed and not written: the trigger archived may have kept them"
+    ]
+
+
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
