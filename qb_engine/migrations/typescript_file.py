@@ -15,7 +15,7 @@ from qb_engine.migrations.sent import statements_of
 from qb_engine.project import Project
 
 if TYPE_CHECKING:
-    from qb_engine.migrations.typescript.recordings import Recording
+    from qb_engine.migrations.typescript.recordings import Kept, Recording
     from qb_engine.migrations.typescript.values import (
         Method,
         MigrationClass,
@@ -30,7 +30,6 @@ RECORD = (
     "TypeORM run it, and take that over: qb typeorm adopt"
 )
 IN_VAIN = "let TypeORM run it, and take that over: qb typeorm adopt; or write it as plain SQL"
-TRIED = "recording it was tried: "
 
 
 def load(
@@ -41,6 +40,7 @@ def load(
     What cannot be read without running it stands in the recordings beside it, or is refused.
     """
     from qb_engine.migrations.typescript import describe, methods
+    from qb_engine.migrations.typescript.recordings import Kept, kept_of
 
     project = project or Project.find(path.parent)
     text = read_text(path)
@@ -55,11 +55,11 @@ def load(
             todo="write them as a literal: static constraints = { users: { must_exist: true } }",
             code="bad-constraints",
         )
-    recorded: Recording | None = None
-    stale = ""
+    kept = Kept()
     if found.up.unread or (found.down is not None and found.down.unread):
-        recorded, stale = _recording(path, declared, project)
-    up, said = _up(path, text, declared, found.up, recorded, stale)
+        kept = kept_of(path, declared.name, project.root)
+    recorded = kept.recording
+    up, said = _up(path, text, declared, found.up, kept)
     down, irreversible = _down(path, text, declared, found.down, recorded)
     outdated = recorded.edited(path) if recorded is not None and said else ""
     if outdated:
@@ -166,15 +166,15 @@ def _up(
     text: str,
     declared: MigrationClass,
     method: Method,
-    recorded: Recording | None,
-    stale: str,
+    kept: Kept,
 ) -> tuple[tuple[Statement, ...], str]:
     """The statements up, and how they were recorded if they were."""
     if method.unread is None:
         return _statements(method.queries, path, text), ""
+    recorded = kept.recording
     if recorded is not None and recorded.up is not None:
         return _recorded(recorded.up, path, method.line), recorded.said
-    raise _dynamic(path, declared, method.unread, stale)
+    raise _dynamic(path, declared, method.unread, kept)
 
 
 def _down(
@@ -214,42 +214,13 @@ def _recorded(queries: Iterable[Query], path: Path, line: int) -> tuple[Statemen
     return tuple(replace(each, source=Source(str(path), line)) for each in found)
 
 
-def _recording(
-    path: Path, declared: MigrationClass, project: Project
-) -> tuple[Recording | None, str]:
-    """What was recorded of a class, in the folder of the file or above it; why it does not count.
-
-    One of a file that was changed since says nothing.
-    """
-    from qb_engine.migrations.typescript.recordings import (
-        FILE,
-        digest,
-        recordings_of,
-        refusals_of,
-    )
-
-    for folder in path.absolute().parents:
-        if (folder / FILE).is_file():
-            found = recordings_of(folder).get(declared.name)
-            if found is not None and not found.stale(path):
-                return found, ""
-            if found is not None:
-                return None, f"what {FILE} holds was recorded from another text of this file"
-            refused = refusals_of(folder).get(declared.name)
-            if refused is not None and refused.raw == digest(path):
-                return None, f"{TRIED}{refused.why}"
-        if folder.resolve() == project.root.resolve():
-            break
-    return None, ""
-
-
-def _dynamic(path: Path, declared: MigrationClass, unread: Unread, stale: str) -> InputError:
+def _dynamic(path: Path, declared: MigrationClass, unread: Unread, kept: Kept) -> InputError:
     why = f"{unread.reason}: what it sends is known only when it runs"
     return InputError(
         f"the SQL of {declared.name} cannot be read",
         where=f"{path}:{unread.line}",
-        why=f"{why}\n{stale}" if stale else why,
-        todo=IN_VAIN if stale.startswith(TRIED) else RECORD,
+        why=f"{why}\n{kept.why}" if kept.why else why,
+        todo=IN_VAIN if kept.tried else RECORD,
         code="dynamic-migration",
     )
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from qb_engine.errors import InputError
+from qb_engine.migrations.typescript.tsconfig import read_json
 
 SUFFIXES = (".ts", ".mts", ".cts", ".js", ".mjs", ".cjs")
 NAMES = ("data-source", "datasource", "dataSource", "data_source", "ormconfig", "typeorm.config")
@@ -112,7 +111,7 @@ def compiled_of(root: Path, path: Path) -> Path:
 
 def compiled_to(root: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The folder that the compiler writes to and the one that it reads, below the project's."""
-    options = _json(root / "tsconfig.json").get("compilerOptions")
+    options = read_json(root / "tsconfig.json").get("compilerOptions")
     options = options if isinstance(options, dict) else {}
     out = str(options.get("outDir") or "")
     if not out:
@@ -122,7 +121,7 @@ def compiled_to(root: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def scripts(root: Path) -> Mapping[str, str]:
     """The scripts of package.json; none when it cannot be read."""
-    found = _json(root / "package.json").get("scripts")
+    found = read_json(root / "package.json").get("scripts")
     return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}
 
 
@@ -131,7 +130,7 @@ def _in_scripts(root: Path) -> Iterator[str]:
         if "typeorm" in text or "migration" in text:
             for each in _OPTION.findall(text):
                 yield each.strip("'\"")
-    told = _json(root / "package.json").get("typeorm")
+    told = read_json(root / "package.json").get("typeorm")
     if isinstance(told, dict) and isinstance(told.get("dataSource"), str):
         yield told["dataSource"]
 
@@ -150,21 +149,6 @@ def _with_suffix(path: Path) -> Path:
     """A path that was named without its suffix, as TypeORM's command line allows."""
     found = (path.with_name(path.name + suffix) for suffix in SUFFIXES)
     return next((each for each in found if each.is_file()), path)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """A JSON object, comments allowed; nothing when it cannot be read."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        return {}
-    kept = re.sub(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', lambda m: m[1] or "", text, flags=re.S)
-    kept = re.sub(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', lambda m: m[1] or "", kept)
-    try:
-        data = json.loads(kept)
-    except ValueError:
-        return {}
-    return data if isinstance(data, dict) else {}
 
 
 def _parts(text: str) -> tuple[str, ...]:

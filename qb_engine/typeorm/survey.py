@@ -14,11 +14,11 @@ from qb_engine.migrations.typescript.recordings import (
     Recording,
     Refusal,
     digest,
+    kept_of,
     recordings_of,
     refusals_of,
 )
 from qb_engine.migrations.typescript.values import Query
-from qb_engine.migrations.typescript_file import TRIED
 from qb_engine.typeorm.recording import Step
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def survey(migrations: Migrations, applied: Collection[str] | None) -> tuple[Sta
     kept, refused = recordings_of(migrations.folder), refusals_of(migrations.folder)
     found = (_standing(migrations, entry, applied) for entry in migrations.entries)
     found = (_back_recorded(each, kept.get(each.name)) for each in found)
-    return tuple(_tried(each, refused.get(each.name)) for each in found)
+    root = migrations.project.root
+    return tuple(_tried(each, refused.get(each.name), root) for each in found)
 
 
 def _back_recorded(standing: Standing, recording: Recording | None) -> Standing:
@@ -67,13 +68,13 @@ def _back_recorded(standing: Standing, recording: Recording | None) -> Standing:
     return replace(standing, notes=f"its down was {recording.said}")
 
 
-def _tried(standing: Standing, refusal: Refusal | None) -> Standing:
+def _tried(standing: Standing, refusal: Refusal | None, root: Path) -> Standing:
     """The same, where recording it was tried in vain and its file is still what it was."""
     if refusal is None or not standing.record or refusal.raw != digest(standing.path):
         return standing
     reason = standing.reason
-    if TRIED not in reason:
-        reason = f"{reason}\n{TRIED}{refusal.why}"
+    if standing.how != "opaque" or not kept_of(standing.path, standing.name, root).tried:
+        reason = "\n".join(filter(None, [reason, refusal.said]))  # else its error says so
     return replace(standing, reason=reason, tried=True)
 
 
@@ -174,7 +175,7 @@ def _down_dynamic(entry: Entry, loaded: LoadedMigration) -> tuple[bool, int]:
     """Whether the way back is there and cannot be read, and the line that makes it so."""
     from qb_engine.migrations.typescript import methods
 
-    down = methods(entry.path, None, text=loaded.text).down
+    down = methods(entry.path, None, text=loaded.text, strict=False).down
     if down is None or down.unread is None:
         return False, 0
     return True, down.unread.line
@@ -184,7 +185,7 @@ def _swallows(path: Path) -> bool:
     """True when a method goes on where a statement fails."""
     from qb_engine.migrations.typescript import methods
 
-    found = methods(path)
+    found = methods(path, strict=False)
     both = [each for each in (found.up, found.down) if each is not None]
     return any(each.unread is not None and each.unread.cause == "swallowed" for each in both)
 

@@ -258,7 +258,8 @@ def test_a_parameter_with_unlike_casts_is_refused_as_its_type_is_the_server_s(
     with pytest.raises(InputError, match=r"\$1 stands in one statement as \$1::int and as \$1"):
         load_one(path)
     for same in ("$1, $1", "$1::int, CAST($1 AS integer)", "$1, $2::text"):
-        path.write_text(migration("A1710460800000", f'await q.query("SELECT {same}", ["01", 1])'))
+        given = '["01", 1]' if "$2" in same else '["01"]'
+        path.write_text(migration("A1710460800000", f'await q.query("SELECT {same}", {given})'))
         assert len(load_one(path).up) == 1, same
 
 

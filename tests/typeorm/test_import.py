@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from qb_engine.errors import InputError, RefusedError
+from qb_engine.migrations import load
 from qb_engine.migrations.formats.typeorm import matched
 from qb_engine.migrations.typescript.recordings import (
     FILE,
@@ -21,13 +22,15 @@ from qb_engine.migrations.typescript.recordings import (
     write,
 )
 from qb_engine.migrations.typescript.values import Query
-from qb_engine.project import TEMPLATE
+from qb_engine.project import TEMPLATE, Project
 from qb_engine.typeorm.finding import compiled_of, data_source_file, source_of
 from qb_engine.typeorm.judging import judged
 from qb_engine.typeorm.node import NOWHERE, environment
 from qb_engine.typeorm.recording import extensions
 from qb_engine.typeorm.settings import Settings, edited
 from qb_engine.typeorm.sources import Said, read, refuse_unread, settings_of
+from qb_engine.typeorm.traps.trap import written
+from tests.conftest import Qb
 
 
 def put(root: Path, name: str, text: str = "") -> Path:
@@ -333,3 +336,33 @@ def test_extensions_that_typeorm_makes_are_told_from_the_sql() -> None:
     """Those that a migration makes itself are not needed."""
     assert extensions(["a uuid DEFAULT uuid_generate_v4()", "b citext"]) == ("uuid-ossp", "citext")
     assert extensions(['CREATE EXTENSION "uuid-ossp"', "uuid_generate_v4()"]) == ()
+
+
+WHY = "recording it was tried: rows"  # a reason that begins as the sentence about it does
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_that_recording_was_tried_is_told_once_and_asked_for_no_more(
+    qb: Qb, project: Project, way: str
+) -> None:
+    """Until the file is another one."""
+    code = "await queryRunner.query(process.env.SQL)"
+    text = written("AddNotes1710460800000", **{"code" if way == "up" else "back": code})
+    path = put(project.root, "src/migrations/1710460800000-AddNotes.ts", text)
+    settings = 'migrations = "src/migrations"\nformat = "typeorm"\n'
+    project.file.write_text(settings + project.file.read_text())
+    words = ("typeorm", "import", "--migrations", "src/migrations/*.ts")
+
+    def told() -> tuple[int, bool, bool]:
+        """How often it is told, whether it is offered, and whether the error offers it."""
+        report = qb(*words)
+        (one,) = report.migrations
+        offered = any("can be recorded" in note for note in report.notes())
+        broken = load(path.parent, project=project).broken
+        return one.reason.count(WHY), offered, any("record what" in b.error.todo for b in broken)
+
+    assert told() == (0, True, way == "up")
+    write(path.parent, {}, {"AddNotes1710460800000": Refusal(digest(path), WHY)})
+    assert told() == (1, False, False)
+    path.write_text(text + "// edited")
+    assert told() == (0, True, way == "up")

@@ -80,3 +80,95 @@ def test_an_edit_of_what_is_imported_stops_the_run_and_not_the_rest(home: Path, 
     assert qb("run").ok
     assert qb("rollback").ok
     assert "../deep/names.ts was edited since" in qb("status").to_json()
+
+
+# -- through aliases of tsconfig.json --------------------------------------------------------------
+
+ALIASED = {
+    "tsconfig.json": """{
+      "extends": ["typeorm-base", "./config/base"], // a package's, and one of the project
+      "compilerOptions": { "strict": true, },
+    }""",
+    "config/base.json": """{ "compilerOptions": {
+      /* "paths": {}, */
+      "paths": {
+        "@/*": ["../src/*"], "@/deep/*": ["../lib/*", "../src/deep/*"],
+        "names": ["../src/names.ts"], "typeorm": ["../node_modules/typeorm"],
+      },
+    }}""",
+    "lib/only.ts": "",
+    "src/names.ts": 'import "@/other"; export const x = 1;\n',
+    "node_modules/typeorm/index.ts": "",
+}
+
+
+def aliased(home: Path, text: str, files: dict[str, str]) -> list[str]:
+    """What a migration imports in a project with these files besides."""
+    for name, said in files.items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(said)
+    script = home / "src/migrations/1710460800000-AddTenant.ts"
+    script.write_text(text)
+    return list(imported(script))
+
+
+def test_an_alias_of_the_tsconfig_leads_to_the_file_that_it_means(home: Path) -> None:
+    """The longest beginning counts, then the first place that has the file; what is meant by a
+    package's name stands in node_modules.
+    """
+    for text, found in {
+        'import { x } from "@/tenant.js"': "../deep/index.ts ../deep/names.ts ../tenant.ts",
+        'import { x } from "@/deep/names"': "../deep/index.ts ../deep/names.ts ../tenant.ts",
+        'import "@/deep/only"': "../../lib/only.ts",
+        'import { x } from "names"': "../names.ts ../other.ts",
+        'await import("@/other")': "../other.ts",
+        'import { y } from "@/gone"; import { q } from "typeorm"; import z from "@nestjs/x"': "",
+    }.items():
+        assert aliased(home, text, ALIASED) == found.split(), text
+
+
+@pytest.mark.parametrize(
+    "tsconfig",
+    [
+        '{"compilerOptions": {"baseUrl": "."}}',
+        '{"compilerOptions": {"baseUrl": "./src", "paths": {"src/*": ["./*"]}}}',
+        '{"compilerOptions": {"paths": {"src/*": ["${configDir}/src/*"]}}}',
+    ],
+)
+def test_names_count_from_the_base_url_where_there_is_one(home: Path, tsconfig: str) -> None:
+    found = aliased(home, 'import "src/other"; import "typeorm";', {"tsconfig.json": tsconfig})
+    assert found == ["../other.ts"]
+
+
+@pytest.mark.parametrize(
+    "tsconfig",
+    [
+        "{",
+        "[]",
+        '{"extends": "./tsconfig.json"}',
+        '{"extends": ["./gone", "./", "../../../../../../../..", 7]}',
+        "\udcff",
+        '{"compilerOptions": {"baseUrl": 7, "paths": {"@/*": "src", "*/*": [], "@/x": [1]}}}',
+    ],
+)
+def test_a_tsconfig_that_cannot_be_read_keeps_nothing_else_from_being_watched(
+    home: Path, tsconfig: str
+) -> None:
+    (home / "tsconfig.json").write_text(tsconfig, errors="surrogateescape")
+    found = aliased(home, f'import "@/other"; import "../other"; import "@/{"x" * 500}";', {})
+    assert found == ["../other.ts"]
+
+
+def test_an_edit_of_what_an_alias_leads_to_stops_the_run(home: Path, qb: Qb) -> None:
+    path = home / "src/migrations/1710460800000-AddTenant.ts"
+    aliased(home, TEXT.replace("../tenant.js", "@/tenant"), ALIASED)
+    one = recordings.recordings_of(path.parent)[NAME]
+    one = replace(one, raw=digest(path), imports=imports_of(path))
+    recordings.write(path.parent, {NAME: one})
+    names = home / "src/deep/names.ts"
+    names.write_text(names.read_text().replace("one", "two"))
+    with pytest.raises(RefusedError) as caught:
+        qb("run")
+    assert "before ../deep/names.ts was edited" in caught.value.what
+    names.write_text(FILES["src/deep/names.ts"])
+    assert qb("run").ok

@@ -249,3 +249,23 @@ def test_what_is_missing_to_run_anything_is_said(
     monkeypatch.setattr(running, "OLDEST", (99, 0))
     with pytest.raises(InputError, match=r"too old: \d+\.\d+"):
         running.found(tmp_path)
+
+
+def test_what_an_alias_of_the_tsconfig_leads_to_is_watched(
+    project: Project, database: Target
+) -> None:
+    """Node finds the helper by it, and so does the recording."""
+    typeorm = made(project, database, "v1", "Init", "Used")
+    path = next(typeorm.migrations.glob("*-Used.ts"))
+    head = 'import { mood } from "@/helpers";\n'
+    path.write_text(head + path.read_text().replace("Symbol('wild').description", "mood()"))
+    helpers = project.root / "src" / "helpers.ts"
+    helpers.write_text("export const mood = () => 'calm';\n")
+    config = project.root / "tsconfig.json"
+    aliases = '"compilerOptions": { /* ours */ "paths": { "@/*": ["./src/*"] },'
+    config.write_text(config.read_text().replace('"compilerOptions": {', aliases, 1))
+    report = imported(project, "--allow-execution", "--yes")
+    assert report.headline() == "1 of 2 migrations read, 1 recorded"
+    helpers.write_text("export const mood = () => 'wild';\n")
+    (used,) = [each for each in imported(project).migrations if each.how == "recorded"]
+    assert "../helpers.ts was edited since: record it again" in used.notes

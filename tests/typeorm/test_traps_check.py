@@ -130,6 +130,29 @@ def test_lint_leaves_the_acceptance_of_a_trap_to_the_check() -> None:
 
 
 @pytest.mark.usefixtures("nobody")
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("emtpy-down because nobody goes back there", "did you mean empty-down?"),
+        ("drop-tabel because it is empty", "did you mean drop-table?"),
+        ("zzz because", "nothing is called zzz, which a comment accepts"),
+        ("empty-down", "gives no reason, and does not count"),
+        ("empty-down because of that", ""),
+        ("drop-table because it is empty", ""),
+        ("drop-table", ""),  # qb lint tells it
+    ],
+)
+def test_an_acceptance_that_accepts_nothing_is_told(tmp_path: Path, said: str, told: str) -> None:
+    """With the name that is nearest, at its line; what it was meant for counts as ever."""
+    text = written(TAGS, TAGGED[0], ()).replace("export", f"// qb:accept {said}\nexport")
+    report = check(shop(tmp_path, **{TAGS: text}))
+    notices = [each for each in report.findings if each.trap == "accepts-nothing"]
+    assert [(each.line, told in each.message) for each in notices] == [(3, True)] * bool(told)
+    assert report.ok == (said == "empty-down because of that")
+    assert all(each.message in " ".join(str(report).split()) for each in notices)
+
+
+@pytest.mark.usefixtures("nobody")
 def test_a_folder_without_migrations_is_no_good_project(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no migration of TypeORM was found"):
         check(tmp_path)

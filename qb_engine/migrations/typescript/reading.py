@@ -8,6 +8,7 @@ from pathlib import Path
 from tree_sitter import Node
 
 from qb_engine.migrations.typescript import classes, functions, members
+from qb_engine.migrations.typescript.binding import refuse_unbound
 from qb_engine.migrations.typescript.description import candidates, class_name, found_class
 from qb_engine.migrations.typescript.exports import Exports
 from qb_engine.migrations.typescript.grammar import Source, errors, line_of
@@ -35,17 +36,22 @@ def methods(
     text: str | None = None,
     helpers: Mapping[str, str] = {},
     root: Path | None = None,
+    strict: bool = True,
 ) -> Methods:
     """Tell what `up` and `down` send: of the class that is named, or of the first one.
 
     `helpers` are functions that give the text of a file: their name and the path, in which `{0}`
-    is the first argument, from `root`. Raise LookupError when the file has no such class.
+    is the first argument, from `root`. Raise LookupError when the file has no such class, and
+    where it is `strict` SqlError for a call whose values PostgreSQL refuses: see `unbound`.
     """
     source = Source(path, text)
     up = _read(source, class_name, "up", helpers, root)
     if up is None:
         raise LookupError(f"{path} has no migration class {class_name or ''}".rstrip())
     down = _read(source, class_name, "down", helpers, root)
+    for method in (up, down) if strict else ():
+        if method is not None and method.unread is None:
+            refuse_unbound(method, path)
     return Methods(up, None if down is MISSING else down)
 
 

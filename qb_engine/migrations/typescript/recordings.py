@@ -67,6 +67,20 @@ class Refusal:
     raw: str
     why: str
 
+    @property
+    def said(self) -> str:
+        """The same in a sentence, as an error would have it: without what is secret."""
+        return secrets.mask(f"recording it was tried: {self.why}")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of a migration: its recording; without one, why, and whether it was `tried`."""
+
+    recording: Recording | None = None
+    why: str = ""
+    tried: bool = False
+
 
 def digest(path: Path) -> str:
     """The SHA-256 of a file's bytes; empty when it cannot be read."""
@@ -92,6 +106,27 @@ def recordings_of(folder: Path) -> Mapping[str, Recording]:
 def refusals_of(folder: Path) -> Mapping[str, Refusal]:
     """What was tried in vain, by class. Raise InputError when the file is not what qb wrote."""
     return _held(folder)[1]
+
+
+def kept_of(path: Path, name: str, root: Path) -> Kept:
+    """What is kept of the class in a file, in its folder or above it, up to `root`.
+
+    What was recorded or tried with another text of the file says nothing. Raise InputError when
+    the file of recordings is not what qb wrote.
+    """
+    for folder in path.absolute().parents:
+        if (folder / FILE).is_file():
+            recordings, refusals = _held(folder)
+            found, refused = recordings.get(name), refusals.get(name)
+            if found is not None and not found.stale(path):
+                return Kept(found)
+            if found is not None:
+                return Kept(why=f"what {FILE} holds was recorded from another text of this file")
+            if refused is not None and refused.raw == digest(path):
+                return Kept(why=refused.said, tried=True)
+        if folder.resolve() == root.resolve():
+            break
+    return Kept()
 
 
 def _held(folder: Path) -> tuple[dict[str, Recording], dict[str, Refusal]]:

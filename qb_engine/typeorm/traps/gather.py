@@ -55,7 +55,7 @@ def read(
     found = {}
     for each in script.classes if not script.errors else ():
         found[each.class_name] = methods(
-            path, each.class_name, text=text, helpers=helpers or {}, root=root
+            path, each.class_name, text=text, helpers=helpers or {}, root=root, strict=False
         )
     folder = stamps.split(path.parent.name) is not None
     return File(script, text, found, "folder" if folder else "file")
