@@ -37,6 +37,8 @@ HEARTBEAT = "QB_BACKFILL_HEARTBEAT_S"
 SLICE = "QB_BACKFILL_SLICE_S"
 """A lane ends, and is started again, after this many seconds (600): so new code gets its turn."""
 
+GOING = ("pending", "running", "verifying")
+
 Connection = psycopg.Connection[Any]
 
 
@@ -92,21 +94,21 @@ def start(
         checks.writable(db, spec)
         where = _reached(project, target)
         driven = _driven(project, target, where, row, spec.id)
-        if row and row.state in ("pending", "running", "verifying"):
+        said = "it runs already"
+        if row and row.state in GOING:
             if restart:
-                raise RefusedError(
-                    f"the backfill of {spec.id} is {row.state}",
-                    why="beginning again would take the rows from under its workers",
-                    todo=f"qb backfill cancel {migration.name}, then start it again",
-                    code="backfill-state",
-                )
-            said = "it runs already"
-        else:
-            said = _write_down(db, project, target, migration, spec, row, restart=restart)
+                raise _going(migration, row)
+        elif did := _write_down(db, project, target, migration, spec, row, restart=restart):
+            said = did
             if spec.unseen:
                 noted.append(spec.unseen)
-            if then_post:
-                finish.want(db, spec.id)
+        else:  # somebody started it at the same moment
+            now = known(db, migration)
+            if restart:
+                raise _going(migration, now)
+            noted = [str(each) for each in tuning.tune(db, spec.id, changes)] if changes else []
+        if then_post:
+            finish.want(db, spec.id)
         return _drive(db, project, target, spec.id, where, driven, said, *noted)
 
 
@@ -193,6 +195,15 @@ def status(
 # -- parts -------------------------------------------------------------------------------------
 
 
+def _going(migration: LoadedMigration, row: Row) -> RefusedError:
+    return RefusedError(
+        f"the backfill of {migration.id} is {row.state}",
+        why="beginning again would take the rows from under its workers",
+        todo=f"qb backfill cancel {migration.name}, then start it again",
+        code="backfill-state",
+    )
+
+
 def _halt(
     project: Project,
     target: Target,
@@ -233,11 +244,16 @@ def _write_down(
     *,
     restart: bool,
 ) -> str:
-    """Write a new backfill, or take an ended one up again; say which."""
+    """Write a new backfill, or take an ended one up again; say which.
+
+    Empty, and nothing is written, when somebody else did since `row` was read.
+    """
     queue = names.task_queue(project, target)
     workflow = names.workflow_id(project, target, spec.id)
     with db.transaction():
         now = records.read(db, spec.id, lock=True)
+        if now is not None and now.state in GOING:
+            return ""
         fresh = now is None or restart or not _rows(db, spec.id)
         if not fresh and now is not None:
             checks.unedited(now, migration)
@@ -254,7 +270,8 @@ def _write_down(
             limit(db, orders.SETTLE_MS)
             in_sync.drop(db, spec.id)
             db.execute("DELETE FROM qb.backfill WHERE id = %s", [spec.id])
-        records.make(db, spec, split.estimate(db, spec), queue, workflow)
+        if not records.make(db, spec, split.estimate(db, spec), queue, workflow):
+            return ""
         estimate.take_over(db, spec.id)
     return "it is started" if row is None else "it begins again at the first row"
 

@@ -170,9 +170,9 @@ def there(conn: Connection) -> bool:
     return bool(conn.execute(THERE).fetchall()[0][0])
 
 
-def make(conn: Connection, spec: Spec, rows_total: int, task_queue: str, workflow_id: str) -> None:
-    """Write a backfill down; leave it as it is when it is there already."""
-    conn.execute(
+def make(conn: Connection, spec: Spec, rows_total: int, task_queue: str, workflow_id: str) -> bool:
+    """Write a backfill down; False when it is there already, and stays as it is."""
+    made = conn.execute(
         MAKE,
         {
             "id": spec.id,
@@ -201,6 +201,7 @@ def make(conn: Connection, spec: Spec, rows_total: int, task_queue: str, workflo
             "options": Jsonb(spec.options.to_json()),
         },
     )
+    return made.rowcount == 1
 
 
 def rewrite(conn: Connection, spec: Spec) -> None:

@@ -123,6 +123,14 @@ class Spec:
         return replace(self, schema=schema, table=table, alone=True, whole=whole)
 
 
+def _with_backfill(migration: LoadedMigration) -> str:
+    """How a migration gets one: only a folder may hold a backfill.py."""
+    path = migration.path
+    folder = path if path.is_dir() else path.with_suffix("")
+    first = "" if path.is_dir() else f"move it to {folder.name}/migration{path.suffix}, then "
+    return f"{first}write {folder.name}/backfill.py; or name another migration"
+
+
 def describe(conn: psycopg.Connection[Any], migration: LoadedMigration) -> Spec:
     """Settle a migration's backfill against the target.
 
@@ -134,7 +142,7 @@ def describe(conn: psycopg.Connection[Any], migration: LoadedMigration) -> Spec:
             f"{migration.id} has no backfill",
             where=str(migration.path),
             why="only a migration in a folder with a backfill.py fills rows",
-            todo="write backfill.py beside its migration file, or name another migration",
+            todo=_with_backfill(migration),
             code="no-backfill",
         )
     oid, schema, table = _table(conn, declared.table, str(migration.path))

@@ -243,9 +243,10 @@ def _comparable(conn: Connection, spec: Spec) -> tuple[tuple[Any, ...], tuple[st
 def _compare(spec: Spec, lo: Any, hi: Any, xid: str, most: int, skip: int) -> sql.Composed:
     """How many rows of a range hold what a batch wrote, were written since, and are wrong."""
     return sql.SQL(
-        "SELECT count(*) FILTER (WHERE mine), count(*) FILTER (WHERE NOT mine),"
+        "SELECT count(*) FILTER (WHERE mine), count(*) FILTER (WHERE later),"
         " count(*) FILTER (WHERE wrong), (array_agg(key) FILTER (WHERE wrong))[1:{shown}]"
         " FROM (SELECT array_to_string({key}, ', ') AS key, xmin = {xid}::xid AS mine,"
+        " age(xmin) < age({xid}::xid) AS later,"
         " CASE WHEN xmin = {xid}::xid THEN {wrong} ELSE false END AS wrong"
         " FROM {table} WHERE {within} ORDER BY {order} LIMIT {most} OFFSET {skip}) AS sampled"
     ).format(

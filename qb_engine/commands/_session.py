@@ -62,6 +62,7 @@ class Session:
         self.face = face or Face()
         self.project = Project.find(root)
         self.option: str | None = None  # -c of this call
+        self.folder: Path | None = None  # --project of this call, as it was given
         self.json = False
         self.debug = False
         self.cell: str | None = None  # the body of the notebook cell this call stands in

@@ -75,7 +75,8 @@ def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
                         todo="name one that exists, or make it: qb init FOLDER",
                         code="no-project",
                     )
-                session.project = type(session.project).find(Path(value))
+                session.folder = Path(value)
+                session.project = type(session.project).find(session.folder)
             else:
                 setattr(session, name, value)
 
@@ -200,7 +201,7 @@ def invoke(session: Session, args: Sequence[str]) -> Report | None:
 
     Raise QbError for everything that goes wrong, wrong options included.
     """
-    session.option, session.json, session.debug = None, False, False
+    session.option, session.folder, session.json, session.debug = None, None, False, False
     session.stopping.clear()
     try:
         with group.make_context("qb", list(args), obj=session) as ctx:

@@ -31,8 +31,8 @@ class InitReport(Report):
 
 
 @qb_command("init", short_help="Make this folder a qb project.")
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
-def command(session: Session, folder: Path) -> Report:
-    """Make FOLDER a qb project: write qb.toml and the migrations folder."""
-    session.project = Project.create(folder)
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), required=False)
+def command(session: Session, folder: Path | None) -> Report:
+    """Make FOLDER (else the current one) a qb project: write qb.toml and the migrations folder."""
+    session.project = Project.create(folder or session.folder or Path.cwd())
     return InitReport(str(session.project.file), str(session.project.migrations))

@@ -182,7 +182,7 @@ def command(session: Session, migration: str | None, check: bool, every: bool) -
     from qb_engine.runner import status
     from qb_engine.runner.beside import compare
     from qb_engine.runner.findings import findings
-    from qb_engine.runner.leftovers import invalid_indexes, orphans
+    from qb_engine.runner.leftovers import invalid_indexes, orphans, stranded
     from qb_engine.runner.status import runner
     from qb_engine.schema.garbage import no_collection
 
@@ -206,6 +206,7 @@ def command(session: Session, migration: str | None, check: bool, every: bool) -
             orphans=orphans(conn),
             invalid=invalid,
             beside=compare(conn, migrations, wait=False),
+            stranded=stranded(conn),
         )
         running = runner(conn)
         if migration is None:

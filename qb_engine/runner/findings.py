@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from qb_engine.errors import RefusedError, nearby
 from qb_engine.migrations import Entry, stamps
 from qb_engine.migrations.listing import is_script
+from qb_engine.report import format_seconds
 from qb_engine.runner.status import when
 
 if TYPE_CHECKING:
@@ -44,12 +45,13 @@ def findings(
     orphans: Sequence[Orphan] = (),
     invalid: Sequence[InvalidIndex] = (),
     beside: Beside | None = None,
+    stranded: Mapping[str, float] = {},
 ) -> tuple[Finding, ...]:
     """Everything that is wrong, by how migrations stand, what the folder holds, what was left.
 
     A pure function: statuses in the order of the folder, the folder's entries, runs whose runner
-    is gone, indexes that no build has finished, TypeORM's own history. What one cause has left is
-    one finding.
+    is gone, indexes that no build has finished, TypeORM's own history, the seconds for which nobody
+    drives a backfill. What one cause has left is one finding.
     """
     paths = {entry.id: entry for entry in entries}
     unsettled = [s for s in found if s.state not in SETTLED or s.down_edited]
@@ -67,6 +69,7 @@ def findings(
         *(_orphan(each) for each in orphans if each.migration not in gone),
         *(_invalid(each) for each in invalid),
         *(_typeorm(beside) if beside is not None else ()),
+        *(_stranded(id, seconds) for id, seconds in stranded.items()),
     )
 
 
@@ -189,6 +192,16 @@ def _backfill(status: Status) -> Iterator[Finding]:
             "its last part has not run" if done else "its rows are not filled",
             "qb run finishes it" if done else f"qb backfill start {id}",
         )
+
+
+def _stranded(id: str, seconds: float) -> Finding:
+    return Finding(
+        "backfill-stranded",
+        id,
+        f"nobody drives the backfill of {id}: no batch and no worker for {format_seconds(seconds)}",
+        "its rows are not all filled, and what comes after it waits",
+        f"qb backfill status {id} says what is away; qb backfill start {id} starts a worker",
+    )
 
 
 def _late(found: Sequence[Status], paths: dict[str, Entry]) -> Iterator[Finding]:

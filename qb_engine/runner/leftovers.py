@@ -53,6 +53,22 @@ SELECT pg_catalog.quote_ident(pn.nspname) || '.' || pg_catalog.quote_ident(p.rel
 """
 
 
+# Backfills that are to run, with no batch and no worker for a while, and nothing that says why. One
+# that is looked at after its last batch keeps no lane busy, and a worker tells of itself by lanes.
+STRANDED = """
+SELECT b.id, extract(epoch FROM pg_catalog.clock_timestamp() - b.last_at)::float8
+  FROM (SELECT id, greatest(started_at,
+                 (SELECT max(at) FROM qb.batch WHERE backfill = f.id)) AS last_at
+          FROM qb.backfill AS f
+         WHERE state IN ('pending', 'running') AND wanted = 'run' AND note = '') AS b
+ WHERE b.last_at < pg_catalog.clock_timestamp() - %(seconds)s * interval '1 s'
+   AND NOT EXISTS (SELECT FROM qb.worker
+                    WHERE seen_at > pg_catalog.clock_timestamp() - %(seconds)s * interval '1 s')
+ ORDER BY 1
+"""
+SILENT_S = 30.0  # a worker that is busy tells of itself every two seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Orphan:
     """A run that is recorded as running while nobody runs it."""
@@ -97,6 +113,13 @@ def orphans(conn: Connection) -> tuple[Orphan, ...]:
     # a run that ended between the two looks is not running now
     rows = conn.execute(RUNNING).fetchall()
     return tuple(Orphan(*row) for row in rows if row[0] in before)
+
+
+def stranded(conn: Connection) -> dict[str, float]:
+    """The backfills that are to run and that nobody drives, with the seconds since when."""
+    if not conn.execute("SELECT pg_catalog.to_regclass('qb.backfill')").fetchall()[0][0]:
+        return {}
+    return dict(conn.execute(STRANDED, {"seconds": SILENT_S}).fetchall())
 
 
 def invalid_indexes(conn: Connection) -> tuple[InvalidIndex, ...]:

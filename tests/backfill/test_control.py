@@ -18,10 +18,17 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from qb_engine import backfill, secrets
+from qb_engine.backfill import records
 from qb_engine.backfill.driving import loop, names, temporal
+from qb_engine.backfill.spec import describe
 from qb_engine.errors import InputError, QbError, RefusedError, ServerError
 from qb_engine.project import FILE, Project
 from tests.backfill.conftest import ID, Case, until
+
+WAITING = """
+SELECT pid FROM pg_stat_activity
+WHERE wait_event_type = 'Lock' AND query ~ 'INSERT INTO qb.backfill'
+"""
 
 
 @contextmanager
@@ -152,6 +159,46 @@ def test_two_starts_at_once_start_one_worker_and_one_workflow(driven: Case) -> N
     assert len(polling(driven)) == 1
     assert driven.ended().state == "completed"
     assert driven.writes() == {1: 2_000}
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_the_options_of_a_start_that_comes_second_count_or_are_refused(
+    driven: Case, restart: bool
+) -> None:
+    """Another start writes it down in the moment between this one's look and its own writing."""
+    driven.counted(2_000)
+    migration = driven.filling(slow=0.001, batch_size=50)
+    said: list[object] = []
+
+    def start() -> None:
+        changes = {"max_rate": 300.0}
+        try:
+            said.append(
+                backfill.start(
+                    driven.project, driven.target, migration, restart=restart, changes=changes
+                ).notes
+            )
+        except RefusedError as refused:
+            said.append(refused)
+
+    with psycopg.connect(driven.target.conninfo) as first:  # one transaction
+        queue = names.task_queue(driven.project, driven.target)
+        records.make(first, describe(first, migration), 0, queue, "")
+        second = threading.Thread(target=start)
+        second.start()
+        until("the second waits", lambda: driven.sql(WAITING))
+    second.join()
+    (told,) = said
+    kept = driven.progress().options
+    if restart:
+        assert isinstance(told, RefusedError)
+        assert f"qb backfill cancel {migration.name}" in told.todo
+        assert kept.get("max_rate") is None
+    else:
+        assert isinstance(told, tuple)
+        assert told[0] == "it runs already"
+        assert kept["max_rate"] == 300
+    driven.sql("UPDATE qb.backfill SET wanted = 'cancel'")
 
 
 def test_a_start_beside_a_polling_worker_adds_none(driven: Case) -> None:

@@ -25,7 +25,7 @@ asyncio.run_coroutine_threadsafe(ask(), loop.loop())
 
 COMMAND = """
 from qb_engine.commands import main
-sys.argv = ["qb", "init", "--project", sys.argv[1]]
+sys.argv = ["qb", "backfill", "no-such-word"]
 sys.exit(main())
 """
 
@@ -35,4 +35,4 @@ def test_a_command_that_ends_with_calls_in_flight_ends_with_its_own_code(driven:
     ends = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(6)]
     ended = [(end.communicate()[1], end.returncode) for end in ends]
     assert ended == [(ended[0][0], 2)] * len(ends)
-    assert "qb.toml" in ended[0][0]
+    assert "no-such-word" in ended[0][0]

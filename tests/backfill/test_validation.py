@@ -56,6 +56,16 @@ def test_what_the_application_wrote_since_is_its_own(case: Case) -> None:
     assert (found.compared, found.since, found.wrong) == (2_500, 500, 0)
 
 
+def test_rows_that_needed_nothing_are_nobodys(case: Case) -> None:
+    migration = table(case)
+    case.sql("UPDATE t SET v = 'mine' WHERE id % 2 = 0")
+    case.driven_here(migration)
+    row = records.read(case.conn, ID)
+    assert row is not None
+    found = validate.sample(case.conn, row.spec, 3_000)
+    assert (found.compared, found.since) == (1_500, 0)
+
+
 def test_rows_that_are_not_what_their_expression_gives_are_found(case: Case) -> None:
     """Whatever made them so; where a trigger of the user's may have, it is named and said only."""
     migration = table(case)

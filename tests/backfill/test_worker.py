@@ -206,6 +206,10 @@ def test_what_a_worker_takes_is_in_the_ledger(driven: Case) -> None:
     assert usage.rss_bytes > 10_000_000
     assert usage.cpu_share >= 0
     backfill.cancel(driven.project, driven.target, migration, conn=driven.conn)
+    driven.ended()
+    assert {each.status for each in driven.progress().segments} <= {"open", "done"}
+    assert backfill.stop_worker(driven.project)
+    until("the worker takes leave", lambda: not driven.progress().workers)
 
 
 def test_a_port_that_is_taken_is_said() -> None:

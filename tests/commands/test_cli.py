@@ -105,6 +105,14 @@ def test_unmet_constraints_exit_with_1(project: Project) -> None:
     assert qb(project.root, "run").returncode == 1
 
 
+def test_init_makes_the_folder_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    assert qb(tmp_path, "init", "--project", "a").returncode == 0
+    assert qb(tmp_path, "init", "b").returncode == 0
+    made = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("qb.toml"))
+    assert made == ["a/qb.toml", "b/qb.toml"]
+
+
 def test_help_needs_no_project_and_names_every_command(tmp_path: Path) -> None:
     text = qb(tmp_path, "--help").stdout
     for name in ("init", "connect", "draft", "generate", "plan", "dryrun", "run", "backfill"):

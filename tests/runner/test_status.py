@@ -203,6 +203,25 @@ def test_a_folder_is_never_just_applied_while_its_rows_are_filled(
         assert states(qb("status")) == [(folder, state)]
 
 
+def test_a_backfill_that_nobody_drives_is_something_to_put_right(
+    qb, folder: str, connection: Connection
+) -> None:
+    qb("run")
+    fill_is(connection, "running", folder)
+    connection.execute("UPDATE qb.backfill SET started_at = now() - interval '41 s'")
+    report = qb("status", "--check")
+    assert ids(report) == ["backfill-stranded"]
+    assert "no batch and no worker for 41" in report.findings[0].what
+    assert not report.ok
+    for alive in (
+        "INSERT INTO qb.worker (id, lanes, concurrency, rss_bytes, cpu_share)"
+        " VALUES ('here:1', 1, 16, 1, 0)",
+        "DELETE FROM qb.worker; UPDATE qb.backfill SET note = 'waits for older writers'",
+    ):
+        connection.execute(alive.encode())
+        assert qb("status", "--check").ok
+
+
 def test_a_folder_is_contracted_when_what_comes_after_its_backfill_ran(
     qb, folder: str, connection: Connection
 ) -> None:
@@ -347,11 +366,13 @@ def test_every_finding_has_a_sentence_a_reason_and_a_command() -> None:
         [entry(s.migration) for s in statuses if s.state != "missing"],
         orphans=[Orphan(3, "20240101000000_a", "up", "ann", "host", THEN)],
         invalid=[InvalidIndex("public.i", "public.a", temporary=False)],
+        stranded={"20240118000000_s": 41.5},
     )
     assert {f.id for f in every} == {
-        "backfill-cancelled", "backfill-failed", "backfill-paused", "broken", "duplicate-stamp",
-        "edited", "edited-down", "invalid-index", "missing", "out-of-order", "partial",
-        "partial-down", "runner-gone", "two-branches", "waits-for-backfill", "waits-for-post",
+        "backfill-cancelled", "backfill-failed", "backfill-paused", "backfill-stranded", "broken",
+        "duplicate-stamp", "edited", "edited-down", "invalid-index", "missing", "out-of-order",
+        "partial", "partial-down", "runner-gone", "two-branches", "waits-for-backfill",
+        "waits-for-post",
     }  # fmt: skip
     for each in every:
         assert each.what

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString
 
 import psycopg
 
@@ -29,6 +29,8 @@ ON CONFLICT (id) DO UPDATE SET (lanes, rss_bytes, cpu_share, server_cpu_share, s
        pg_catalog.clock_timestamp())
 """
 FORGET = "DELETE FROM qb.worker WHERE seen_at < clock_timestamp() - interval '1 day'"
+
+LEAVE = "DELETE FROM qb.worker WHERE id = %s"
 
 log = logging.getLogger("qb.worker")
 
@@ -82,6 +84,7 @@ class Pulse:
         self._pool = pool
         self._concurrency = concurrency
         self._busy = busy
+        self._told = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="qb-pulse", daemon=True)
 
@@ -92,6 +95,8 @@ class Pulse:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+        if self._told:  # who was killed is named for a while, who left is not
+            self._write(LEAVE, [self._meter.worker])
 
     def _run(self) -> None:
         before, own, theirs = time.monotonic(), time.process_time(), None
@@ -101,19 +106,23 @@ class Pulse:
                 share = None
                 if servers is not None and theirs is not None:
                     share = max(0.0, servers - theirs) / (now - before)
-                self._write((mine - own) / (now - before), share)
+                self._tell((mine - own) / (now - before), share)
             before, own, theirs = now, mine, servers
 
-    def _write(self, share: float, server: float | None) -> None:
+    def _tell(self, share: float, server: float | None) -> None:
+        self._told = True
+        self._write(
+            WRITE,
+            [
+                *(self._meter.worker, self._meter.lanes, self._concurrency, rss()),
+                *(round(share, 3), None if server is None else round(server, 3)),
+            ],
+        )
+
+    def _write(self, statement: LiteralString, values: list[object]) -> None:
         try:
             with self._pool.connection("qb worker") as conn:
-                conn.execute(
-                    WRITE,
-                    [
-                        *(self._meter.worker, self._meter.lanes, self._concurrency, rss()),
-                        *(round(share, 3), None if server is None else round(server, 3)),
-                    ],
-                )
+                conn.execute(statement, values)
                 conn.execute(FORGET)
         except (psycopg.Error, QbError) as error:
             log.debug("what it takes is not written down: %s", type(error).__name__)

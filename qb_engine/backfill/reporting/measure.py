@@ -172,7 +172,7 @@ def progress(conn: psycopg.Connection[Any], backfill: str) -> Progress | None:
         explained, estimated, checked, started, finished, spent, rows, since, weighted, recent,
         last, first, sliced, holds, quarantined, workers, now,
     ) = found  # fmt: skip
-    segments = _shared([_segment(row) for row in rows or ()], total or 0, exact=exact)
+    segments = _shared([_segment(row, state) for row in rows or ()], total or 0, exact=exact)
     done = sum(each.rows_done for each in segments)
     ended = state in ENDED
     span = max((last - first).total_seconds(), 0.001) if last and first else 0.0
@@ -220,8 +220,12 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
 
 
-def _segment(row: Sequence[Any]) -> SegmentProgress:
-    return SegmentProgress(*row)
+def _segment(row: Sequence[Any], state: str) -> SegmentProgress:
+    """As the ledger has it; a claim that stands when nothing runs any more is nobody's."""
+    found = SegmentProgress(*row)
+    if found.status != "running" or (state != "paused" and state not in ENDED):
+        return found
+    return replace(found, status="open", note="" if state in ENDED else found.note)
 
 
 def _shared(
