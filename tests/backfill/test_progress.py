@@ -10,6 +10,7 @@ import pytest
 from qb_engine import backfill
 from qb_engine.backfill.advance import advance
 from qb_engine.backfill.batches import segment
+from qb_engine.backfill.reporting import telling
 from qb_engine.backfill.reporting.measure import LOOKED_AT, Progress
 from tests.backfill.conftest import ID, Case
 
@@ -109,3 +110,21 @@ def test_what_stands_still_has_no_end_in_sight(case: Case, state: str) -> None:
     case.sql(f"UPDATE qb.backfill SET state = '{state}'")
     found = case.progress()
     assert (found.eta, found.eta_low, found.eta_high) == (None, None, None)
+
+
+def test_one_that_nobody_drives_has_no_end(case: Case) -> None:
+    case.counted(1_000)
+    case.written_down(case.filling(batch_size=100))
+    assert advance(case.conn, ID, lambda: True)
+    left = iter([True, True, True])
+    means = case.means(wait=lambda _seconds: next(left, False))
+    assert segment.run_lane(case.conn, ID, 0, means) == "stopped"
+    case.sql("UPDATE qb.batch SET at = at - interval '40 s'")
+    found = case.progress()
+    assert (found.state, found.stranded, found.rate, found.eta) == ("running", True, 0.0, None)
+    assert "no batch for 4" in " ".join(telling.waits(found))
+    case.sql(
+        "INSERT INTO qb.worker (id, lanes, concurrency, rss_bytes, cpu_share)"
+        " VALUES ('here:1', 1, 16, 1, 0)"
+    )
+    assert not case.progress().stranded

@@ -22,6 +22,7 @@ HOLDS = 50  # that are named at once
 DIVISORS = (1, 2, 3, 4, 6, 8, 12, 24)  # of the slices
 BATCHES_EACH = 3  # at least, so that a slice tells a rate
 HEARD_S = 30.0  # a worker that has not been heard of for longer is not named
+SILENT_S = 30.0  # without a batch, while nothing holds it up: then it is said
 LIVES_S = 8.0  # one that lives tells of itself every two seconds
 
 QUERY = files(__package__).joinpath("measure.sql").read_text("utf-8")
@@ -150,6 +151,17 @@ class Progress:
         return not self.ended and self.state != "paused"
 
     @property
+    def quiet_s(self) -> float:
+        """Seconds since the last batch, or since it began."""
+        return self.spent if self.silent_s is None else self.silent_s
+
+    @property
+    def stranded(self) -> bool:
+        """True when nobody drives it: no batch and no worker for long, and nothing says why."""
+        waiting = self.state in ("pending", "running") and not self.holds and not self.note
+        return waiting and self.quiet_s >= SILENT_S and not any(w.lives for w in self.workers)
+
+    @property
     def fraction(self) -> float:
         """The share that is done, 0 to 1."""
         if self.state == "completed":
@@ -198,7 +210,7 @@ def progress(conn: psycopg.Connection[Any], backfill: str) -> Progress | None:
     expected, between = coming or (None, Range(0.0, None))
     current = [e for e in segments if e.status == "running"] or [e for e in segments if e.size]
     sizes = [each.size for each in current if each.size]
-    return Progress(
+    measured = Progress(
         backfill, state, done, total, rate, _rounded(expected), f"{schema}.{table}", exact, wanted,
         sum(each.batches for each in segments), segments, error, note, queue, workflow, checksum,
         started, finished, kind=kind, error_code=code,
@@ -214,6 +226,9 @@ def progress(conn: psycopg.Connection[Any], backfill: str) -> Progress | None:
         checked=checked, spent=spent, last_at=last,
         silent_s=(now - last).total_seconds() if last else None, rates=rates, rates_s=rates_s,
     )  # fmt: skip
+    if measured.stranded:  # a rate of the past says nothing about an end
+        return replace(measured, rate=0.0, eta=None, eta_low=None, eta_high=None)
+    return measured
 
 
 def _rounded(seconds: float | None) -> float | None:

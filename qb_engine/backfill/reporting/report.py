@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
@@ -94,7 +94,8 @@ class BackfillReport(Report):
         found = [p.error] if p.error else []
         found += self.said
         if not p.ended and p.state != "paused":
-            found += [each for each in telling.waits(p) if each not in found]
+            asked = replace(p, silent_s=0.0) if self.started else p  # a worker was just started
+            found += [each for each in telling.waits(asked) if each not in found]
         if p.state == "failed":
             found += _advised(p)
         if p.quarantined and not any("quarantine" in each for each in found):

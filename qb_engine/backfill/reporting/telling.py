@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qb_engine.backfill.reporting import measure
 from qb_engine.report import format_seconds, format_value, stable
 
 if TYPE_CHECKING:
     from qb_engine.backfill.reporting.measure import Hold, Progress
-
-SILENT_S = 30.0  # without a batch, while nothing holds it up: then it is said
 
 
 def rows(found: Progress) -> str:
@@ -79,9 +78,9 @@ def counts(found: Progress) -> str:
 
 def _silent(found: Progress) -> str:
     """That nothing has happened for long, where nothing says why."""
-    quiet = found.silent_s if found.silent_s is not None else found.spent
-    if found.state not in ("pending", "running") or found.holds or found.note or quiet < SILENT_S:
+    waiting = found.state in ("pending", "running") and not found.holds and not found.note
+    if not waiting or found.quiet_s < measure.SILENT_S:
         return ""
     lives = ", ".join(each.name for each in found.workers if each.lives)
     who = f"workers: {lives}" if lives else "no worker is heard of: qb worker, or qb backfill start"
-    return f"no batch for {format_seconds(quiet)}; {who}"
+    return f"no batch for {format_seconds(found.quiet_s)}; {who}"
