@@ -184,7 +184,7 @@ def status(
     with ledger(target, conn) as db:
         found = progress(db, migration.id) if records.there(db) else None
         if found is None:
-            return Done(_never(migration), ("not started: qb backfill start",))
+            return Done(_never(migration), (f"not started: {_first(db, migration)}",))
         said = []
         if migration.backfill and found.checksum != checksum(migration.backfill):
             said.append("backfill.py was edited since the start")
@@ -421,6 +421,15 @@ def _rows(db: Connection, backfill: str) -> int:
     found = db.execute("SELECT count(*) FROM qb.batch WHERE backfill = %s AND rows > 0", [backfill])
     count: int = found.fetchall()[0][0]
     return count
+
+
+def _first(db: Connection, migration: LoadedMigration) -> str:
+    """What is to be done so that a backfill starts."""
+    try:
+        checks.expanded(db, migration)
+    except RefusedError as refused:
+        return f"{refused.what}; {refused.todo}"
+    return "qb backfill start"
 
 
 def _never(migration: LoadedMigration) -> Progress:

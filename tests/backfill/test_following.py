@@ -96,6 +96,10 @@ def test_watching_what_was_never_started_says_so(case: Case, qb: Qb) -> None:
     case.filling()
     report = qb("backfill", "watch", ID)
     assert report is not None
+    assert "is not applied up to its backfill; qb run fill" in " ".join(report.notes())
+    case.counted(10)  # with the migration as a run would leave it
+    report = qb("backfill", "watch", ID)
+    assert report is not None
     assert "not started: qb backfill start" in report.notes()
 
 

@@ -31,11 +31,14 @@ LONGEST_STEP_S = 0.5
 AWAY_S = 30.0  # a look that failed is tried again after this
 STATEMENT_MS = 2_000
 
-# Longest wait in seconds behind each of our sessions; ours do not count as waiting for each other.
+# Longest wait in seconds behind each of our sessions; ours do not count as waiting for each other,
+# nor do orders to a backfill and looks at it, which wait for the ledger's row.
 WAITING = """
 SELECT b.pid, max(extract(epoch FROM clock_timestamp() - w.waitstart))::float8, count(*)
 FROM (SELECT DISTINCT pid, waitstart FROM pg_locks
-      WHERE NOT granted AND waitstart IS NOT NULL AND pid <> ALL (%(ours)s)) AS w,
+      WHERE NOT granted AND waitstart IS NOT NULL AND pid <> ALL (%(ours)s)
+      AND NOT EXISTS (SELECT FROM pg_stat_activity AS a
+          WHERE a.pid = pg_locks.pid AND a.application_name ~ '^qb (backfill|worker)')) AS w,
     unnest(pg_blocking_pids(w.pid)) AS b (pid)
 WHERE b.pid = ANY (%(ours)s) GROUP BY b.pid
 """

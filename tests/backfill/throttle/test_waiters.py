@@ -19,13 +19,15 @@ from tests.backfill.throttle.test_holding import running
 class Application(threading.Thread):
     """A session that writes one row, which a batch may hold."""
 
-    def __init__(self, case: Case, row: int) -> None:
+    def __init__(self, case: Case, row: int, name: str = "shop") -> None:
         super().__init__(daemon=True)
-        self.case, self.row = case, row
+        self.case, self.row, self.name_ = case, row, name
         self.done = False
 
     def run(self) -> None:
-        with closing(psycopg.connect(self.case.target.conninfo, autocommit=True)) as conn:
+        with closing(
+            psycopg.connect(self.case.target.conninfo, autocommit=True, application_name=self.name_)
+        ) as conn:
             conn.execute("UPDATE t SET v = 'app' WHERE id = %s", [self.row])
         self.done = True
 
@@ -58,6 +60,19 @@ def test_a_batch_that_somebody_waits_for_is_cancelled_and_made_smaller(blocking:
     assert "cancelled" in found.reason
     assert case.one("SELECT size FROM qb.batch ORDER BY number LIMIT 1") <= 30
     assert case.one("SELECT sum(retries) FROM qb.segment") == 0
+
+
+def test_orders_to_a_backfill_are_nobody_who_waits(blocking: Case) -> None:
+    case = blocking
+    with running(case):
+        until("a batch holds the row", lambda: not case.one(
+            "SELECT count(*) FROM (SELECT id FROM t WHERE id = 1 FOR UPDATE SKIP LOCKED) AS free"
+        ))  # fmt: skip
+        order = Application(case, 1, "qb backfill")
+        order.start()
+        until("the batch ends, whole", lambda: case.one("SELECT count(*) FROM qb.batch"))
+    assert case.one("SELECT max(size) FROM qb.batch") == 120
+    order.join(10)
 
 
 def test_one_connection_watches_for_all_lanes_and_ends_with_them(blocking: Case) -> None:
