@@ -31,7 +31,7 @@ SHOWN = 3  # rows that a note names; the command `quarantine` shows them all
 
 # What to do with a backfill in a state in which there is nothing to try again.
 INSTEAD = {
-    "completed": "nothing; to write every row anew: qb backfill start {name} --restart",
+    "completed": "nothing; to walk all rows again: qb backfill start {name} --restart",
     "cancelled": "qb backfill start {name}",
     "paused": "qb backfill resume {name}",
     "pending": "qb backfill watch {name}",

@@ -233,7 +233,7 @@ class Migrations:
         raise InputError(
             f"there is no migration {name!r}",
             where=str(self.folder),
-            why=f"{len(self.entries)} migrations are in the folder",
+            why=_how_many(len(self.entries)),
             todo=f"did you mean {', '.join(near)}?" if near else "see them with: qb status",
             code="no-such-migration",
         )
@@ -246,6 +246,10 @@ class Migrations:
                 raise each.error
         (one,) = (each for each in read if isinstance(each, LoadedMigration))
         return one
+
+
+def _how_many(count: int) -> str:
+    return "1 migration is in the folder" if count == 1 else f"{count} migrations are in the folder"
 
 
 def _same_name(entry: Entry, part: Part, first: Entry) -> InputError:
