@@ -137,6 +137,7 @@ def command(session: Session, migration: str | None, here: bool, workload: str |
     it longer than max_blocked.
     """
     from qb_engine.analysis import dry_run
+    from qb_engine.commands._applied import applied_here
     from qb_engine.commands._place import NothingPending, alone, next_pending, pending, place_of
     from qb_engine.database.connect import server_errors
     from qb_engine.runner import next_parts
@@ -147,6 +148,8 @@ def command(session: Session, migration: str | None, here: bool, workload: str |
     others = 0
     if not migration:
         others = max(len(pending(session)[1]) - 1, 0)
+    elif applied := applied_here(session, chosen, "dry-run"):
+        return applied
     with (
         session.connect(application_name="qb dry run") as conn,
         server_errors("reading the ledger", session.target),

@@ -12,6 +12,7 @@ import click
 from qb_engine.commands import Session, qb_command
 from qb_engine.errors import nearby
 from qb_engine.report import Column, Report, Table
+from qb_engine.secrets import mask
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +37,8 @@ class LintReport(Report):
     target: str = ""
     said: tuple[str, ...] = ()
     format: str = "text"
+    nothing: str = ""  # why there was no file to look at
+    astray: bool = False  # and where one was to be expected
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -50,6 +53,8 @@ class LintReport(Report):
         return not any(f.severity.rank >= least for f in self.findings if not f.accepted)
 
     def headline(self) -> str:
+        if self.nothing:
+            return f"no file was looked at: {self.nothing}"
         files = _count(len(self.linted), "file")
         counts = [
             _count(sum(f.severity == s and not f.accepted for f in self.findings), s)
@@ -84,7 +89,11 @@ class LintReport(Report):
         from qb_engine.commands import _lint_formats
 
         write = _lint_formats.FORMATS.get(self.format)
-        return write(self.linted) if write else ""
+        text = write(self.linted) if write else ""
+        if self.astray and self.format == "github":  # else a job in the wrong folder says nothing
+            said = mask(self.headline()).replace("%", "%25").replace("\n", "%0A")
+            return f"::warning title=qb lint::{said}\n"
+        return text
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -222,8 +231,30 @@ def command(
             )
         )
         keeping.prune()
-    said = here.notes if linted else (*here.notes, "there is nothing to look at")
-    return replace(report, linted=linted, target=here.target, said=said)
+    report = replace(report, linted=linted, target=here.target, said=here.notes)
+    return report if linted else _without_files(session, report)
+
+
+def _without_files(session: Session, report: LintReport) -> LintReport:
+    """The report of a call that found no file: which folder that was, and whether it is odd."""
+    found = session.migrations()
+    if found.entries:
+        count = len(found.entries)
+        all_of_them = "the migration" if count == 1 else f"all {count} migrations"
+        verb = "is" if count == 1 else "are"
+        where = f" on {report.target}" if report.target else ""
+        why = f"{all_of_them} in {found.folder} {verb} applied{where} already"
+        return replace(report, nothing=why)
+    why = f"{found.folder} holds no migration"
+    if not found.folder.is_dir():
+        why = f"there is no folder {found.folder}"
+    project = session.project
+    here = "" if project.file.is_file() else f" ({project.root} has no qb.toml)"
+    warning = f"warning: is this the folder that was meant{here}? name files, or a folder with some"
+    report = replace(report, nothing=why, astray=True, said=(warning, *report.said))
+    if report.format not in ("text", "json"):
+        session.face.say(f"{report.headline()}\n{warning}")
+    return report
 
 
 def _tx(name: str | None) -> Tx | None:

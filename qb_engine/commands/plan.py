@@ -19,7 +19,7 @@ from qb_engine.secrets import mask
 if TYPE_CHECKING:
     from qb_engine.analysis import PlannedMigration
     from qb_engine.analysis.hazards import Finding
-    from qb_engine.migrations import LoadedMigration
+    from qb_engine.migrations import LoadedMigration, Part
 
 SHOWN_S = 0.01  # a bar for less tells nothing
 WIDTH = 120  # of what a backfill does, in a note
@@ -140,25 +140,43 @@ def command(
     The statements run on an empty copy of the target's schema; the target is only read.
     """
     from qb_engine.analysis import plan
+    from qb_engine.commands._applied import applied_here
     from qb_engine.commands._place import alone, going_on, pending, place_of
 
     waiting: tuple[str, ...] = ()
     if migration:
         chosen = session.migration(migration, allow_path=True)
+        if applied := applied_here(session, chosen, "plan", unwritten=out or ""):
+            return applied
         todo: tuple[LoadedMigration, ...] = (chosen,)
         migrations = alone(chosen)
+        left = _left(session, chosen)
     else:
         migrations, todo, waiting = pending(session)
+        left = going_on(session, todo)
     planned: tuple[PlannedMigration, ...] = ()
     missing: tuple[str, ...] = ()
     if todo:
         place = place_of(session, migrations, scratch=scratch)
-        planned, missing = plan(place, todo, going_on=going_on(session, todo))
+        planned, missing = plan(place, todo, going_on=left)
     report = PlanReport(session.target.name, planned, missing, waiting)
     if out is not None:
         _keep(session, report, Path(out))
         return replace(report, kept=out)
     return report
+
+
+def _left(
+    session: Session, chosen: LoadedMigration
+) -> dict[str, tuple[tuple[Part, ...], frozenset[int]]]:
+    """What is left to run of one migration, by its id; nothing where that is the whole."""
+    from qb_engine.commands._applied import begun
+    from qb_engine.database.connect import server_errors
+    from qb_engine.runner import next_parts
+
+    with session.connect() as conn, server_errors("reading the ledger", session.target):
+        parts, done = next_parts(conn, chosen)
+    return {chosen.id: (parts, done)} if begun(chosen, parts, done) else {}
 
 
 def _keep(session: Session, report: PlanReport, path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import click
@@ -23,6 +23,7 @@ class VerifyReport(Report):
     name: ClassVar[str] = "verify"
     target: str
     verified: Verified
+    begun: bool = False  # some of it has run: its constraints were for the target before that
 
     @property
     def ok(self) -> bool:
@@ -31,6 +32,8 @@ class VerifyReport(Report):
     def headline(self) -> str:
         checks, rules = self.verified.checks, self.verified.rules
         name = self.verified.migration
+        if not checks and not rules and self.begun:
+            return f"some of {name} has run: there is nothing left to verify"
         if not checks and not rules:
             return f"{name} has no constraints to verify"
         bad = sum(not c.ok for c in checks) + sum(not rule.ok for rule in rules)
@@ -44,15 +47,23 @@ class VerifyReport(Report):
             Column("what"), Column("expected"), Column("found"), Column("result", "check"),
         )  # fmt: skip
         rows = tuple((c.what, c.expected, c.found, c.ok) for c in self.verified.checks)
-        found = [Table("constraints", columns, rows, empty="none are declared")]
+        none = "none are compared any more" if self.begun else "none are declared"
+        found = [Table("constraints", columns, rows, empty=none)]
         if self.verified.rules:
             found.append(rules_table(self.verified.rules))
         return found
 
     def notes(self) -> Sequence[str]:
+        found: tuple[str, ...] = ()
+        if self.begun:
+            found = (
+                "its constraints were for the target before it, and some of it has run: "
+                f"qb status {self.verified.migration}",
+            )
         if self.ok:
-            return ()
+            return found
         return (
+            *found,
             "nothing was changed; bring the target into that state, or mend the constraints",
             "more: qb error constraints-not-met",
         )
@@ -79,6 +90,7 @@ def command(session: Session, migration: str | None) -> Report:
     MIGRATION is an id, a name, a unique part of one, or the path of a .sql file. Changes nothing.
     """
     from qb_engine.analysis import verify
+    from qb_engine.commands._applied import applied_here, begun
     from qb_engine.commands._place import NothingPending, next_pending
     from qb_engine.constraints.rules import rules_of
     from qb_engine.database.connect import server_errors
@@ -87,11 +99,15 @@ def command(session: Session, migration: str | None) -> Report:
     chosen = next_pending(session, migration)
     if chosen is None:
         return NothingPending(session.target.name)
+    if migration and (applied := applied_here(session, chosen, "verify")):
+        return applied
     with (
         session.connect(application_name="qb verify") as conn,
         server_errors("verifying", session.target),
     ):
-        parts, _ = next_parts(conn, chosen)
+        parts, done = next_parts(conn, chosen)
         rules = rules_of(chosen, session.project.root, parts)
-        found = verify(conn, chosen, rules=rules, limits=limits(session.project))
-        return VerifyReport(session.target.name, found)
+        some = begun(chosen, parts, done)
+        asked = replace(chosen, constraints={}) if some else chosen
+        found = verify(conn, asked, rules=rules, limits=limits(session.project))
+        return VerifyReport(session.target.name, found, some)

@@ -39,6 +39,16 @@ def data_source_file(root: Path, given: Path | None = None) -> Found:
         for path in (given, root / given):
             if path.is_file():
                 return Found(path.resolve())
+        folders = [path for path in (given, root / given) if path.is_dir()]
+        if folders:
+            raise InputError(
+                f"{given} is a folder, and no data source",
+                where=str(folders[0]),
+                why="a data source is the file that makes one: new DataSource({ ... })"
+                + _looks_like(root, folders[0]),
+                todo="name the file in it: qb typeorm import --data-source PATH",
+                code="data-source",
+            )
         raise InputError(
             f"there is no data source {given}",
             where=str(root),
@@ -61,10 +71,13 @@ def data_source_file(root: Path, given: Path | None = None) -> Found:
         return Found(there[0].resolve(), "the data source is the one that package.json names")
     for path in _usual(root):
         return Found(path.resolve())
+    said = "package.json names none with -d"
+    if not (root / "package.json").is_file():
+        said = "there is no package.json that names one"
     raise InputError(
         "no data source was found",
         where=str(root),
-        why="package.json names none with -d, and there is none in the usual places "
+        why=f"{said}, and none of the usual places has one "
         "(src/data-source.ts, data-source.ts, ormconfig.*)",
         todo="name it: qb typeorm import --data-source PATH; or say where the migrations are: "
         "qb typeorm import --migrations 'src/migrations/*.ts' --table migrations",
@@ -143,6 +156,15 @@ def _usual(root: Path) -> Iterator[Path]:
                 path = root / folder / f"{name}{suffix}"
                 if path.is_file():
                     yield path
+
+
+def _looks_like(root: Path, folder: Path) -> str:
+    """The data source that a folder seems to have, as the end of a sentence."""
+    for name in NAMES:
+        for suffix in SUFFIXES:
+            if (path := folder / f"{name}{suffix}").is_file():
+                return f"; {_relative(root, path)} looks like it"
+    return ""
 
 
 def _with_suffix(path: Path) -> Path:

@@ -20,6 +20,7 @@ from qb_engine.migrations.typescript.recordings import (
 )
 from qb_engine.migrations.typescript.values import Query
 from qb_engine.typeorm.recording import Step
+from qb_engine.typeorm.unparsed import unparsed
 
 if TYPE_CHECKING:
     from qb_engine.migrations import Entry, LoadedMigration, Migrations
@@ -166,9 +167,21 @@ def _unread(name: str, entry: Entry, broken: Broken, there: bool | None) -> Stan
             line=line,
             record="both",
         )
-    reason = f"{error.what}: {error.why}" if error.why else error.what
+    reason = _place(error) or (f"{error.what}: {error.why}" if error.why else error.what)
     how: How = "opaque" if error.code == DYNAMIC else "broken"
     return Standing(name, entry.path, how, applied=there, reason=reason, line=line)
+
+
+def _place(error: QbError) -> str:
+    """Where in its line a script does not parse, as a sentence; empty for any other error."""
+    file, _, line = error.where.rpartition(":")
+    if not line.isdigit() or not is_script(Path(file).name) or not Path(file).is_file():
+        return ""
+    place = unparsed(Path(file))
+    if place is None or place.line != int(line):
+        return ""
+    shown = f' of "{place.text}"' if place.text else ""
+    return f"the file does not parse, at column {place.column}{shown}"
 
 
 def _down_dynamic(entry: Entry, loaded: LoadedMigration) -> tuple[bool, int]:

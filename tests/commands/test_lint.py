@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -377,3 +378,38 @@ def test_a_thousand_files_share_one_shadow(
     files = [write(f"many/{n}.sql", f"ALTER TABLE users ADD c{n} int") for n in range(40)]
     assert lint(*files, "--schema", "schema.sql", "--no-cache").ok
     assert len(opened) == 1
+
+
+def test_a_job_in_the_wrong_folder_is_told_that_nothing_was_looked_at(
+    lint: Lint, project: Project, tmp_path: Path
+) -> None:
+    """It stays 0, and no "no hazard in 0 files" hides it."""
+    report = lint()
+    assert report.exit_code == 0
+    assert report.headline() == f"no file was looked at: {project.migrations} holds no migration"
+    assert "warning: is this the folder that was meant?" in " ".join(report.notes())
+    said = lint("--format", "github").written()
+    assert said.startswith("::warning title=qb lint::no file was looked at: ")
+    json.loads(lint("--format", "sarif").written())
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    wrong = invoke(Session(Face(), elsewhere), ["lint"])
+    assert wrong.ok
+    assert f"there is no folder {elsewhere / 'migrations'}" in wrong.headline()
+    assert f"{elsewhere} has no qb.toml" in str(wrong)
+    assert json.loads(lint("--format", "json").to_json())["files"] == []
+
+
+def test_where_all_is_applied_that_is_why_nothing_was_looked_at(
+    project: Project, session: Session
+) -> None:
+    (project.migrations / "20240101_a.sql").write_text("CREATE TABLE a (id int PRIMARY KEY)")
+    assert invoke(session, ["run"]).ok
+    report = invoke(session, ["lint"])
+    assert isinstance(report, LintReport)
+    assert report.headline() == (
+        f"no file was looked at: the migration in {project.migrations} is applied on test already"
+    )
+    assert report.ok
+    assert "warning" not in str(report)
+    assert "::warning" not in replace(report, format="github").written()

@@ -12,6 +12,7 @@ from qb_engine.commands import Face, Session, invoke
 from qb_engine.commands.typeorm._imported import ImportReport
 from qb_engine.errors import InputError, RefusedError
 from qb_engine.project import FILE, Project
+from qb_engine.typeorm.traps.trap import written
 
 SOURCE = """
 import { DataSource } from "typeorm";
@@ -86,6 +87,14 @@ def test_the_report_tells_of_each_migration_and_only_qb_toml_is_written(root: Pa
     assert config.typeorm.files == ("src/migrations/*{.ts,.js}",)
     assert config.typeorm.data_source == "src/data-source.ts"
     assert not imported(root, "--yes").added
+
+
+def test_where_a_file_does_not_parse_is_a_plain_sentence(root: Path) -> None:
+    file = next((root / "src" / "migrations").glob("*.ts"))
+    file.write_text(written("AddNotes1710460800000").replace("KEY)`)", "KEY)`"))
+    text = str(imported(root))
+    assert "the file does not parse, at column 32 of" in " ".join(text.split())
+    assert "what stands there" not in text
 
 
 def test_without_node_it_is_said_what_stays_opaque(root: Path) -> None:

@@ -76,6 +76,21 @@ def test_no_data_source_is_said_with_the_way_round(tmp_path: Path) -> None:
         data_source_file(tmp_path, Path("nope.ts"))
 
 
+def test_why_there_is_no_data_source_is_what_is_there(tmp_path: Path) -> None:
+    """A folder is called one, and a package.json that is missing names nothing."""
+    with pytest.raises(InputError) as error:
+        data_source_file(tmp_path)
+    assert error.value.why.startswith("there is no package.json that names one")
+    put(tmp_path, "package.json", "{}")
+    with pytest.raises(InputError) as error:
+        data_source_file(tmp_path)
+    assert error.value.why.startswith("package.json names none with -d")
+    put(tmp_path, "sources/data-source.ts")
+    with pytest.raises(InputError, match="sources is a folder, and no data source") as error:
+        data_source_file(tmp_path, Path("sources"))
+    assert error.value.why.endswith("; sources/data-source.ts looks like it")
+
+
 def test_compiled_files_and_their_sources_find_each_other(tmp_path: Path) -> None:
     """Through outDir and rootDir of tsconfig.json."""
     put(tmp_path, "tsconfig.json", '{"compilerOptions": {"outDir": "out", "rootDir": "lib"}}')

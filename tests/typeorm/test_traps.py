@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,11 @@ import pytest
 from qb_engine.typeorm.traps import Example, File, Project, Severity, Trap, all_traps, judge
 from qb_engine.typeorm.traps.gather import read
 from qb_engine.typeorm.traps.names import better, reading, stamp_of
+from qb_engine.typeorm.traps.project import HistoryTable, Row
 from qb_engine.typeorm.traps.trap import written
+from qb_engine.typeorm.unparsed import unparsed
 
+GONE = "AddTags1710460900000"
 TRAPS = [record for record, _ in all_traps()]
 
 
@@ -27,7 +31,7 @@ def test_the_bad_example_has_it(trap: Trap) -> None:
     for each in found:
         assert each.message
         assert each.fix
-        assert "{" not in each.message
+        assert not re.search(r"\{\w+\}", each.message)  # no place of the title is left open
         text = trap.bad.files.get(each.file.removeprefix("/shop/"))
         assert text is None or 0 < each.line <= len(text.splitlines())
 
@@ -119,3 +123,28 @@ def test_exports_that_typeorm_leaves_alone_are_no_trap() -> None:
     )  # fmt: skip
     file = read(Path("/shop/1710460800000-AddNotes.ts"), text)
     assert judge(Project((file,))) == ()
+
+
+def test_a_row_is_not_called_lost_while_its_file_does_not_parse() -> None:
+    name = "2faThing1710460800000"
+    file = read(Path("/shop/1710460800000-2fa.ts"), written(name))
+    history = HistoryTable(rows=(Row(1, 1710460800000, name), Row(2, 1710460900000, GONE)))
+    found = [(one.trap, one.migration) for one in judge(Project((file,), history=history))]
+    assert ("does-not-parse", "") in found
+    assert [name for trap, name in found if trap == "row-without-file"] == [GONE]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("const a = 1;\n", None),
+        ("const a = ;\n", "line 1, column 9 does not parse, at: const a = ;"),
+        ('// ok\nconst é = "é"; class 2fa {}\n', "line 2, column 22 does not parse"),
+        ("function f() {\n", "line 1, "),
+        ("", None),
+    ],
+)
+def test_where_a_script_does_not_parse(text: str, place: str | None) -> None:
+    """Counted from 1, in characters."""
+    found = unparsed(Path("a.ts"), text)
+    assert found is None if place is None else str(found).startswith(place)

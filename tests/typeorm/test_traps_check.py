@@ -15,6 +15,9 @@ from qb_engine.commands import Session, invoke
 from qb_engine.database.target import ENVIRONMENT, LIBPQ
 from qb_engine.errors import InputError
 from qb_engine.ledger.typeorm import History, ddl
+from qb_engine.migrations.typescript.recordings import Recording, digest
+from qb_engine.migrations.typescript.recordings import write as keep
+from qb_engine.migrations.typescript.values import Query
 from qb_engine.project import FILE, Project
 from qb_engine.typeorm.traps.trap import file_of, written
 
@@ -166,6 +169,39 @@ def test_a_file_that_does_not_parse_hides_no_other(tmp_path: Path) -> None:
     latin = tmp_path / "src" / "migrations" / "1710461100000-Latin.ts"
     latin.write_bytes(b"// \xe9t\xe9\n")
     assert "1710461100000-Latin.ts was not looked at" in " ".join(check(tmp_path).said)
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_file_that_does_not_parse_has_that_against_it_alone(tmp_path: Path) -> None:
+    """Its down is there: it is only not read any more. Line, column and the line are named."""
+    text = written(NOTES).replace("id int PRIMARY KEY)`)", "id int PRIMARY KEY)`")
+    text = text.replace("    public async down", "    // é\n    public async do wn")
+    report = check(shop(tmp_path, **{NOTES: "// qb:accept nothing because of it\n" + text}))
+    (one,) = report.findings
+    assert (one.trap, one.line) == ("does-not-parse", 7)
+    line = "await queryRunner.query(`CREATE TABLE notes (id int PRIMARY KEY)`"
+    assert one.message == (
+        f"line 7, column 32 does not parse, at: {line}; no migration of the project can be loaded"
+    )
+
+
+@pytest.mark.usefixtures("nobody")
+def test_what_was_recorded_need_not_be_recorded_although_qb_toml_says_nothing_yet(
+    tmp_path: Path,
+) -> None:
+    """Before `qb typeorm import` wrote where the migrations are; until the file is edited."""
+    body = "for (const row of await queryRunner.query(`SELECT 1 AS id`)) {\n"
+    body += "    await queryRunner.query(`CREATE TABLE notes_${row.id} (id int)`)\n}"
+    root = shop(tmp_path, **{NOTES: written(NOTES, code=body)})
+    folder = root / "src" / "migrations"
+    assert found(check(root)) == ["dynamic-method"]
+    file = folder / file_of(NOTES)
+    query = Query("CREATE TABLE notes_1 (id int)")
+    keep(folder, {NOTES: Recording(NOTES, file.name, digest(file), (query,), (query,))})
+    assert not (root / FILE).exists()
+    assert found(check(root)) == []
+    file.write_text(file.read_text() + "// edited\n")
+    assert found(check(root)) == ["dynamic-method"]
 
 
 def test_a_target_that_cannot_be_reached_is_said_and_the_files_are_looked_at(

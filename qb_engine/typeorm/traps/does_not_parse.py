@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from qb_engine.typeorm.traps.project import Project
 from qb_engine.typeorm.traps.trap import Example, Finding, Severity, Trap, file_of, written
+from qb_engine.typeorm.unparsed import unparsed
 
 TRAP = Trap(
     id="does-not-parse",
     severity=Severity.ERROR,
     stage="files",
-    title="line {number} does not parse: no migration of the project can be loaded",
+    title="{place}; no migration of the project can be loaded",
     meaning="All files are loaded before the first migration runs. migration:create 2fa-thing "
     "writes a class whose name begins with a digit, which is the usual case.",
     fix="mend the line",
@@ -22,5 +23,7 @@ TRAP = Trap(
 
 def find(project: Project) -> Iterator[Finding]:
     for file in project.files:
-        for line in file.script.errors[:1]:
-            yield TRAP.at(file.path, line, number=line)
+        if file.script.errors:
+            place = unparsed(file.path, file.text)
+            line = place.line if place else file.script.errors[0]
+            yield TRAP.at(file.path, line, place=place or f"line {line} does not parse")

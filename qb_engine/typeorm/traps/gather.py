@@ -15,6 +15,7 @@ from qb_engine.typeorm.finding import data_source_file
 from qb_engine.typeorm.traps.project import File, Mode, Options, Project
 
 if TYPE_CHECKING:
+    from qb_engine.migrations.typescript.recordings import Recording
     from qb_engine.project import Project as QbProject
     from qb_engine.typeorm.sources import Said
 
@@ -36,7 +37,7 @@ def project_of(project: QbProject) -> tuple[Project, tuple[str, ...]]:
             files.append(read(path, helpers=named, root=project.root))
         except QbError as error:
             notes.append(f"{nearby(str(path))} was not looked at: {error.what} ({error.why})")
-    recorded = _recorded(project, files)
+    recorded = _recorded(project.root, files)
     return Project(tuple(files), options, recorded=recorded), tuple(notes)
 
 
@@ -111,14 +112,28 @@ def _files(root: Path, globs: Sequence[str], folder: Path) -> tuple[Path, ...]:
     return tuple(path for path in found if not path.name.endswith(DECLARED))
 
 
-def _recorded(project: QbProject, files: Iterable[File]) -> frozenset[str]:
-    """The classes whose SQL was recorded from a run, and whose files are still the same."""
-    from qb_engine.migrations.typescript.recordings import recordings_of
+def _recorded(root: Path, files: Iterable[File]) -> frozenset[str]:
+    """The classes whose SQL was recorded from a run, and whose files are still the same.
 
-    kept = recordings_of(project.migrations)
+    Recordings lie in the folder of a file or above it, whatever qb.toml says of migrations yet.
+    """
+    from qb_engine.migrations.typescript.recordings import FILE, recordings_of
+
+    held: dict[Path, Mapping[str, Recording]] = {}
+
+    def nearest(path: Path, name: str) -> Recording | None:
+        for folder in path.absolute().parents:
+            if folder not in held:
+                held[folder] = recordings_of(folder) if (folder / FILE).is_file() else {}
+            if name in held[folder]:
+                return held[folder][name]
+            if folder.resolve() == root.resolve():
+                break
+        return None
+
     return frozenset(
         each.name
         for file in files
         for each in file.script.classes
-        if each.name in kept and not kept[each.name].stale(file.path)
+        if (found := nearest(file.path, each.name)) is not None and not found.stale(file.path)
     )
