@@ -63,7 +63,7 @@ class QbMagics(Magics):
 
         same = (report.migration, report.target)
         for older in [each for each in self.fills if (each.migration, each.target) == same]:
-            older.close("it is followed in a newer output")
+            older.give_way()
             self.fills.remove(older)
         self.fills.append(FillPanel(report, self.session))
         show(self.fills[-1], publish)

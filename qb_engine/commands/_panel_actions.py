@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 MOVING = ("pending", "running", "verifying")  # states of a backfill that works or will at once
 APPLIED = ("applied", "expanded", "backfilling", "contracted", "edited")
+ENDED = {"completed": "has completed", "failed": "has failed", "cancelled": "was cancelled"}
 WAITING = ("pending", "partial", "expanded", "backfilling")  # states that others wait for
 
 
@@ -136,28 +137,32 @@ def _backfill(s: Situation) -> str:
     return ""
 
 
+def _stands(s: Situation) -> str:
+    return f"it {ENDED.get(s.fill) or f'is {s.fill}'}"
+
+
 def _start(s: Situation) -> str:
     if why := _backfill(s):
         return why
-    return "" if s.fill in ("not started", "failed", "cancelled") else f"it is {s.fill}"
+    return "" if s.fill in ("not started", "failed", "cancelled") else _stands(s)
 
 
 def _pause(s: Situation) -> str:
     if why := _backfill(s):
         return why
-    return "" if s.fill in ("pending", "running") else f"it is {s.fill}"
+    return "" if s.fill in ("pending", "running") else _stands(s)
 
 
 def _resume(s: Situation) -> str:
     if why := _backfill(s):
         return why
-    return "" if s.fill == "paused" else f"it is {s.fill}, not paused"
+    return "" if s.fill == "paused" else _stands(s) + ("" if s.fill in ENDED else ", not paused")
 
 
 def _cancel(s: Situation) -> str:
     if why := _backfill(s):
         return why
-    return "" if s.fill in MOVING or s.fill == "paused" else f"it is {s.fill}"
+    return "" if s.fill in MOVING or s.fill == "paused" else _stands(s)
 
 
 def _validate(s: Situation) -> str:

@@ -17,7 +17,7 @@ ACTIONS = {
     },
     "Schema": {"validate": "Validate"},
 }
-STRESSED = {"run": "primary", "generate": "primary"}
+STRESSED = {"run": "primary", "generate": "primary", "yes": "danger"}
 
 
 class Root(w.VBox):  # type: ignore[misc]  # ipywidgets is untyped
@@ -53,16 +53,20 @@ class Controls:
             "generate": _button("Generate", "generate"),
             "refresh": _button("Refresh", "refresh"),
             "stop": _button("Stop", "stop"),
+            "yes": _button("Yes", "yes"),
+            "no": _button("No", "no"),
         }
         self.why, self.activity, self.fill = w.HTML(), w.HTML(), w.HTML()
-        self.detail, self.results = w.HTML(), w.HTML()
-        for html in (self.why, self.activity, self.fill, self.detail, self.results):
+        self.detail, self.results, self.asked = w.HTML(), w.HTML(), w.HTML()
+        for html in (self.why, self.activity, self.fill, self.detail, self.results, self.asked):
             html.layout.width = "auto"
         self.root = self._arranged()
 
     def _arranged(self) -> Root:
-        row = w.Layout(display="flex", flex_flow="row wrap", align_items="center", margin="0")
+        row = _row()
         groups = [self._group(title, verbs) for title, verbs in ACTIONS.items()]
+        self.ask = w.Box([self.asked, self.buttons["yes"], self.buttons["no"]], layout=_row())
+        self.ask.add_class("qb-ask")
         left = w.VBox(
             [
                 _heading("Migrations"),
@@ -79,6 +83,7 @@ class Controls:
             [
                 w.Box(groups, layout=row),
                 self.confirm,
+                self.ask,
                 self.why,
                 w.Box([self.buttons["stop"], self.buttons["refresh"], self.activity], layout=row),
                 self.fill,
@@ -99,6 +104,10 @@ class Controls:
         made = [self.buttons[verb] for verb in verbs]
         row = w.Box(made, layout=w.Layout(display="flex", flex_flow="row wrap"))
         return w.VBox([_heading(title), row], layout=w.Layout(margin="0 12px 4px 0"))
+
+
+def _row() -> w.Layout:
+    return w.Layout(display="flex", flex_flow="row wrap", align_items="center", margin="0")
 
 
 def _button(label: str, verb: str) -> w.Button:

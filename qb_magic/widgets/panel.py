@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from qb_engine.backfill.reporting.report import BackfillReport
 from qb_engine.commands import invoke
 from qb_engine.commands.panel import PanelReport
 from qb_engine.errors import QbError
@@ -17,7 +18,7 @@ from qb_magic.render.image import charts_html
 from qb_magic.widgets.boundary import Boundary, session_like
 from qb_magic.widgets.controls import ACTIONS, Controls, Root
 from qb_magic.widgets.state import PanelState, Result
-from qb_magic.widgets.view import View, view
+from qb_magic.widgets.view import ASKED, View, offered, view
 from qb_magic.widgets.worker import Pulse, Worker
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Panel(Boundary):
     def choose(self, migration: str | None) -> None:
         """Show another migration."""
         if migration and migration != self.state.chosen:
-            self._change(chosen=migration, error=None, said="")
+            self._change(chosen=migration, error=None, said="", asks="")
 
     def press(self, verb: str) -> None:
         """Do what a button stands for, unless it may not be pressed by now."""
@@ -76,8 +77,11 @@ class Panel(Boundary):
             if verb == "stop":
                 threading.Thread(target=self._stop, name="qb panel stop", daemon=True).start()
                 return
-            label, job = self._job(verb, state)
-            self._change(doing=label, since=time.monotonic(), error=None, said="")
+            if verb in ASKED or verb == "no":
+                self._change(asks=verb if verb in ASKED else "", error=None, said="")
+                return
+            label, job = self._job(state.asks if verb == "yes" else verb, state)
+            self._change(doing=label, since=time.monotonic(), error=None, said="", asks="")
         self._worker.submit(job)
 
     # -- jobs; on the worker's thread ---------------------------------------------------------
@@ -89,7 +93,7 @@ class Panel(Boundary):
             name = state.name.strip()
             return f"generate {name}", lambda: self._do("generate", "Generate", self._generate)
         assert state.focus is not None, "an action belongs to a migration"
-        action = state.focus.actions[verb]
+        action = offered(state)[verb]
         words = [*action.command]
         if action.changes and state.report.production:
             words += ["--confirm", state.typed]
@@ -110,26 +114,50 @@ class Panel(Boundary):
         return invoke(self._session, ["generate", name])
 
     def _do(self, verb: str, label: str, work: Callable[[], Report | None]) -> None:
-        """Do one action, look at the target again, and show what came of both."""
-        before = {m.id for m in self.state.report.migrations}
+        """Do one action, look at the target again, and show what came of both.
+
+        How far a backfill is, is read last: no figure of the action is shown beside a newer one.
+        """
+        before, about = {m.id for m in self.state.report.migrations}, self.state.chosen
         changes: dict[str, Any] = {"doing": ""}
         report, changes["error"] = self._tried(work)
-        result = result_of(verb, label, report) if report is not None else None
-        if report is not None:
-            changes["said"] = f"{label}: {report.headline()}"
         now, error = self._tried(lambda: invoke(self._session, ["panel"]))
         changes["error"] = changes["error"] or error
+        fill = self._fill(about, now) if isinstance(now, PanelReport) else None
+        if isinstance(report, BackfillReport):
+            report = replace(fill or report, said=report.said)
+            changes["said"] = said_of(label, report)
+        elif report is not None:
+            changes["said"] = f"{label}: {report.headline()}"
+        result = result_of(verb, label, report) if report is not None else None
+        if fill is not None and verb == "" and self._tells(about):
+            result = result_of("start", "Backfill", fill)
         with self._lock:
             state, written = self.state, ["typed"]  # production asks again each time
+            if fill is not None:
+                changes["fills"] = self._fills(about, fill, None)
             if isinstance(now, PanelReport):
                 state = state.with_report(now)
                 new = [m.id for m in now.migrations if m.id not in before]
                 if verb == "generate" and new:
                     state = replace(state, chosen=new[-1])
-                    written += ["name", "sql", "python"]
-            self.state = state if result is None else state.with_result(state.chosen, result)
+                    about, written = new[-1], [*written, "name", "sql", "python"]
+            about = about or state.chosen
+            self.state = state if result is None else state.with_result(about, result)
             self._clear(*written)
             self._change(**changes)
+
+    def _fill(self, migration: str, now: PanelReport) -> BackfillReport | None:
+        """How far the backfill of a migration is; None when it was never started."""
+        found = next((m for m in now.migrations if m.id == migration), None)
+        if found is None or found.backfill in ("", "needed", "not started"):
+            return None
+        report, _ = self._progress(migration, self._session)
+        return report
+
+    def _tells(self, migration: str) -> bool:
+        """True when a result of the backfill is shown, which a newer look makes old."""
+        return any(r.kind == "backfill" for r in self.state.results.get(migration, ()))
 
     def _stop(self) -> None:
         _, error = self._tried(self._session.cancel)
@@ -142,16 +170,19 @@ class Panel(Boundary):
         """Look how far the backfill is; look at everything again once it has ended."""
         focus = self.state.focus
         if focus is not None and focus.moving:
-            report, error = self._progress(focus.id)
-            if report is not None and report.as_dict()["state"] != focus.backfill:
+            report, error = self._progress(focus.id, self._watching)
+            if report is not None and report.state != focus.backfill:
                 self._look(focus.id)  # other buttons may be pressed now
             else:
                 self._change(fills=self._fills(focus.id, report, error))
         else:
             self._change()
 
-    def _progress(self, migration: str) -> tuple[Report | None, QbError | None]:
-        return self._tried(lambda: invoke(self._watching, ["backfill", "status", migration]))
+    def _progress(
+        self, migration: str, session: Session
+    ) -> tuple[BackfillReport | None, QbError | None]:
+        report, error = self._tried(lambda: invoke(session, ["backfill", "status", migration]))
+        return (report, error) if isinstance(report, BackfillReport) else (None, error)
 
     def _fills(
         self, migration: str, report: Report | None, error: QbError | None
@@ -167,7 +198,7 @@ class Panel(Boundary):
         Its progress is read last: what is shown of it is never older than what the buttons allow.
         """
         now, error = self._tried(lambda: invoke(self._watching, ["panel"]))
-        fill, missed = self._progress(migration)
+        fill, missed = self._progress(migration, self._watching)
         with self._lock:
             if isinstance(now, PanelReport):
                 self.state = self.state.with_report(now)
@@ -175,7 +206,7 @@ class Panel(Boundary):
             if fill is not None:
                 result = result_of("start", "Backfill", fill)
                 self.state = self.state.with_result(migration, result)
-                said = said if self.state.doing else f"Backfill: {result.headline}"
+                said = said if self.state.doing else said_of("Backfill", fill)
             self._change(
                 error=self.state.error or error,
                 said=said,
@@ -206,9 +237,23 @@ class Panel(Boundary):
             for verb, button in c.buttons.items():
                 control = now.buttons.get(verb)
                 button.disabled = control is None or not control.enabled
-                button.tooltip = control.tip if control else "there is no migration"
+                button.tooltip = control.tip if control else _unoffered(verb)
+                if control is not None and control.label:
+                    button.description = control.label
             c.confirm.layout.display = "" if now.confirm else "none"
+            c.asked.value, c.ask.layout.display = now.asked, "flex" if now.asked else "none"
         self._shown = now
+
+
+def _unoffered(verb: str) -> str:
+    return "nothing is asked" if verb in ("yes", "no") else "there is no migration"
+
+
+def said_of(label: str, report: BackfillReport) -> str:
+    """What a backfill is said to be; its figures only once they do not change any more."""
+    if report.progress.ended:
+        return f"{label}: {report.headline()}"
+    return "; ".join((f"{label}: {report.migration} is {report.state}", *report.said[:2]))
 
 
 def result_of(verb: str, label: str, report: Report) -> Result:

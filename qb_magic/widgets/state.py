@@ -26,7 +26,8 @@ class PanelState:
     """Everything that the view of a panel is made of.
 
     `doing` is the action that runs, `since` when it began (monotonic seconds); `fills` holds the
-    last known progress per migration; `typed` the alias that production asks for.
+    last known progress per migration; `typed` the alias that production asks for; `asks` the action
+    that waits for a yes.
     """
 
     report: PanelReport
@@ -39,6 +40,7 @@ class PanelState:
     results: Mapping[str, tuple[Result, ...]] = field(default_factory=dict)
     fills: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     typed: str = ""
+    asks: str = ""
     name: str = ""
     sql: str = ""
     python: str = ""
@@ -53,10 +55,14 @@ class PanelState:
         return bool(self.doing) or (self.focus is not None and self.focus.moving)
 
     def with_report(self, report: PanelReport) -> PanelState:
-        """The same panel after a look at the target; the choice stays where it can."""
+        """The same panel after a look at the target; the choice stays where it can.
+
+        What is asked is asked of the chosen one, and of no other.
+        """
         ids = [m.id for m in report.migrations]
         chosen = self.chosen if self.chosen in ids else report.chosen
-        return replace(self, report=report, chosen=chosen)
+        asks = self.asks if chosen == self.chosen else ""
+        return replace(self, report=report, chosen=chosen, asks=asks)
 
     def with_result(self, migration: str, result: Result) -> PanelState:
         """The same panel with a new result on top; one per kind is kept."""

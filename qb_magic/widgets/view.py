@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -15,6 +15,19 @@ from qb_magic.render.html import error_html, sql_html, style, table_html, text, 
 from qb_magic.widgets.state import PanelState, Result
 
 BUSY = "another action is running"
+MAY_BREAK = "\u200b"  # has no width, and nobody reads it out
+ASKED = {  # what is asked before an action that cannot be taken back, and the two answers
+    "cancel": (
+        "End the backfill after the batches in flight? Rows that are written stay as they are.",
+        "Yes, cancel it",
+        "No, let it go on",
+    ),
+    "rollback": (
+        "Undo the migration by its way back? What that drops is gone with all that is in it.",
+        "Yes, roll it back",
+        "No, leave it",
+    ),
+}
 EMPTY = (
     '<p class="qb-empty">No migration yet. Give a name and SQL under <b>Draft</b>, '
     "then press <b>Generate</b>.</p>"
@@ -23,10 +36,11 @@ EMPTY = (
 
 @dataclass(frozen=True)
 class Control:
-    """What a button is set to."""
+    """What a button is set to; without a label it keeps the one it has."""
 
     enabled: bool
     tip: str
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,6 +57,7 @@ class View:
     detail: str
     results: str
     confirm: bool
+    asked: str  # empty when nothing is asked
 
 
 def view(state: PanelState, now: float) -> View:
@@ -57,8 +72,9 @@ def view(state: PanelState, now: float) -> View:
         activity=activity(state, now),
         fill=fill_html(focus, state.fills.get(focus.id, {})) if focus else "",
         detail=detail(focus) if focus else framed(EMPTY),
-        results=results(state.results.get(state.chosen, ())),
+        results=results(shown(state)),
         confirm=state.report.production,
+        asked=framed(ASKED[asks][0]) if (asks := asked(state)) else "",
     )
 
 
@@ -85,17 +101,26 @@ def head(state: PanelState) -> str:
 
 
 def option(migration: PanelMigration) -> str:
-    """A migration on one line of the list, its state in words."""
+    """A migration on one line of the list, its state in words.
+
+    ipywidgets turns the spaces of a list into such as never break; a long line may break all the
+    same between two words, where it is told that it may, and is not cut inside of one.
+    """
     fill = f", backfill {migration.backfill}" if migration.backfill else ""
-    return f"{migration.id} ({migration.state}{fill})"
+    shown = f"{migration.id} ({migration.state}{fill})"
+    return shown.replace(" ", f" {MAY_BREAK}").replace("_", f"_{MAY_BREAK}")
 
 
 def buttons(state: PanelState) -> dict[str, Control]:
     """Each button: whether it may be pressed, and what it says when pointed at."""
-    found = {}
-    for verb, action in (state.focus.actions if state.focus else {}).items():
-        reason = reason_of(state, action)
-        found[verb] = Control(not reason, reason or "qb " + " ".join(action.command))
+    found, asks = {}, asked(state)
+    for verb, action in offered(state).items():
+        reason = reason_of(state, action) or ("answer below first" if verb == asks else "")
+        found[verb] = Control(not reason, reason or "qb " + " ".join(action.command), action.label)
+    if asks:
+        _, yes, no = ASKED[asks]
+        found["yes"] = Control(True, "qb " + " ".join(offered(state)[asks].command), yes)
+        found["no"] = Control(True, "change nothing", no)
     empty = "" if state.name.strip() and state.sql.strip() else "give a name and SQL first"
     reason = BUSY if state.doing else empty
     found["generate"] = Control(not reason, reason or f"qb generate {state.name.strip()}")
@@ -104,6 +129,24 @@ def buttons(state: PanelState) -> dict[str, Control]:
         bool(state.doing), "cancel it on the server" if state.doing else "nothing is running"
     )
     return found
+
+
+def offered(state: PanelState) -> Mapping[str, Action]:
+    """What may be asked for; to go on with a backfill that failed is called by its own name."""
+    focus = state.focus
+    if focus is None:
+        return {}
+    if focus.backfill != "failed":
+        return focus.actions
+    command = ("backfill", "retry", focus.id)
+    retry = replace(focus.actions["start"], label="Retry backfill", command=command)
+    return {**focus.actions, "start": retry}
+
+
+def asked(state: PanelState) -> str:
+    """The action that waits for a yes, while it may be done at all."""
+    action = offered(state).get(state.asks)
+    return state.asks if action is not None and not reason_of(state, action) else ""
 
 
 def reason_of(state: PanelState, action: Action) -> str:
@@ -120,7 +163,7 @@ def reason_of(state: PanelState, action: Action) -> str:
 def why(state: PanelState) -> str:
     """The reasons of all disabled buttons, each said once."""
     reasons: dict[str, list[str]] = {}
-    for action in (state.focus.actions if state.focus else {}).values():
+    for action in offered(state).values():
         if (reason := reason_of(state, action)) and reason != BUSY:
             reasons.setdefault(reason, []).append(action.label)
     lines = "".join(
@@ -185,6 +228,13 @@ def detail(migration: PanelMigration) -> str:
         count = len(migration.constraints)
         parts.append(f"<details><summary>Constraints ({count})</summary>{table}</details>")
     return framed("".join(parts))
+
+
+def shown(state: PanelState) -> tuple[Result, ...]:
+    """The results that hold; what was said of a backfill that moves would only grow old."""
+    found = state.results.get(state.chosen, ())
+    moving = state.focus is not None and state.focus.moving
+    return tuple(r for r in found if not (moving and r.kind == "backfill"))
 
 
 def results(found: tuple[Result, ...]) -> str:

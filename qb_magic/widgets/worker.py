@@ -31,10 +31,10 @@ class Worker:
 
 
 class Pulse:
-    """A daemon thread that calls `beat` again and again while it is wanted."""
+    """A daemon thread that calls `beat` again and again while it is wanted, and `end` at last."""
 
-    def __init__(self, name: str, period_s: float, beat: Job) -> None:
-        self._period_s, self._beat = period_s, beat
+    def __init__(self, name: str, period_s: float, beat: Job, end: Job = lambda: None) -> None:
+        self._period_s, self._beat, self._end = period_s, beat, end
         self._wanted, self._stopped = threading.Event(), threading.Event()
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
@@ -51,3 +51,4 @@ class Pulse:
         while self._wanted.wait() and not self._stopped.is_set():
             self._beat()
             self._stopped.wait(self._period_s)
+        self._end()

@@ -42,6 +42,7 @@ def test_a_backfill_is_followed_paused_tuned_and_leaves_a_card(
         f"%qb demo --rows {ROWS}",
         "ran = %qb run greet",
         "%qb backfill start",
+        "%qb backfill watch",
         "'the kernel is free'",
     ]
     lab.theme("dark")
@@ -50,7 +51,10 @@ def test_a_backfill_is_followed_paused_tuned_and_leaves_a_card(
     page = notebook.page
     page.set_viewport_size({"width": 1100, "height": 1800})
     notebook.run_all()
-    notebook.wait_until_run(4, timeout_s=120)
+    notebook.wait_until_run(5, timeout_s=120)
+    older = notebook.cell(3).locator(".jp-OutputArea-output")
+    expect(older).to_contain_text("it is followed in a newer output")
+    expect(older.get_by_role("progressbar")).to_have_count(0)
     box = page.locator(".qb-live")
     bar = box.get_by_role("progressbar", name="backfill rows")
     expect(box.locator(".qb-rates svg")).to_be_visible(timeout=PATIENCE_MS)
@@ -71,7 +75,7 @@ def test_a_backfill_is_followed_paused_tuned_and_leaves_a_card(
     box.get_by_role("button", name="Tune").click()
     expect(box.locator(".qb-facts")).to_contain_text("50,000/s", timeout=PATIENCE_MS)
     box.get_by_role("button", name="Resume").click()
-    card = notebook.cell(3).locator(".jp-OutputArea-output")
+    card = notebook.cell(4).locator(".jp-OutputArea-output")
     expect(card).to_contain_text(re.compile("completed, 12,000 of 12,000"), timeout=PATIENCE_MS)
     expect(card).to_contain_text("What it took")
     card.screenshot(path=pictures / "card.png")

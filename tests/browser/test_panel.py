@@ -108,7 +108,15 @@ def test_from_draft_to_validate_by_clicks(
     for theme in THEMES:
         notebook.theme(theme)
         panel.picture(pictures / f"dryrun-{theme}.png")
+        for button in ("Roll back", "Generate"):  # may not be pressed now, and can be read
+            expect(panel.button(button)).to_be_disabled()
+            assert panel.button(button).evaluate(CONTRAST) >= 4.5, (theme, button)
     panel.press("Run", r"Run: 1 migration")
+    panel.button("Roll back").click()
+    expect(panel.button("Yes, roll it back")).to_be_visible()
+    panel.picture(pictures / "asked.png")
+    panel.button("No, leave it").click()
+    expect(panel.button("Yes, roll it back")).to_be_hidden()
     notebook.page.evaluate(WATCH)
     panel.press("Start backfill", r"backfill .*_add_greeting")
     bar = panel.box.get_by_role("progressbar", name="backfill rows")

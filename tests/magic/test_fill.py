@@ -59,7 +59,9 @@ def test_only_what_fits_the_state_may_be_pressed() -> None:
     assert "resume" not in may(replace(paused, production=True))
     assert "resume" in may(replace(paused, production=True, typed="prod"))
     assert may(replace(STATE, doing="something")) == set()
-    assert may(replace(STATE, progress=replace(MOVING, state="failed"))) == set()
+    failed = replace(STATE, progress=replace(MOVING, state="failed"))
+    assert may(failed) == set()
+    assert view(failed).buttons["pause"].tip == "it has failed"
     assert view(replace(STATE, asks=True)).asks
 
 
@@ -115,4 +117,55 @@ def test_a_server_that_is_away_is_said_and_asked_again(case: Case) -> None:
         until("that is said", lambda: panel.state.away)
         other.execute("ALTER TABLE qb.elsewhere RENAME TO backfill")
     until("it is there again", lambda: not panel.state.away)
+    panel.close()
+
+
+def test_an_older_output_gives_way_to_a_newer_one(case: Case) -> None:
+    """It ends with a line that says so: "running, 0 %" would stand there for ever."""
+    case.counted(10)
+    case.written_down(case.filling())
+    panel = live(case, case.project, case.target)
+    published: list[dict[str, Any]] = []
+    panel.publish = published.append
+    until("it looks", lambda: panel._conn is not None)
+    panel.give_way()
+    said = f"backfill {panel.migration} on test: it is followed in a newer output"
+    assert published[0]["text/plain"] == said
+    assert said in published[0]["text/html"]
+    assert set(published[0]) == {"text/plain", "text/html"}
+    c = panel.controls
+    assert "newer output" in c.activity.value
+    assert "progress" not in c.body.value
+    assert "pending" not in c.head.value.split("</style>")[-1]
+    assert c.row.layout.display == "none"
+    until("its connection is given back", lambda: panel._conn is None)
+
+
+def test_a_card_of_an_end_does_not_give_way(case: Case) -> None:
+    """What it took stays true when the same is tried again and followed elsewhere."""
+    case.counted(10)
+    migration = case.filling()
+    case.driven_here(migration)
+    panel = live(case, case.project, case.target)
+    published: list[dict[str, Any]] = []
+    panel.publish = published.append
+    until("a card is left", lambda: published)
+    panel.give_way()
+    assert len(published) == 1
+    assert "What it took" in panel.controls.body.value
+
+
+def test_an_error_goes_with_the_next_order_wherever_it_is_given(case: Case) -> None:
+    """Under what a newer order came to, an old refusal would be read as its answer."""
+    case.counted(10)
+    case.written_down(case.filling())
+    panel = live(case, case.project, case.target)
+    panel.controls.max_rate.value = "nonsense"
+    until("it may be tuned", lambda: not panel.controls.buttons["tune"].disabled)
+    panel.controls.buttons["tune"].click()
+    until("the error is shown", lambda: panel.state.error is not None)
+    assert 'role="alert"' in panel.controls.activity.value
+    case.sql("UPDATE qb.backfill SET state = 'paused'")
+    until("the error is gone", lambda: panel.state.error is None)
+    assert 'role="alert"' not in panel.controls.activity.value
     panel.close()

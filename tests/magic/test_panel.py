@@ -32,12 +32,21 @@ class Hand:
         button = self.panel.controls.buttons[verb]
         assert not button.disabled, button.tooltip
         button.click()
+        if self.panel.state.asks == verb:
+            assert not self.panel.state.doing
+            self.panel.controls.buttons["yes"].click()
         until(lambda: not self.panel.state.doing and not self.busy, f"the end of {verb}")
 
     @property
     def busy(self) -> bool:
         """True while the page still shows that something runs."""
         return any(b.tooltip == BUSY for b in self.panel.controls.buttons.values())
+
+    @property
+    def done(self) -> int:
+        """The rows that the bar shows as written."""
+        state = self.panel.state
+        return int(state.fills.get(state.chosen, {}).get("rows_done") or 0)
 
     def type(self, **texts: str) -> None:
         for field, text in texts.items():
@@ -96,6 +105,28 @@ def test_from_draft_to_validate(
         "SELECT count(*) FROM pg_attribute WHERE attrelid = 'users'::regclass AND attname = 'email'"
     ).fetchone()
     assert found == (0,)
+
+
+def test_nothing_is_rolled_back_by_one_click(
+    opened: Callable[[], Hand], project: Project, connection: psycopg.Connection[Any]
+) -> None:
+    """A click that missed its aim costs nothing: what drops a column asks first."""
+    write(project, "20240101000000_add_users", "CREATE TABLE users (id int);", "DROP TABLE users;")
+    hand = opened()
+    hand.press("run")
+    c = hand.panel.controls
+    assert c.ask.layout.display == "none"
+    c.buttons["rollback"].click()
+    assert c.ask.layout.display == "flex"
+    assert c.buttons["yes"].description == "Yes, roll it back"
+    assert not hand.may("rollback")
+    c.buttons["no"].click()
+    assert c.ask.layout.display == "none"
+    c.buttons["yes"].click()  # the page may still send it
+    assert not hand.panel.state.doing
+    assert connection.execute("SELECT to_regclass('users') IS NOT NULL").fetchone() == (True,)
+    hand.press("rollback")
+    assert connection.execute("SELECT to_regclass('users') IS NULL").fetchone() == (True,)
 
 
 def test_an_error_stays_inside_and_the_panel_goes_on(
@@ -233,19 +264,66 @@ def test_a_backfill_is_followed_by_itself(
         sql="ALTER TABLE users ADD COLUMN greeting text;",
         python='class Fill(Backfill):\n    table = "users"\n    where = "greeting IS NULL"\n'
         "    batch_size = 100\n"
-        '    set = {"greeting": "\'hello \' || name || pg_sleep(0.001)::text"}\n',
+        '    set = {"greeting": "\'hello \' || name || pg_sleep(0.002)::text"}\n',
     )
     hand.press("generate")
     hand.press("run")
     try:
         hand.press("start")
         assert hand.panel.state.error is None
+        until(lambda: hand.done > 0, "the first rows")
+        hand.press("pause")
+        for shown in (hand.panel.controls.fill, hand.panel.controls.results):
+            assert "paused" in shown.value
+            assert f"{hand.done:,} of 3,000" in shown.value
+        hand.press("resume")
+        with hand.panel._lock:  # it moves: only the bar counts
+            if hand.panel.state.moving:
+                assert "3,000" not in hand.panel.controls.activity.value
+                assert "Segments" not in hand.panel.controls.results.value
         late = opened()
         for each in (hand, late):
             until(lambda each=each: each.may("rollback"), "the end of the backfill")
             assert "completed" in each.panel.controls.fill.value
             assert 'max="3000" value="3000"' in each.panel.controls.fill.value
             assert each.sees("<img")
+    finally:
+        stop_worker(project)
+
+
+def test_a_backfill_that_failed_goes_on_by_the_button_that_its_card_names(
+    opened: Callable[[], Hand],
+    project: Project,
+    temporal: str,
+    connection: psycopg.Connection[Any],
+) -> None:
+    with (project.root / FILE).open("a") as config:
+        config.write(f'\n[temporal]\naddress = "{temporal}"\n')
+    connection.execute(
+        "CREATE TABLE users (id int PRIMARY KEY, share int);"
+        "INSERT INTO users SELECT i, i - 7 FROM generate_series(1, 20) i"
+    )
+    hand = opened()
+    hand.type(
+        name="add_part",
+        sql="ALTER TABLE users ADD COLUMN part int;",
+        python='class Fill(Backfill):\n    table = "users"\n    where = "part IS NULL"\n'
+        '    set = {"part": "100 / share"}\n',
+    )
+    hand.press("generate")
+    hand.press("run")
+    start = hand.panel.controls.buttons["start"]
+    assert start.description == "Start backfill"
+    try:
+        hand.press("start")
+        until(lambda: start.description == "Retry backfill", "the failure")
+        assert hand.sees("qb backfill retry")
+        assert start.tooltip.startswith("qb backfill retry")
+        connection.execute("UPDATE users SET share = 1 WHERE share = 0")
+        hand.press("start")
+        assert hand.panel.state.error is None
+        until(lambda: "completed" in hand.panel.controls.fill.value, "the end of the backfill")
+        assert start.description == "Start backfill"
     finally:
         stop_worker(project)
 

@@ -9,7 +9,7 @@ from qb_engine.commands.panel import PanelMigration, PanelReport
 from qb_engine.errors import ServerError
 from qb_magic.widgets.controls import ACTIONS
 from qb_magic.widgets.state import PanelState, Result
-from qb_magic.widgets.view import view
+from qb_magic.widgets.view import MAY_BREAK, Control, view
 from tests.magic.samples import NASTY
 
 PENDING = Situation("20240101000000_add_users", "pending")
@@ -113,3 +113,54 @@ def test_the_newest_result_is_open_and_each_kind_is_there_once() -> None:
     shown = view(replace(three, chosen="m"), 0).results
     assert shown.count(" open>") == 1
     assert shown.index("third") < shown.index("second")
+
+
+def test_what_cannot_be_taken_back_waits_for_a_yes() -> None:
+    """The question names no other action, and goes away when there is nothing to ask any more."""
+    situation = Situation("m", "expanded", fill="running")
+    assert "yes" not in view(state(situation), 0).buttons
+    assert view(state(situation), 0).asked == ""
+    shown = view(state(situation, asks="cancel"), 0)
+    assert "End the backfill" in shown.asked
+    assert shown.buttons["yes"].label == "Yes, cancel it"
+    assert shown.buttons["yes"].tip == "qb backfill cancel m"
+    assert not shown.buttons["cancel"].enabled
+    ended = replace(situation, fill="completed")
+    assert view(state(ended, asks="cancel"), 0).asked == ""
+    back = view(state(ended, asks="rollback"), 0)
+    assert back.buttons["yes"].label == "Yes, roll it back"
+    assert "is gone" in back.asked
+    assert view(state(ended, asks="rollback", doing="Plan"), 0).asked == ""
+
+
+def test_a_backfill_that_failed_is_retried() -> None:
+    """The card after a failure names `qb backfill retry`; so does the button."""
+    failed = view(state(Situation("m", "expanded", fill="failed")), 0).buttons["start"]
+    assert failed == Control(True, "qb backfill retry m", "Retry backfill")
+    ready = view(state(Situation("m", "expanded", fill="not started")), 0).buttons["start"]
+    assert ready.label == "Start backfill"
+
+
+def test_a_result_of_a_backfill_is_not_shown_beside_newer_figures() -> None:
+    """Only the bar moves; a table of segments below it would contradict it at once."""
+    old = (Result("backfill", "Backfill", True, "running, 0 of 10,000 rows", "<table>"),)
+    for fill, seen in (("running", False), ("paused", True), ("completed", True)):
+        shown = view(
+            state(Situation("m", "expanded", fill=fill), chosen="m", results={"m": old}), 0
+        )
+        assert ("0 of 10,000" in shown.results) is seen
+
+
+def test_a_line_of_the_list_breaks_between_its_words() -> None:
+    """ipywidgets makes every space of a list one that never breaks."""
+    ((line, _),) = view(state(Situation("m_long", "expanded", fill="running")), 0).options
+    assert line.replace(MAY_BREAK, "") == "m_long (expanded, backfill running)"
+    assert line.split(MAY_BREAK) == ["m_", "long ", "(expanded, ", "backfill ", "running)"]
+
+
+def test_a_yes_is_never_of_another_migration_than_was_asked_of() -> None:
+    """The chosen one may go while the question stands: its file was taken away."""
+    asked = state(Situation("m", "applied"), asks="rollback")
+    other = PanelReport("test", False, "n", (migration(Situation("n", "applied")),))
+    assert view(asked.with_report(asked.report), 0).asked
+    assert not view(asked.with_report(other), 0).asked

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qb_engine.backfill import control
-from qb_engine.backfill.reporting.measure import progress
+from qb_engine.backfill.reporting.measure import Progress, progress
 from qb_engine.commands import invoke
 from qb_engine.database.connect import connect
 from qb_engine.errors import QbError
 from qb_engine.report import plain
-from qb_magic.render.html import report_html, text
+from qb_magic.render.html import report_html, style, text
 from qb_magic.render.image import charts_html
 from qb_magic.widgets.boundary import Boundary, session_like
 from qb_magic.widgets.fill.controls import Controls
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PULSE_S = 0.3  # four updates a second is the most that helps
 RESTS_S = 1.5  # between two looks at one that is paused, or whose server is away
 HEARS_S = 15.0  # between two questions to Temporal
+NEWER = "it is followed in a newer output"
 
 Publish = Callable[[dict[str, str]], None]
 
@@ -60,7 +61,9 @@ class FillPanel(Boundary):
         self.root.plain = f"backfill {report.migration} on {target.name}: followed live here"
         self.root.html = _placeholder(report.migration, target.name)
         self._worker = Worker(f"qb backfill {report.migration}")
-        self._pulse = Pulse(f"qb backfill pulse {report.migration}", PULSE_S, self._beat)
+        self._pulse = Pulse(
+            f"qb backfill pulse {report.migration}", PULSE_S, self._beat, self._leave
+        )
         self._listen(self.controls.buttons, self.controls.fields)
         self._change()
         self._pulse.want(True)
@@ -77,12 +80,27 @@ class FillPanel(Boundary):
     def target(self) -> str:
         return self.state.target
 
-    def close(self, why: str = "") -> None:
+    def close(self) -> None:
         """Stop the threads; the backfill goes on."""
         self._pulse.stop()
         self._worker.stop()
-        if why:
-            self._change(closed=why)
+
+    def give_way(self) -> None:
+        """Leave it to a newer output: no figure that would only grow old stays here."""
+        self.close()
+        with self._lock:
+            if self.state.closed or self.state.settled:
+                return  # how it ended stays true
+            self._change(closed=NEWER, asks=False, said="", error=None)
+            self.controls.row.layout.display = "none"
+        said = f"backfill {self.migration} on {self.target}: {NEWER}"
+        self._left(said, f'<div class="qb">{style()}<p>{text(said)}</p></div>')
+
+    def _left(self, words: str, html: str) -> None:
+        """Put what needs no kernel where the panel is, on the page and in the file."""
+        self.root.plain, self.root.html = words, html
+        if self.publish is not None:
+            self.publish({"text/plain": words, "text/html": html})
 
     # -- what the user does; on whatever thread the kernel calls from -------------------------
 
@@ -131,14 +149,12 @@ class FillPanel(Boundary):
             self._change(error=error)
             return
         card = report_html(report) + charts_html(report)
-        self.root.plain, self.root.html = plain(report), card
         with self._lock, self.controls.body.hold_sync():
             self._change(said="", heard=(), closed="it has ended")
             self.controls.body.value = card
             self.controls.row.layout.display = "none"
             self.controls.activity.layout.display = "none"
-        if self.publish is not None:
-            self.publish({"text/plain": plain(report), "text/html": card})
+        self._left(plain(report), card)
         self.close()
 
     # -- what moves by itself; on the pulse's thread ------------------------------------------
@@ -157,7 +173,8 @@ class FillPanel(Boundary):
         if now > self._hears_at and not self.state.settled:
             self._hears_at = now + HEARS_S
             self._worker.submit(self._hear)
-        self._change(progress=found, away="")
+        heard = _orders(found) != _orders(self.state.progress)  # it is another order's turn
+        self._change(progress=found, away="", error=None if heard else self.state.error)
         if self.state.settled:
             self._pulse.want(False)
             self._leave()
@@ -172,7 +189,8 @@ class FillPanel(Boundary):
         """The server does not answer: say so, and ask it again after a while."""
         self._leave()
         self._rests_until = time.monotonic() + RESTS_S
-        self._change(away=error.why or error.what if error else "its ledger was taken away")
+        why = error.why or error.what if error else "its ledger was taken away"
+        self._change(away=why, error=None)  # what was said before is not the news any more
 
     def _leave(self) -> None:
         conn, self._conn = self._conn, None
@@ -204,6 +222,11 @@ class FillPanel(Boundary):
             if before is None:
                 c.confirm.layout.display = "" if now.confirm else "none"
         self._shown = now
+
+
+def _orders(found: Progress) -> tuple[Any, ...]:
+    """What orders change: how it stands, and how fast and by how many it may be done."""
+    return (found.state, found.wanted, found.options, found.parallel)
 
 
 def _options(verb: str, state: FillState) -> list[str]:

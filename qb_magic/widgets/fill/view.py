@@ -16,6 +16,7 @@ from qb_magic.widgets.view import BUSY, Control, framed
 
 SHOWN = 8  # segments with a bar of their own
 CHART = (264, 54)  # pixels
+ENDED = {"completed": "has completed", "failed": "has failed", "cancelled": "was cancelled"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def view(state: FillState) -> View:
     """Everything that is shown."""
     return View(
         head=head(state),
-        body=framed(body(state)),
+        body=framed("" if state.closed else body(state)),
         activity=activity(state),
         buttons=buttons(state),
         asks=state.asks and not state.settled,
@@ -58,7 +59,7 @@ def head(state: FillState) -> str:
         f'{sheet()}<div class="qb-bar"><span class="qb-title">backfill</span>'
         f'<span class="qb-target"><b>{text(found.id)}</b> '
         f"<span>{text(found.table)} on {text(state.target)}</span></span>"
-        f"{word(found.state)}{mark}</div>"
+        f"{'' if state.closed and not state.settled else word(found.state)}{mark}</div>"
     )
 
 
@@ -184,7 +185,7 @@ def segment(each: SegmentProgress, status: str) -> str:
 
 def activity(state: FillState) -> str:
     """What a button does, or what came of it; an error stays until the next one."""
-    if state.error is not None:
+    if state.error is not None and not state.closed:
         return framed(error_html(state.error))
     said = f"{word('running')} {text(state.doing)}" if state.doing else text(state.said)
     if state.closed:
@@ -209,7 +210,7 @@ def buttons(state: FillState) -> dict[str, Control]:
 def _reasons(state: FillState) -> dict[str, str]:
     """Why a button may not be pressed now; empty when it may."""
     found = state.progress
-    every = state.closed or (f"it is {found.state}" if found.ended else "")
+    every = state.closed or (f"it {ENDED[found.state]}" if found.ended else "")
     busy = BUSY if state.doing else ""
     typed = f"production: type {state.target} to allow it" if _untyped(state) else ""
     paused = found.state == "paused" or found.wanted == "pause"
