@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from qb_engine.commands import Session, invoke
 from qb_engine.database.embedded import EmbeddedPostgres, EmbeddedTemporal
 from qb_engine.database.embedded.place import base
+from qb_engine.errors import RefusedError
 from qb_engine.project import Project
 
 
@@ -30,17 +35,22 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 def dev(folder: Path, *arguments: str) -> dict[str, Any]:
     """Run `qb dev ... --json` as a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "qb_engine.commands", "dev", *arguments, "--json"],
+    done = qb(folder, "dev", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+def qb(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run qb as a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "qb_engine.commands", *arguments],
         cwd=folder,
         env=os.environ,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
 
 
 def test_up_tells_where_to_connect(folder: Path) -> None:
@@ -74,6 +84,115 @@ def test_purge_deletes_the_data(folder: Path) -> None:
     servers = dev(folder, "up")["servers"]
     dev(folder, "down", "--purge")
     assert not any(Path(server["data"]).exists() for server in servers)
+
+
+def test_purge_says_what_it_deleted(folder: Path) -> None:
+    data = folder / ".qb" / "temporal"
+    data.mkdir(parents=True)
+    said = dev(folder, "down", "--purge")
+    assert said["deleted"] == [str(data)]
+    data.mkdir()
+    (folder / "below").mkdir()
+    said = dev(folder / "below", "down", "--purge", "--project", str(folder))
+    assert said["done"].endswith(f"; the data of {folder} is deleted")
+
+
+# -- whose data is deleted -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def data(folder: Path) -> Path:
+    """What a purge of the project would delete."""
+    made = folder / ".qb" / "temporal"
+    made.mkdir(parents=True)
+    return made
+
+
+def refused(folder: Path, *arguments: str) -> dict[str, str]:
+    """What a refusal of qb says."""
+    done = qb(folder, *arguments, "--json")
+    assert done.returncode == 4, done.stdout + done.stderr
+    error: dict[str, str] = json.loads(done.stdout)["error"]
+    return error
+
+
+def test_a_project_further_up_is_not_purged(folder: Path, data: Path) -> None:
+    """A folder with a `.qb` of its own is no project yet."""
+    below = folder / "practice"
+    (below / ".qb").mkdir(parents=True)
+    error = refused(below, "dev", "down", "--purge")
+    assert data.is_dir()
+    assert (error["kind"], error["where"]) == ("RefusedError", str(folder))
+    assert str(below) in error["why"]
+    command = f"qb dev down --purge --project {folder}"
+    assert command in error["next"]
+    assert qb(below, *command.split()[1:]).returncode == 0
+    assert not data.exists()
+
+
+def test_it_is_stopped_from_below_all_the_same(folder: Path, data: Path) -> None:
+    (folder / "below").mkdir()
+    assert "no embedded server" in dev(folder / "below", "down")["done"]
+    assert data.is_dir()
+
+
+def test_to_name_a_folder_below_the_project_does_not_name_the_project(
+    folder: Path, data: Path, tmp_path: Path
+) -> None:
+    (folder / "practice").mkdir()
+    named = ("--project", str(folder / "practice"))
+    for line in (("dev", "down", "--purge", *named), (*named, "dev", "down", "--purge")):
+        assert f"--project {folder}" in refused(tmp_path, *line)["next"]
+    assert data.is_dir()
+
+
+def test_a_folder_that_is_a_project_of_its_own_is_purged(folder: Path, data: Path) -> None:
+    own = Project.create(folder / "practice").root
+    (own / ".qb" / "temporal").mkdir(parents=True)
+    assert dev(own, "down", "--purge")["deleted"] == [str(own / ".qb" / "temporal")]
+    assert data.is_dir()
+
+
+def test_a_notebook_that_went_into_a_folder_below_does_not_purge(
+    folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its session keeps the project that it began with."""
+    (folder / "practice").mkdir()
+    session = Session(root=folder)
+    monkeypatch.chdir(folder / "practice")
+    with pytest.raises(RefusedError):
+        invoke(session, ["dev", "down", "--purge"])
+    assert data.is_dir()
+    assert invoke(session, ["dev", "down", "--purge", "--project", str(folder)])
+    assert not data.exists()
+
+
+# -- the rest ------------------------------------------------------------------------------------
+
+
+def test_a_server_that_somebody_starts_again_is_not_said_to_be_stopped(folder: Path) -> None:
+    """As `qb backfill watch` does: what it is connected to went away, and it connects again."""
+    postgres = EmbeddedPostgres(folder / ".qb")
+    connected = threading.Event()
+
+    def watch() -> None:
+        with psycopg.connect(postgres.ensure(), application_name="qb backfill") as conn:
+            connected.set()
+            with contextlib.suppress(psycopg.OperationalError):
+                conn.execute("SELECT pg_sleep(60)")
+        time.sleep(1)
+        postgres.ensure()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    assert connected.wait(60)
+    done = qb(folder, "dev", "down", "--json")
+    watcher.join()
+    said = json.loads(done.stdout)
+    assert (done.returncode, said["ok"], said["again"]) == (1, False, ["PostgreSQL"])
+    assert said["done"] == "PostgreSQL was stopped, and runs again"
+    assert said["guests"] == ["qb backfill"]
+    assert dev(folder, "down")["done"] == "the embedded servers are stopped"
 
 
 def test_purge_says_when_there_was_nothing_to_delete(folder: Path) -> None:

@@ -94,19 +94,19 @@ class EmbeddedPostgres:
         with explained("stop the embedded PostgreSQL", self.log), self._locked():
             return self._stop()
 
-    def purge(self) -> bool:
-        """Stop the server and delete its data; False when there was nothing to delete."""
+    def purge(self) -> tuple[Path, ...]:
+        """Stop the server and delete its data; return the folders that were deleted."""
         if not (self.home.is_dir() or place.base(self.home).is_dir()):
-            return False
+            return ()
         with explained("delete the embedded PostgreSQL", self.log), self._locked():
             self._stop()
             places = [self.home / "postgres", place.base(self.home)]
-            there = [folder for folder in places if place.is_ours(folder, self.home)]
+            there = tuple(folder for folder in places if place.is_ours(folder, self.home))
             for folder in there:
                 shutil.rmtree(folder)
             for file in (self.home / "postgres.json", self.log):
                 file.unlink(missing_ok=True)
-            return bool(there)
+            return there
 
     def bin(self, name: str) -> Path:
         """A program of this PostgreSQL, such as `pg_dump`."""

@@ -79,13 +79,13 @@ class EmbeddedTemporal:
         with explained("stop the embedded Temporal", self.log), self._locked():
             return self._daemon.stop(self.data, *STOP)
 
-    def purge(self) -> bool:
-        """Stop the server and delete its workflows; False when there was nothing to delete."""
+    def purge(self) -> tuple[Path, ...]:
+        """Stop the server and delete its workflows; return the folder, if there was one."""
         if not self.home.is_dir():
-            return False
+            return ()
         with explained("delete the embedded Temporal", self.log), self._locked():
             self._daemon.stop(self.data, *STOP)
-            there = self.data.is_dir()
+            there = (self.data,) if self.data.is_dir() else ()
             if there:
                 shutil.rmtree(self.data)
             (self.home / "temporal.json").unlink(missing_ok=True)
