@@ -13,7 +13,7 @@ import psycopg
 from qb_engine.backfill import finish, orders, records
 from qb_engine.backfill.before import checks, estimate
 from qb_engine.backfill.driving import loop, names, temporal, worker_process
-from qb_engine.backfill.driving.payloads import ENDED, Job
+from qb_engine.backfill.driving.payloads import ENDED, GOING, Job
 from qb_engine.backfill.driving.temporal import Place
 from qb_engine.backfill.limits import limit
 from qb_engine.backfill.options import declared_options
@@ -36,8 +36,6 @@ HEARTBEAT = "QB_BACKFILL_HEARTBEAT_S"
 
 SLICE = "QB_BACKFILL_SLICE_S"
 """A lane ends, and is started again, after this many seconds (600): so new code gets its turn."""
-
-GOING = ("pending", "running", "verifying")
 
 Connection = psycopg.Connection[Any]
 

@@ -14,6 +14,7 @@ from qb_engine.backfill.batches.quarantine import Again
 from qb_engine.backfill.before import checks
 from qb_engine.backfill.control import Done
 from qb_engine.backfill.driving import loop, temporal
+from qb_engine.backfill.driving.payloads import GOING
 from qb_engine.backfill.records import Row
 from qb_engine.backfill.reporting.measure import progress
 from qb_engine.backfill.spec import checksum, describe
@@ -95,7 +96,7 @@ def retry(
 
 def _open_to(project: Project, row: Row, from_ledger: bool, *, accepting: bool) -> bool:
     """Whether there is something to go on with: it failed, or nobody drives it any more."""
-    if row.state in ("pending", "running", "verifying"):
+    if row.state in GOING:
         return from_ledger or _workflow(project, row) != "running"
     return row.state == "failed" or (accepting and row.state in ("cancelled", "paused"))
 

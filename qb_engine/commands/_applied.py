@@ -13,10 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from qb_engine.migrations import LoadedMigration, Part
+    from qb_engine.migrations import LoadedMigration
     from qb_engine.runner import Status
 
-DONE = ("applied", "contracted")
 WAITING = ("expanded", "backfilling")
 
 
@@ -77,13 +76,14 @@ def applied_here(
     Raise RefusedError for one that was edited after it was applied, or is half rolled back.
     """
     from qb_engine.runner import refuse
+    from qb_engine.runner.findings import SETTLED
 
     standing = standing_here(session, migration)
     if standing is None:
         return None
     refuse(standing, str(migration.path))
     open_still = standing.state in WAITING and migration.after_backfill()
-    if open_still or standing.state not in (*DONE, *WAITING):
+    if open_still or standing.state not in (*SETTLED, *WAITING):
         return None
     return AppliedHere(session.target.name, verb, standing, unwritten)
 
@@ -107,8 +107,3 @@ def standing_here(session: Session, migration: LoadedMigration) -> Status | None
         return None
     with session.connect() as conn, server_errors("reading the ledger", session.target):
         return next((s for s in status(conn, migrations) if s.migration == migration.id), None)
-
-
-def begun(migration: LoadedMigration, parts: tuple[Part, ...], done: frozenset[int]) -> bool:
-    """True when some of a migration has run, and `parts` without `done` is what is left of it."""
-    return bool(done) or (bool(parts) and parts == migration.after_backfill())

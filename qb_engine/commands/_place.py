@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -82,15 +82,20 @@ def pending(
 
 
 def going_on(
-    session: Session, migrations: Iterable[LoadedMigration]
+    session: Session, migrations: Sequence[LoadedMigration]
 ) -> dict[str, tuple[tuple[Part, ...], frozenset[int]]]:
-    """The parts and the finished statements of migrations that stopped half way, by id."""
+    """The parts that are left of migrations some of which has run, with what is done of them."""
     from qb_engine.database.connect import server_errors
     from qb_engine.runner import next_parts
 
     with session.connect() as conn, server_errors("reading the ledger", session.target):
         found = {m.id: next_parts(conn, m) for m in migrations}
-    return {name: (parts, done) for name, (parts, done) in found.items() if done}
+    return {m.id: found[m.id] for m in migrations if begun(m, *found[m.id])}
+
+
+def begun(migration: LoadedMigration, parts: tuple[Part, ...], done: frozenset[int]) -> bool:
+    """True when some of a migration has run, and `parts` without `done` is what is left of it."""
+    return bool(done) or (bool(parts) and parts == migration.after_backfill())
 
 
 def next_pending(session: Session, name: str | None) -> LoadedMigration | None:

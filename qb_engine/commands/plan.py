@@ -19,7 +19,7 @@ from qb_engine.secrets import mask
 if TYPE_CHECKING:
     from qb_engine.analysis import PlannedMigration
     from qb_engine.analysis.hazards import Finding
-    from qb_engine.migrations import LoadedMigration, Part
+    from qb_engine.migrations import LoadedMigration
 
 SHOWN_S = 0.01  # a bar for less tells nothing
 WIDTH = 120  # of what a backfill does, in a note
@@ -150,33 +150,18 @@ def command(
             return applied
         todo: tuple[LoadedMigration, ...] = (chosen,)
         migrations = alone(chosen)
-        left = _left(session, chosen)
     else:
         migrations, todo, waiting = pending(session)
-        left = going_on(session, todo)
     planned: tuple[PlannedMigration, ...] = ()
     missing: tuple[str, ...] = ()
     if todo:
         place = place_of(session, migrations, scratch=scratch)
-        planned, missing = plan(place, todo, going_on=left)
+        planned, missing = plan(place, todo, going_on=going_on(session, todo))
     report = PlanReport(session.target.name, planned, missing, waiting)
     if out is not None:
         _keep(session, report, Path(out))
         return replace(report, kept=out)
     return report
-
-
-def _left(
-    session: Session, chosen: LoadedMigration
-) -> dict[str, tuple[tuple[Part, ...], frozenset[int]]]:
-    """What is left to run of one migration, by its id; nothing where that is the whole."""
-    from qb_engine.commands._applied import begun
-    from qb_engine.database.connect import server_errors
-    from qb_engine.runner import next_parts
-
-    with session.connect() as conn, server_errors("reading the ledger", session.target):
-        parts, done = next_parts(conn, chosen)
-    return {chosen.id: (parts, done)} if begun(chosen, parts, done) else {}
 
 
 def _keep(session: Session, report: PlanReport, path: Path) -> None:

@@ -90,8 +90,8 @@ def command(session: Session, migration: str | None) -> Report:
     MIGRATION is an id, a name, a unique part of one, or the path of a .sql file. Changes nothing.
     """
     from qb_engine.analysis import verify
-    from qb_engine.commands._applied import applied_here, begun
-    from qb_engine.commands._place import NothingPending, next_pending
+    from qb_engine.commands._applied import applied_here
+    from qb_engine.commands._place import NothingPending, begun, next_pending
     from qb_engine.constraints.rules import rules_of
     from qb_engine.database.connect import server_errors
     from qb_engine.runner import next_parts

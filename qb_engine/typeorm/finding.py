@@ -151,20 +151,22 @@ def _in_scripts(root: Path) -> Iterator[str]:
 def _usual(root: Path) -> Iterator[Path]:
     built = (f"{out}/{each}" for out in BUILT for each in BELOW)
     for folder in (*FOLDERS, *built):
-        for name in NAMES:
-            for suffix in (*SUFFIXES, *((".json",) if name == "ormconfig" else ())):
-                path = root / folder / f"{name}{suffix}"
-                if path.is_file():
-                    yield path
+        yield from _named(root / folder)
+
+
+def _named(folder: Path) -> Iterator[Path]:
+    """The files of a folder that are called as data sources usually are."""
+    for name in NAMES:
+        for suffix in (*SUFFIXES, *((".json",) if name == "ormconfig" else ())):
+            path = folder / f"{name}{suffix}"
+            if path.is_file():
+                yield path
 
 
 def _looks_like(root: Path, folder: Path) -> str:
     """The data source that a folder seems to have, as the end of a sentence."""
-    for name in NAMES:
-        for suffix in SUFFIXES:
-            if (path := folder / f"{name}{suffix}").is_file():
-                return f"; {_relative(root, path)} looks like it"
-    return ""
+    found = next(_named(folder), None)
+    return f"; {_relative(root, found)} looks like it" if found else ""
 
 
 def _with_suffix(path: Path) -> Path:

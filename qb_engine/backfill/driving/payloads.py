@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ENDED = frozenset({"completed", "failed", "cancelled"})
+GOING = frozenset({"pending", "running", "verifying"})  # a worker fills rows, or will at once
 
 
 @dataclass(frozen=True)

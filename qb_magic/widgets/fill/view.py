@@ -9,6 +9,7 @@ from importlib.resources import files
 
 from qb_engine.backfill.reporting import telling
 from qb_engine.backfill.reporting.measure import Progress, SegmentProgress
+from qb_engine.commands._panel_actions import ENDED
 from qb_engine.report import exact_seconds, format_value
 from qb_magic.render.html import error_html, style, text, word
 from qb_magic.widgets.fill.state import FillState
@@ -16,7 +17,6 @@ from qb_magic.widgets.view import BUSY, Control, framed
 
 SHOWN = 8  # segments with a bar of their own
 CHART = (264, 54)  # pixels
-ENDED = {"completed": "has completed", "failed": "has failed", "cancelled": "was cancelled"}
 
 
 @dataclass(frozen=True)
